@@ -1,0 +1,124 @@
+"""The errors that apps raise: each names the broken rule. `cms_project.problems` alone turns them into HTTP."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of an input: where it stands (`pointer`, RFC 6901, or `parameter`), a kebab-case code, a sentence."""
+
+    code: str
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+    @classmethod
+    def at(cls, path: Iterable[str | int], code: str, detail: str) -> "Problem":
+        """Build a problem at a path of keys and indexes, e.g. `("fields", "title")` → `/fields/title`."""
+        escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
+        return cls(code=code, detail=detail, pointer="".join(f"/{part}" for part in escaped))
+
+
+class DomainError(Exception):
+    """Base of all refusals. `code` is public and stable; `detail` is for people and holds no secret."""
+
+    code: ClassVar[str] = "refused"
+    default_detail: ClassVar[str] = "The request was refused."
+
+    def __init__(self, detail: str = "", *, errors: Iterable[Problem] = (), **extensions: object) -> None:
+        self.detail = detail or self.default_detail
+        self.errors = tuple(errors)
+        self.extensions = extensions  # further RFC 9457 members, e.g. `current` of a stale save
+        super().__init__(self.detail)
+
+
+class NotFoundError(DomainError):
+    """What is hidden from the caller and what does not exist look the same, so this carries no detail of its own."""
+
+    code = "not-found"
+    default_detail = "There is nothing here that you can see."
+
+
+class NotAuthenticatedError(DomainError):
+    """No credential, or a bad, expired or revoked one (401 with WWW-Authenticate)."""
+
+    code = "not-authenticated"
+    default_detail = "A valid credential is needed."
+
+
+class SecondFactorRequiredError(NotAuthenticatedError):
+    """The password was right; the account's second factor is still missing."""
+
+    code = "second-factor-required"
+    default_detail = "Send the one-time code of your authenticator as `otp`."
+
+
+class LockedOutError(DomainError):
+    """Too many failed sign-ins for this account or address; the cool-off is running."""
+
+    code = "locked-out"
+    default_detail = "Too many failed attempts. Try again later."
+
+
+class NotAllowedError(DomainError):
+    """The caller may see the thing, but may not do this with it."""
+
+    code = "not-allowed"
+    default_detail = "You may not do this."
+
+
+class InvalidInputError(DomainError):
+    """The input is wrong; `errors` names each place."""
+
+    code = "invalid-input"
+    default_detail = "The input is not valid."
+
+
+class UnknownParameterError(InvalidInputError):
+    """A query parameter, or a name inside it, that is unknown or may not be used by this caller (the same answer)."""
+
+    code = "unknown-parameter"
+
+
+class ConflictError(DomainError):
+    """The state of things forbids it now, e.g. others refer to what would be deleted."""
+
+    code = "conflict"
+    default_detail = "This conflicts with the present state."
+
+
+class ConfirmationRequiredError(ConflictError):
+    """The act would lose data; it must be confirmed. `effects` in the extensions says what is lost."""
+
+    code = "confirmation-required"
+    default_detail = "This would lose data. Send \"confirm\": true to do it all the same."
+
+
+class StaleVersionError(DomainError):
+    """Somebody saved in between; nothing was overwritten. `current` in the extensions is the present document."""
+
+    code = "stale-version"
+    default_detail = "The entry was changed since the version you started from."
+
+
+class PreconditionRequiredError(DomainError):
+    """A change must name the version that it started from (RFC 6585, section 3)."""
+
+    code = "precondition-required"
+    default_detail = 'Send If-Match: "<_version>" with the version that you started from.'
+
+
+class EntryIncompleteError(InvalidInputError):
+    """Publishing was asked for, but something is missing; `errors` lists all of it."""
+
+    code = "entry-incomplete"
+    default_detail = "The entry is not complete enough to be published."
+
+
+class UnavailableError(DomainError):
+    """Something that is needed does not answer; failing closed."""
+
+    code = "unavailable"
+    default_detail = "This is not available at the moment. Try again shortly."
