@@ -1,0 +1,235 @@
+"""The schema as it is read: frozen, and cached by its generation. Changing it is `content.modeling`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from uuid import UUID
+
+from accounts.access import DataClass, Resource
+from accounts.models import Generation
+from content import fields
+from content.conditions import Condition
+from content.fields.base import FieldSpec, Kind
+from content.models.schema import Collection, Field, Locale
+
+GENERATION = "schema"
+
+
+@dataclass(frozen=True, slots=True)
+class LocaleSpec:
+    """A locale and where it falls back to."""
+
+    code: str
+    name: str
+    fallback: tuple[str, ...]
+    direction: str
+    is_default: bool
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Return the locale itself, then the ones that may stand in for it, in order."""
+        return (self.code, *(code for code in self.fallback if code != self.code))
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """A collection with its live fields, in order."""
+
+    id: UUID
+    key: str
+    name: str
+    kind: str
+    localized: bool
+    fields: tuple[FieldSpec, ...]
+
+    @cached_property
+    def by_key(self) -> dict[str, FieldSpec]:
+        return {field.key: field for field in self.fields}
+
+    @cached_property
+    def by_id(self) -> dict[UUID, FieldSpec]:
+        return {field.id: field for field in self.fields}
+
+    @cached_property
+    def slug_field(self) -> FieldSpec | None:
+        """The field that names an entry in URLs: the first slug."""
+        return next((field for field in self.fields if field.type == "slug"), None)
+
+    @cached_property
+    def title_field(self) -> FieldSpec | None:
+        """The field that names an entry for people: the first text, else the first of any kind of words."""
+        kinds = ("text", "slug", "email", "url", "long_text")
+        found = (field for kind in kinds for field in self.fields if field.type == kind)
+        return next(found, None)
+
+    @property
+    def resource(self) -> Resource:
+        return Resource(self.id)
+
+    @property
+    def has_entries(self) -> bool:
+        return self.kind in {Collection.Kind.MANY, Collection.Kind.SINGLE}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All collections and locales at one generation."""
+
+    collections: tuple[CollectionSpec, ...]
+    locales: tuple[LocaleSpec, ...]
+
+    @cached_property
+    def by_key(self) -> dict[str, CollectionSpec]:
+        return {collection.key: collection for collection in self.collections}
+
+    @cached_property
+    def by_id(self) -> dict[UUID, CollectionSpec]:
+        return {collection.id: collection for collection in self.collections}
+
+    @cached_property
+    def locale_by_code(self) -> dict[str, LocaleSpec]:
+        return {locale.code: locale for locale in self.locales}
+
+    @cached_property
+    def default_locale(self) -> LocaleSpec:
+        return next(locale for locale in self.locales if locale.is_default)
+
+    def locale_of(self, collection: CollectionSpec, code: str) -> str:
+        """Return the locale under which a collection's documents are kept for readers of `code`."""
+        return code if collection.localized else self.default_locale.code
+
+    def component(self, key_or_id: str) -> CollectionSpec | None:
+        """Return a component by key or id."""
+        found = self.by_key.get(key_or_id)
+        if found is None:
+            try:
+                found = self.by_id.get(UUID(key_or_id))
+            except ValueError:
+                return None
+        return found if found is not None and found.kind == Collection.Kind.COMPONENT else None
+
+    def collection_id(self, key: str) -> UUID | None:
+        """Return the id of a collection that is no component."""
+        found = self.by_key.get(key)
+        return found.id if found and found.kind != Collection.Kind.COMPONENT else None
+
+    def collection_key(self, collection_id: UUID) -> str | None:
+        """Return the key of a collection that is no component."""
+        found = self.by_id.get(collection_id)
+        return found.key if found and found.kind != Collection.Kind.COMPONENT else None
+
+    def target_collections(self, specs: Iterator[FieldSpec] | tuple[FieldSpec, ...]) -> frozenset[UUID]:
+        """Return the collections that these fields can refer to, through components and blocks as well."""
+        found: set[UUID] = set()
+        seen: set[UUID] = set()
+        stack = list(specs)
+        while stack:
+            spec = stack.pop()
+            if spec.id in seen:
+                continue
+            seen.add(spec.id)
+            found.update(getattr(spec.options, "collections", None) or ())
+            for component_id in getattr(spec.options, "components", ()) or ():
+                component = self.component(str(component_id))
+                stack.extend(component.fields if component else ())
+        return frozenset(found)
+
+
+def spec_of(row: Field) -> FieldSpec:
+    """Return a field's row as field types see it."""
+    field_type = fields.get(row.type)
+    return FieldSpec(
+        id=row.id,
+        key=row.key,
+        type=row.type,
+        label=row.label,
+        help=row.help,
+        required=row.required,
+        localized=row.localized,
+        unique=row.unique,
+        filterable=row.filterable or row.type == "slug",  # a slug names its entry in URLs
+        default=row.default,
+        data_class=row.data_class,
+        options=field_type.load_options(row.options),
+        condition=Condition.load(row.condition) if row.condition else None,
+    )
+
+
+def read(using: str = "default") -> Schema:
+    """Read the whole schema from a database: three queries."""
+    by_collection: dict[UUID, list[FieldSpec]] = {}
+    for row in Field.objects.using(using).filter(removed_at=None).order_by("position", "id"):
+        by_collection.setdefault(row.collection_id, []).append(spec_of(row))
+    collections = tuple(
+        CollectionSpec(row.id, row.key, row.name, row.kind, row.localized, tuple(by_collection.get(row.id, ())))
+        for row in Collection.objects.using(using).order_by("name", "id")
+    )
+    locales = tuple(
+        LocaleSpec(row.code, row.name, tuple(row.fallback), row.direction, row.is_default)
+        for row in Locale.objects.using(using).order_by("-is_default", "code")
+    )
+    plain = Schema(collections, locales)
+    return Schema(tuple(_with_effective_classes(item, plain) for item in collections), locales)
+
+
+def _with_effective_classes(collection: CollectionSpec, schema: Schema) -> CollectionSpec:
+    """A component is as sensitive as the most sensitive thing that it holds."""
+    effective = tuple(
+        replace(field, data_class=fields.get(field.type).data_class(field, schema)) for field in collection.fields
+    )
+    return replace(collection, fields=effective)
+
+
+_cached: dict[str, tuple[int, Schema]] = {}
+
+
+def current(using: str = "default", *, generation: int | None = None) -> Schema:
+    """Return the schema at its present generation; one small query when the caller does not know that already."""
+    if generation is None:
+        generation = Generation.objects.using(using).value_of(GENERATION)
+    cached = _cached.get(using)
+    if cached is None or cached[0] != generation:
+        cached = (generation, read(using))
+        _cached[using] = cached
+    return cached[1]
+
+
+class SchemaDirectory:
+    """Translates keys and ids for policies and scopes (`accounts.directory.Directory`)."""
+
+    def __init__(self) -> None:
+        self.schema = current()
+
+    def collection_id(self, key: str) -> UUID | None:
+        return self.schema.collection_id(key)
+
+    def collection_key(self, collection_id: UUID) -> str | None:
+        return self.schema.collection_key(collection_id)
+
+    def field_id(self, collection_id: UUID, key: str) -> UUID | None:
+        found = self.schema.by_id.get(collection_id)
+        field = found.by_key.get(key) if found else None
+        return field.id if field else None
+
+    def field_key(self, collection_id: UUID, field_id: UUID) -> str | None:
+        field = self._field(collection_id, field_id)
+        return field.key if field else None
+
+    def field_data_class(self, collection_id: UUID, field_id: UUID) -> DataClass | None:
+        field = self._field(collection_id, field_id)
+        return DataClass(field.data_class) if field else None
+
+    def filter_problem(self, collection_id: UUID, field_id: UUID, operator: str, value: object) -> str | None:
+        field = self._field(collection_id, field_id)
+        if field is None:
+            return "There is no such field."
+        kind = fields.get(field.type).kind
+        if kind is Kind.NONE:
+            return f"A field of type {field.type} can't be compared."
+        if kind is Kind.LIST and operator not in {"eq", "ne", "in", "nin", "exists"}:
+            return f"A list can't be compared with {operator}."
+        return None
+
+    def _field(self, collection_id: UUID, field_id: UUID) -> FieldSpec | None:
+        found = self.schema.by_id.get(collection_id)
+        return found.by_id.get(field_id) if found else None
