@@ -1,0 +1,326 @@
+"""Reads the environment once and checks all of it: any fault stops the process, every fault is named, no value is shown."""
+
+import base64
+import binascii
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, cast
+from urllib.parse import parse_qs, urlsplit
+
+import environ
+
+Name = Literal["development", "staging", "production"]
+Plane = Literal["management", "edge", "delivery"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+T = TypeVar("T")
+
+NAMES: Final = (
+    "QUILLKEEP_ENVIRONMENT",
+    "QUILLKEEP_PLANE",
+    "SECRET_KEY",
+    "QUILLKEEP_KEY_RING",
+    "OWNER_DATABASE_URL",
+    "DATABASE_URL",
+    "DELIVERY_DATABASE_URL",
+    "VALKEY_URL",
+    "CELERY_BROKER_URL",
+    "ALLOWED_HOSTS",
+    "CORS_ALLOWED_ORIGINS",
+    "TRUSTED_PROXIES",
+    "PUBLIC_URL",
+    "PORT",
+    "DATA_DIR",
+    "EMAIL_URL",
+)
+ENVIRONMENTS: Final[tuple[Name, ...]] = ("development", "staging", "production")
+PLANES: Final[tuple[Plane, ...]] = ("management", "edge", "delivery")
+LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
+MAX_FILE_BYTES: Final = 64 * 1024
+
+
+class EnvironmentFaultsError(Exception):
+    """The environment can't be used. `faults` are (name, sentence) pairs; no sentence holds a value."""
+
+    def __init__(self, faults: Iterable[tuple[str, str]]) -> None:
+        self.faults = tuple(faults)
+        lines = [f"  {name}: {sentence}" for name, sentence in self.faults]
+        number = f"{len(lines)} fault" if len(lines) == 1 else f"{len(lines)} faults"
+        super().__init__("\n".join([f"Quillkeep can't start: {number} in the environment.", *lines]))
+
+
+class Fault(Exception):  # noqa: N818 (never leaves this module)
+    """One value is wrong; the text says how, without the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Everything that the process was told, checked. Secrets stay out of the representation."""
+
+    name: Name
+    plane: Plane | None
+    secret_key: str = field(repr=False)
+    key_ring: tuple[tuple[str, bytes], ...] = field(repr=False)
+    owner_database: dict[str, Any] | None = field(repr=False)
+    database: dict[str, Any] = field(repr=False)
+    delivery_database: dict[str, Any] = field(repr=False)
+    valkey_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
+    allowed_hosts: tuple[str, ...]
+    cors_allowed_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    public_url: str
+    port: int
+    data_dir: Path
+    email: dict[str, Any] = field(repr=False)
+
+    @property
+    def is_development(self) -> bool:
+        """Whether this is a developer's machine; staging is treated like production."""
+        return self.name == "development"
+
+    def serves(self, plane: Plane) -> bool:
+        """Whether the URLs of a plane exist in this process."""
+        return self.plane in (None, plane)
+
+
+def read(source: Mapping[str, str]) -> Environment:
+    """Parse and check `source`. Raises EnvironmentFaultsError with every fault found."""
+    reader = _Reader(source)
+    name = reader.take("QUILLKEEP_ENVIRONMENT", _one_of(ENVIRONMENTS), default="production")
+    strict = name != "development"
+    plane = reader.take("QUILLKEEP_PLANE", _one_of(PLANES), default=None)
+    delivery_database = reader.take("DELIVERY_DATABASE_URL", _database)
+    # A process that serves only published content needs no other role, and better has none.
+    database = reader.take("DATABASE_URL", _database, default=delivery_database if plane == "delivery" else ...)
+    valkey_url = reader.take("VALKEY_URL", _valkey)
+    read_values = {
+        "name": name,
+        "plane": plane,
+        "secret_key": reader.take("SECRET_KEY", _secret_key),
+        "key_ring": reader.take("QUILLKEEP_KEY_RING", _key_ring),
+        "owner_database": reader.take("OWNER_DATABASE_URL", _database, default=None),
+        "database": database,
+        "delivery_database": delivery_database,
+        "valkey_url": valkey_url,
+        "broker_url": reader.take("CELERY_BROKER_URL", _broker, default=_broker_of(valkey_url or "")),
+        "allowed_hosts": reader.take(
+            "ALLOWED_HOSTS", lambda text: _hosts(text, strict=strict), default=... if strict else LOCAL_HOSTS
+        ),
+        "cors_allowed_origins": reader.take(
+            "CORS_ALLOWED_ORIGINS", lambda text: _origins(text, strict=strict), default=()
+        ),
+        "trusted_proxies": reader.take("TRUSTED_PROXIES", _networks, default=()),
+        "port": reader.take("PORT", _port, default=8000),
+        "public_url": reader.take(
+            "PUBLIC_URL", lambda text: _origin(text, strict=strict), default=... if strict else ""
+        ),
+        "data_dir": reader.take("DATA_DIR", Path, default=Path("var")),
+        "email": reader.take("EMAIL_URL", _email, default=_email("consolemail://")),
+    }
+    if reader.faults:
+        raise EnvironmentFaultsError(reader.faults)
+    read_values["public_url"] = read_values["public_url"] or f"http://localhost:{read_values['port']}"
+    return Environment(**cast(dict[str, Any], read_values))
+
+
+@cache
+def current() -> Environment:
+    """Return this process's environment, read once."""
+    return read(os.environ)
+
+
+def load_file(path: Path, into: Mapping[str, str] | None = None) -> list[str]:
+    """Set the names that are unset from lines `NAME=value` of a file; return the names set ([] if there is no file)."""
+    target = os.environ if into is None else cast(dict[str, str], into)
+    if not path.is_file():
+        return []
+    taken = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, separator, value = line.partition("=")
+        if separator and name in NAMES and name not in target and f"{name}_FILE" not in target:
+            target[name] = value
+            taken.append(name)
+    return taken
+
+
+class _Reader:
+    """Takes names one by one and collects what is wrong with them."""
+
+    def __init__(self, source: Mapping[str, str]) -> None:
+        self.source = source
+        self.faults: list[tuple[str, str]] = []
+
+    def take(self, name: str, parse: Callable[[str], T], *, default: object = ...) -> T | None:
+        """Return the parsed value, the default when unset (`...` means required), or None after a fault."""
+        try:
+            text = self._text(name)
+            if text is not None:
+                return parse(text)
+            if default is ...:
+                raise Fault("is missing")
+        except Fault as fault:
+            self.faults.append((name, str(fault)))
+            return None
+        return cast("T | None", default)
+
+    def _text(self, name: str) -> str | None:
+        """Return the value of NAME or the content of the file that NAME_FILE points at; empty counts as unset."""
+        plain, file = self.source.get(name, ""), self.source.get(f"{name}_FILE", "")
+        if plain and file:
+            raise Fault(f"is given twice, also as {name}_FILE")
+        if not file:
+            return plain.strip() or None
+        try:
+            with Path(file).open("rb") as stream:
+                raw = stream.read(MAX_FILE_BYTES + 1)
+            text = raw.decode("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Fault(f"{name}_FILE can't be read ({type(error).__name__})") from error
+        if len(raw) > MAX_FILE_BYTES or not text:
+            raise Fault(f"{name}_FILE is empty or too large")
+        return text
+
+
+def _one_of(choices: tuple[T, ...]) -> Callable[[str], T]:
+    def parse(text: str) -> T:
+        for choice in choices:
+            if choice == text:
+                return choice
+        raise Fault(f"must be one of {', '.join(map(str, choices))}")
+
+    return parse
+
+
+def _secret_key(text: str) -> str:
+    lowered = text.lower()
+    if "django-insecure" in lowered or "changeme" in lowered:
+        raise Fault("is a placeholder; make a random one")
+    if len(text) < 50 or len(set(text)) < 10:
+        raise Fault("is too weak; at least 50 random characters are needed")
+    return text
+
+
+def _key_ring(text: str) -> tuple[tuple[str, bytes], ...]:
+    """Parse `id:base64 of 32 bytes`, comma separated; the first entry is the active key."""
+    ring: dict[str, bytes] = {}
+    for number, entry in enumerate(_items(text), start=1):
+        key_id, _, encoded = entry.partition(":")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", key_id):
+            raise Fault(f"entry {number} has no id of the form [a-z0-9_-]; each entry is id:base64")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise Fault(f"entry {number} is not base64") from error
+        if len(key) != 32:
+            raise Fault(f"entry {number} must be 32 bytes long")
+        if len(set(key)) < 8:
+            raise Fault(f"entry {number} is not random")
+        if key_id in ring or key in ring.values():
+            raise Fault(f"entry {number} repeats an id or a key")
+        ring[key_id] = key
+    if not ring:
+        raise Fault("holds no key")
+    return tuple(ring.items())
+
+
+def _database(text: str) -> dict[str, Any]:
+    """Parse a PostgreSQL URL; a socket folder is given as libpq does it: postgresql://user:password@/name?host=/folder."""
+    if urlsplit(text).scheme not in ("postgres", "postgresql"):
+        raise Fault("must be a postgresql:// URL; there is no other database")
+    try:
+        config: dict[str, Any] = environ.Env.db_url_config(text)
+    except (ValueError, TypeError) as error:
+        raise Fault("is not a valid URL") from error
+    options = config.setdefault("OPTIONS", {})
+    if "host" in options:
+        config["HOST"] = options.pop("host")
+    if not config["NAME"] or not config["USER"]:
+        raise Fault("must name a user and a database")
+    return config
+
+
+def _valkey(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise Fault("must be a redis://, rediss:// or unix:// URL")
+    if parts.scheme == "unix" and not parts.path.startswith("/"):
+        raise Fault("must name the path of a socket")
+    return text
+
+
+def _broker(text: str) -> str:
+    if urlsplit(text).scheme not in ("redis", "rediss", "redis+socket"):
+        raise Fault("must be a redis://, rediss:// or redis+socket:// URL")
+    return text
+
+
+def _broker_of(valkey_url: str) -> str:
+    """Return the same server in Celery's spelling; queues have their own key prefix, so they may share it."""
+    parts = urlsplit(valkey_url)
+    if parts.scheme != "unix":
+        return valkey_url
+    number = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
+
+
+def _hosts(text: str, *, strict: bool) -> tuple[str, ...]:
+    hosts = tuple(_items(text))
+    if strict and any("*" in host for host in hosts):
+        raise Fault("must not hold a wildcard")
+    if any("/" in host or " " in host for host in hosts) or not hosts:
+        raise Fault("must be host names, comma separated")
+    return hosts
+
+
+def _origins(text: str, *, strict: bool) -> tuple[str, ...]:
+    return tuple(_origin(item, strict=strict) for item in _items(text))
+
+
+def _origin(text: str, *, strict: bool) -> str:
+    """Parse `scheme://host[:port]`, without path, user or wildcard; https outside development."""
+    if "*" in text:
+        raise Fault("must not hold a wildcard")
+    try:
+        parts = urlsplit(text)
+        has_port_fault = parts.port == 0
+    except ValueError as error:
+        raise Fault("is not an origin of the form https://host") from error
+    extra = parts.path.rstrip("/") or parts.query or parts.fragment or parts.username or parts.password
+    if parts.scheme not in ("http", "https") or not parts.hostname or extra or has_port_fault:
+        raise Fault("is not an origin of the form https://host")
+    if strict and parts.scheme != "https":
+        raise Fault("must be https outside development")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        networks = tuple(ipaddress.ip_network(item) for item in _items(text))
+    except ValueError as error:
+        raise Fault("must be addresses or networks, comma separated") from error
+    if any(network.prefixlen == 0 for network in networks):
+        raise Fault("must not trust every address")
+    return networks
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise Fault("must be a number from 1 to 65535")
+    return int(text)
+
+
+def _email(text: str) -> dict[str, Any]:
+    scheme = urlsplit(text).scheme
+    if scheme not in environ.Env.EMAIL_SCHEMES:
+        raise Fault("must be a smtp+tls://, smtp+ssl:// or consolemail:// URL")
+    config: dict[str, Any] = environ.Env.email_url_config(text)
+    return config
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]

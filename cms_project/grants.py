@@ -1,0 +1,80 @@
+"""Which database role may do what with which table: an explicit list, applied anew after every migrate.
+
+What is not in the list is refused by PostgreSQL. No sequence is listed: identity columns need no privilege of their own.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+APP: Final = "quillkeep_app"
+DELIVERY: Final = "quillkeep_delivery"
+SCHEMA: Final = "public"
+
+READ: Final = frozenset({"SELECT"})
+APPEND: Final = frozenset({"SELECT", "INSERT"})
+PURGE: Final = frozenset({"SELECT", "INSERT", "DELETE"})  # immutable rows that may still be erased
+UPDATE: Final = frozenset({"SELECT", "UPDATE"})
+WRITE: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+NOTHING: Final = frozenset[str]()
+
+# Every table and view of the schema is here: table → (quillkeep_app, quillkeep_delivery).
+TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
+    # Django and the libraries
+    "auth_group": (READ, NOTHING),
+    "auth_group_permissions": (READ, NOTHING),
+    "auth_permission": (READ, NOTHING),
+    "axes_accessattempt": (WRITE, NOTHING),
+    "axes_accessattemptexpiration": (WRITE, NOTHING),
+    "axes_accessfailurelog": (WRITE, NOTHING),
+    "axes_accesslog": (WRITE, NOTHING),
+    "django_admin_log": (APPEND, NOTHING),
+    "django_content_type": (READ, NOTHING),
+    "django_migrations": (READ, READ),
+    "django_session": (WRITE, NOTHING),
+    "guardian_groupobjectpermission": (READ, NOTHING),
+    "guardian_userobjectpermission": (WRITE, NOTHING),
+    "otp_totp_totpdevice": (WRITE, NOTHING),
+}
+ROLES: Final = (APP, DELIVERY)
+
+
+def apply(connection: BaseDatabaseWrapper) -> None:
+    """Take everything from both roles and give back what the list says, in one transaction."""
+    quote = connection.ops.quote_name
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        existing = set(connection.introspection.table_names(cursor, include_views=True))
+        for number, role in enumerate(ROLES):
+            name = quote(role)
+            cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA {SCHEMA} FROM {name}")
+            cursor.execute(f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {SCHEMA} FROM {name}")
+            cursor.execute(f"REVOKE ALL ON SCHEMA {SCHEMA} FROM {name}")
+            cursor.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {name}")
+            for table, privileges in TABLES.items():
+                if privileges[number] and table in existing:
+                    cursor.execute(f"GRANT {', '.join(sorted(privileges[number]))} ON {quote(table)} TO {name}")
+
+
+def in_force(connection: BaseDatabaseWrapper) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Return what the catalog says, in the form of TABLES; privileges of PUBLIC count for both roles."""
+    found: dict[str, dict[str, set[str]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT c.relname, coalesce(r.rolname, 'PUBLIC'), a.privilege_type
+            FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = %s
+            LEFT JOIN LATERAL aclexplode(c.relacl) a ON true
+            LEFT JOIN pg_roles r ON r.oid = a.grantee
+            WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+            """,
+            [SCHEMA],
+        )
+        for table, role, privilege in cursor.fetchall():
+            roles = found.setdefault(table, {})
+            for receiver in ROLES if role == "PUBLIC" else (role,):
+                if privilege is not None:
+                    roles.setdefault(receiver, set()).add(privilege)
+    return {table: (frozenset(roles.get(APP, ())), frozenset(roles.get(DELIVERY, ()))) for table, roles in found.items()}

@@ -1,0 +1,150 @@
+"""The log: one line an event, JSON outside development, with the request's id; credentials never get through."""
+
+import json
+import logging
+import logging.config
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+MASK: Final = "[hidden]"
+MAX_MESSAGE: Final = 20_000
+SECRET_NAMES: Final = (
+    r"pass(?:word|wd|phrase)?|secret(?:_?key)?|client_secret|webhook_secret|token|access|refresh|otp|totp_secret|api_?key|"
+    r"authorization|cookie|set-cookie|session(?:id)?|csrf(?:token|middlewaretoken)?|jwt|signature|key_ring|private_?key"
+)
+_RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
+    # Our API keys, webhook secrets and JSON web tokens look like nothing else.
+    (re.compile(r"qk_[A-Za-z0-9]+_[A-Za-z0-9_-]+"), MASK),
+    (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), MASK),
+    (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
+    (re.compile(r"(?i)\b(bearer|basic|digest|negotiate)(\s+|%20|\+)[^\s\"',;]+"), rf"\1 {MASK}"),
+    (re.compile(r"\$?argon2(?:id|i|d)\$[^\s\"',]+"), MASK),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
+    # user:password@ of a URL
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@\"']*):[^\s/\"']*@"), rf"\1:{MASK}@"),
+    # Cookie: a=b; c=d, to the end of the line
+    (re.compile(r"(?i)\b((?:set-)?cookie\s*[:=]\s*)[^\r\n]+"), rf"\1{MASK}"),
+    # name=value, name: value, 'name': 'value', quoted values with their blanks
+    (
+        re.compile(
+            rf"(?i)(?<![A-Za-z])((?:[A-Za-z_-]*_)?(?:{SECRET_NAMES})[\"']?\s*(?:=|:|%3D)\s*)"
+            r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[^\s\"',;&}\)\]]+)"
+        ),
+        rf"\1{MASK}",
+    ),
+)
+_SECRET_NAME: Final = re.compile(rf"(?i)(?:^|_|-)(?:{SECRET_NAMES})$")
+# C0, DEL, C1, line and paragraph separators, bidirectional overrides: all that could forge or hide a line.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "request"}
+
+
+def scrub(text: str) -> str:
+    """Return the text without credentials, whatever form they came in."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def flatten(text: str) -> str:
+    """Return the text with every control character shown as an escape, so that one event stays one line."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 256 else f"\\u{ord(match[0]):04x}", text)
+
+
+def _clean(value: object, *, name: str = "") -> Any:
+    """Return a JSON value of what somebody logged, scrubbed at each level."""
+    if name and _SECRET_NAME.search(name):
+        return MASK
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {flatten(scrub(str(key))): _clean(item, name=str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    return flatten(scrub(str(value))[:MAX_MESSAGE])
+
+
+class _Formatter(logging.Formatter):
+    """What both forms share: the message, the extra values and the traceback, scrubbed."""
+
+    def message(self, record: logging.LogRecord) -> str:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)  # a wrong format string must not lose the event
+        return flatten(scrub(text)[:MAX_MESSAGE])
+
+    def extra(self, record: logging.LogRecord) -> dict[str, Any]:
+        return {
+            name: _clean(value, name=name)
+            for name, value in record.__dict__.items()
+            if name not in _STANDARD and not name.startswith("_")
+        }
+
+    def trace(self, record: logging.LogRecord) -> list[str]:
+        if not record.exc_info or record.exc_info[1] is None:
+            return []
+        text = scrub("".join(traceback.format_exception(record.exc_info[1])))
+        return [flatten(line) for line in text[-MAX_MESSAGE:].splitlines()]
+
+
+class JSONFormatter(_Formatter):
+    """One JSON object a line: at, level, logger, event, request_id, the extra values, trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        event: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": self.message(record),
+        }
+        if request_id.get():
+            event["request_id"] = request_id.get()
+        event.update({name: value for name, value in self.extra(record).items() if name not in event})
+        if trace := self.trace(record):
+            event["trace"] = trace
+        return json.dumps(event, ensure_ascii=True, default=str)
+
+
+class ReadableFormatter(_Formatter):
+    """For a developer's terminal: time, level, logger, message, extras; a traceback on lines of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the traceback indented below it."""
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        extra = " ".join(f"{name}={value}" for name, value in self.extra(record).items())
+        line = f"{at} {record.levelname:<7} {record.name}: {self.message(record)} {extra}".rstrip()
+        return "\n".join([line, *(f"    | {part}" for part in self.trace(record))])
+
+
+def config(*, readable: bool) -> dict[str, Any]:
+    """Return the logging configuration: everything to stderr, in one of the two forms."""
+    formatter = ReadableFormatter if readable else JSONFormatter
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": formatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "ours"}},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "loggers": {
+            # Each request is logged once, by our middleware, without its query string.
+            "django.request": {"level": "ERROR"},
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+        },
+    }
+
+
+def configure(logging_config: dict[str, Any]) -> None:
+    """Apply the configuration, and let warnings come through it too."""
+    logging.config.dictConfig(logging_config)
+    logging.captureWarnings(capture=True)

@@ -1,0 +1,160 @@
+"""What happens to every request: who asks, its id, no credentials in URLs, and errors as problems."""
+
+import ipaddress
+import logging
+import re
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from accounts.ids import uuid7
+from cms_project import logs, problems
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+logger = logging.getLogger("quillkeep.request")
+
+FORWARDING_HEADERS: Final = (
+    "HTTP_FORWARDED",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PORT",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_SERVER",
+    "HTTP_X_REAL_IP",
+    "HTTP_X_REQUEST_ID",
+)
+MAX_CREDENTIAL_LENGTH: Final = 8 * 1024
+MAX_QUERY_LENGTH: Final = 8 * 1024
+CREDENTIAL_PARAMETERS: Final = frozenset({
+    "access_token", "api-key", "api_key", "apikey", "auth", "authorization", "bearer", "client_secret", "credential",
+    "id_token", "jwt", "key", "passwd", "password", "refresh", "refresh_token", "secret", "token", "x-api-key",
+})  # fmt: skip
+CREDENTIAL_VALUE: Final = re.compile(r"qk_[a-z0-9]+_[A-Za-z0-9]+_|whsec_|eyJ[A-Za-z0-9_-]{8,}\.eyJ|(?i:bearer )")
+
+
+class RequestMiddleware:
+    """Gives the request its id and the true address of the client, and logs it once it is answered.
+
+    The id is ours (UUIDv7): one from outside could point the log at somebody else's request.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer with X-Request-ID."""
+        identifier = str(uuid7())
+        request.request_id = identifier  # type: ignore[attr-defined]  # ours, read by cms_project.problems
+        token = logs.request_id.set(identifier)
+        started = time.perf_counter()
+        try:
+            resolve_client(request)
+            response = self.get_response(request)
+            response.headers["X-Request-ID"] = identifier
+            response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
+            response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+            logger.info(
+                "%s %s %s",
+                request.method,
+                request.path,
+                response.status_code,
+                extra={"ms": round((time.perf_counter() - started) * 1000, 1), "address": request.META["REMOTE_ADDR"]},
+            )
+            return response
+        finally:
+            logs.request_id.reset(token)
+
+
+class ProblemMiddleware:
+    """Renders every error outside /admin/ that is not a problem yet as one, whoever made it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Replace the body of a bare error and keep its headers."""
+        response = self.get_response(request)
+        if (
+            response.status_code < HTTPStatus.BAD_REQUEST
+            or problems.wants_pages(request)
+            or response.headers.get("Content-Type", "").startswith(problems.CONTENT_TYPE)
+        ):
+            return response
+        problem = problems.render(request, response.status_code)
+        for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+            if name in response.headers:
+                problem.headers[name] = response.headers[name]
+        return problem
+
+
+class QueryCredentialMiddleware:
+    """Refuses credentials in the query string: they would stay in histories, proxies' logs and Referer headers."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer 400 for a credential in the URL, 414 for an endless query and 431 for an endless credential."""
+        query = request.META.get("QUERY_STRING", "")
+        if len(query) > MAX_QUERY_LENGTH:
+            return problems.render(request, HTTPStatus.REQUEST_URI_TOO_LONG)
+        if len(request.META.get("HTTP_AUTHORIZATION", "")) > MAX_CREDENTIAL_LENGTH:
+            return problems.render(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if query and self._holds_credential(request, query):
+            return problems.render(
+                request,
+                HTTPStatus.BAD_REQUEST,
+                code="credential-in-query",
+                detail="Credentials go in the Authorization header. Treat the one you sent as leaked and revoke it.",
+            )
+        return self.get_response(request)
+
+    @staticmethod
+    def _holds_credential(request: HttpRequest, query: str) -> bool:
+        names = frozenset[str]() if problems.wants_pages(request) else CREDENTIAL_PARAMETERS
+        return any(
+            name.strip().lower() in names or CREDENTIAL_VALUE.search(name) or CREDENTIAL_VALUE.search(value)
+            for name, value in parse_qsl(query, keep_blank_values=True, errors="replace", max_num_fields=None)
+        )
+
+
+def resolve_client(request: HttpRequest) -> None:
+    """Put the client's address and scheme where Django looks for them, believing only our own proxies.
+
+    From the right of X-Forwarded-For the first hop that is not a trusted proxy is the client; everything left of it is
+    what the client claims. The headers are removed, so that nothing after this can be fooled by them.
+    """
+    meta = request.META
+    hops = [hop.strip() for hop in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
+    scheme = meta.get("HTTP_X_FORWARDED_PROTO", "").strip().lower()
+    for name in FORWARDING_HEADERS:
+        meta.pop(name, None)
+    peer = _address(meta.get("REMOTE_ADDR", ""))
+    if peer is not None and _is_trusted(peer):
+        if scheme in ("http", "https"):
+            meta["wsgi.url_scheme"] = scheme
+        while hops and peer is not None and _is_trusted(peer):
+            hop = _address(hops.pop())
+            if hop is None:
+                break  # not an address: the nearest proxy that we know is as far as we can see
+            peer = hop
+    meta["REMOTE_ADDR"] = str(peer) if peer is not None else "0.0.0.0"  # noqa: S104 (a unix socket has no peer)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    # ::ffff:192.0.2.1 is the same client as 192.0.2.1, and must not get a second limit
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_trusted(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return any(address in network for network in settings.TRUSTED_PROXIES)

@@ -1,0 +1,17 @@
+"""One database, three roles: only the owner's alias may migrate."""
+
+from typing import Any
+
+from django.db import models
+
+
+class OwnerMigrates:
+    """Refuses migrations on every alias but `owner`; the aliases are the same rows, so relations may cross them."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:  # noqa: ARG002 (Django's signature)
+        """Allow DDL by the owner's role alone."""
+        return db == "owner"
+
+    def allow_relation(self, obj1: models.Model, obj2: models.Model, **hints: Any) -> bool:  # noqa: ARG002
+        """Allow relations between rows that were read through different roles."""
+        return True

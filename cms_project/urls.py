@@ -1,0 +1,36 @@
+"""The URLs of the planes that this process serves; those of other planes don't exist here."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+from cms_project import health
+
+handler400 = "cms_project.problems.bad_request"
+handler403 = "cms_project.problems.permission_denied"
+handler404 = "cms_project.problems.not_found"
+handler500 = "cms_project.problems.server_error"
+
+OPERATIONS: list[URLPattern | URLResolver] = [
+    path("healthz", health.alive, name="alive"),
+    path("readyz", health.ready, name="ready"),
+]
+PLANES: dict[str, list[URLPattern | URLResolver]] = {
+    "management": [
+        path("", RedirectView.as_view(pattern_name="admin:index")),
+        path("admin", RedirectView.as_view(pattern_name="admin:index")),
+        path("admin/", admin.site.urls),
+        path("api/v1/", include("accounts.api.urls")),
+        path("api/v1/manage/", include("content.manage.urls")),
+    ],
+    "edge": [],
+    "delivery": [
+        path("api/v1/content/", include("content.delivery.urls")),
+    ],
+}
+
+urlpatterns = [
+    *OPERATIONS,
+    *(pattern for plane, patterns in PLANES.items() if settings.ENVIRONMENT.serves(plane) for pattern in patterns),
+]

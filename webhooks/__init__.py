@@ -1,0 +1,1 @@
+"""Webhooks: endpoints, signing, delivery, retries, and inbound sources."""

@@ -1,0 +1,9 @@
+"""The app configuration of webhooks."""
+
+from django.apps import AppConfig
+
+
+class WebhooksConfig(AppConfig):
+    """Outgoing deliveries and inbound sources."""
+
+    name = "webhooks"
