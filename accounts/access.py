@@ -4,15 +4,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 from uuid import UUID
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts.canonical import Json, Scalar, canonical_bytes
 from accounts.errors import NotAllowedError, NotAuthenticatedError
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # at run time a circle: DRF's views load our default permission
 
 
 class Action(StrEnum):
@@ -127,11 +129,16 @@ class Clause:
 
     rows: tuple[Condition, ...]
     fields: FieldSet
-    presets: tuple[tuple[UUID, str], ...] = ()  # field id → canonical JSON of the value that a new entry starts with
+    presets: tuple[
+        tuple[UUID, str], ...
+    ] = ()  # field id → canonical JSON of the value that a new entry starts with
 
     def as_json(self) -> Json:
         return {
-            "rows": [[c.name, c.operator.value, list(c.value) if isinstance(c.value, tuple) else c.value] for c in self.rows],
+            "rows": [
+                [c.name, c.operator.value, list(c.value) if isinstance(c.value, tuple) else c.value]
+                for c in self.rows
+            ],
             "ids": sorted(str(item) for item in self.fields.ids),
             "classes": sorted(self.fields.classes),
         }
@@ -194,8 +201,6 @@ class Scopes:
 
     def cover(self, action: Action, on: Resource) -> bool:
         return (on.collection_id, action) in self.actions or (None, action) in self.actions
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +291,7 @@ class Needs:
 class HoldsGrant(BasePermission):
     """The default permission of every API view: a view that names no need is closed to everybody."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         needs: Needs | None = getattr(view, "needs", None)
         if needs is None:
             raise NotAllowedError

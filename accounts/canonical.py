@@ -9,4 +9,6 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 def canonical_bytes(value: object) -> bytes:
     """Return UTF-8 JSON with sorted keys and no spaces; NaN and infinities are refused (after RFC 8785's idea)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()

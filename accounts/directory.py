@@ -24,4 +24,4 @@ class Directory(Protocol):
 
 def directory() -> Directory:
     """Return the directory that `settings.RESOURCE_DIRECTORY` names."""
-    return cast(Directory, import_string(settings.RESOURCE_DIRECTORY)())
+    return cast("Directory", import_string(settings.RESOURCE_DIRECTORY)())

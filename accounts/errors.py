@@ -93,7 +93,7 @@ class ConfirmationRequiredError(ConflictError):
     """The act would lose data; it must be confirmed. `effects` in the extensions says what is lost."""
 
     code = "confirmation-required"
-    default_detail = "This would lose data. Send \"confirm\": true to do it all the same."
+    default_detail = 'This would lose data. Send "confirm": true to do it all the same.'
 
 
 class StaleVersionError(DomainError):

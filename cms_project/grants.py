@@ -23,8 +23,8 @@ NOTHING: Final = frozenset[str]()
 # Every table and view of the schema is here: table → (quillkeep_app, quillkeep_delivery).
 TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     # Django and the libraries
-    "auth_group": (READ, NOTHING),
-    "auth_group_permissions": (READ, NOTHING),
+    "auth_group": (WRITE, NOTHING),
+    "auth_group_permissions": (WRITE, NOTHING),
     "auth_permission": (READ, NOTHING),
     "axes_accessattempt": (WRITE, NOTHING),
     "axes_accessattemptexpiration": (WRITE, NOTHING),
@@ -34,9 +34,24 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "django_content_type": (READ, NOTHING),
     "django_migrations": (READ, READ),
     "django_session": (WRITE, NOTHING),
-    "guardian_groupobjectpermission": (READ, NOTHING),
+    "guardian_groupobjectpermission": (WRITE, NOTHING),
     "guardian_userobjectpermission": (WRITE, NOTHING),
     "otp_totp_totpdevice": (WRITE, NOTHING),
+    # accounts
+    "accounts_apikey": (WRITE, NOTHING),
+    "accounts_authenticator": (WRITE, NOTHING),
+    "accounts_bearer": (READ, READ),
+    "accounts_credential": (READ, READ),
+    "accounts_event": (APPEND, NOTHING),
+    "accounts_generation": (WRITE, READ),
+    "accounts_policy": (WRITE, READ),
+    "accounts_position": (WRITE, NOTHING),
+    "accounts_role": (WRITE, READ),
+    "accounts_seal": (APPEND, NOTHING),
+    "accounts_session": (WRITE, NOTHING),
+    "accounts_unsealed": (WRITE, NOTHING),
+    "accounts_user": (WRITE, NOTHING),
+    "accounts_user_groups": (WRITE, NOTHING),
 }
 ROLES: Final = (APP, DELIVERY)
 

@@ -1,0 +1,1 @@
+"""The management API of accounts, as the contract has it."""

@@ -1,0 +1,99 @@
+"""The log: events that are only ever inserted, their seals, and how far each consumer has read."""
+
+from typing import Self
+
+from django.db import models
+
+from accounts.ids import uuid7
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Ways to read the log."""
+
+    def sealed(self) -> Self:
+        return self.filter(seal__isnull=False).select_related("seal").order_by("seal__position")
+
+    def after(self, position: int) -> Self:
+        """Return sealed events behind a position, in the order of the log."""
+        return self.sealed().filter(seal__position__gt=position)
+
+
+class Event(models.Model):
+    """Something that happened. `detail` names fields and versions, never values; triggers refuse every change."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    type = models.CharField(max_length=80)
+    at = models.DateTimeField()
+    actor_kind = models.CharField(max_length=20)
+    actor_id = models.UUIDField(null=True)
+    actor_label = models.CharField(max_length=320)
+    credential = models.CharField(max_length=120, blank=True, default="")
+    subject_type = models.CharField(max_length=40, blank=True, default="")
+    subject_id = models.CharField(max_length=120, blank=True, default="")
+    collection_id = models.UUIDField(null=True)
+    locale = models.CharField(max_length=40, blank=True, default="")
+    request_id = models.CharField(max_length=64, blank=True, default="")
+    address = models.CharField(max_length=45, blank=True, default="")
+    detail = models.JSONField(default=dict)
+    tag = models.CharField(
+        max_length=200
+    )  # "<key id>:<HMAC-SHA-256>": a row inserted past the application lacks it
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["type", "at"], name="event_type_at"),
+            models.Index(fields=["actor_id", "at"], name="event_actor_at"),
+            models.Index(fields=["subject_id", "at"], name="event_subject_at"),
+            models.Index(fields=["at"], name="event_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Seal(models.Model):
+    """The place of an event in the log: an HMAC chained over the seal before it and the event."""
+
+    position = models.BigIntegerField(primary_key=True)
+    event = models.OneToOneField(Event, on_delete=models.DO_NOTHING, related_name="seal")
+    mac = models.CharField(max_length=64)
+    key_id = models.CharField(max_length=64)
+    sealed_at = models.DateTimeField()
+
+
+class Unsealed(models.Model):
+    """An event that waits for its seal. A trigger queues every inserted event, so an early id that commits late
+    is not lost, and the sealer never searches the whole log."""
+
+    event_id = models.UUIDField(primary_key=True)
+    refused_at = models.DateTimeField(null=True)  # its tag is wrong, so it was not written by the application
+
+    class Meta:
+        db_table = "accounts_unsealed"
+
+
+class PositionManager(models.Manager["Position"]):
+    """Reads and moves consumers' positions."""
+
+    def of(self, consumer: str, *, lock: bool = False) -> int:
+        """Return how far a consumer has read, 0 for a new one. `lock` makes other workers of it wait (in a transaction)."""
+        if not lock:
+            found = self.filter(consumer=consumer).values_list("position", flat=True).first()
+            return found or 0
+        self.bulk_create([self.model(consumer=consumer)], ignore_conflicts=True)
+        return self.select_for_update().get(consumer=consumer).position
+
+    def advance(self, consumer: str, *, to: int) -> None:
+        """Move a consumer forward; never back."""
+        self.filter(consumer=consumer, position__lt=to).update(position=to)
+
+
+class Position(models.Model):
+    """How far one consumer of the log has read."""
+
+    consumer = models.CharField(primary_key=True, max_length=60)
+    position = models.BigIntegerField(default=0)
+
+    objects = PositionManager()

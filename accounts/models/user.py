@@ -1,0 +1,93 @@
+"""Users: people who sign in, and service accounts that own API keys."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import Group
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from accounts.addresses import canonical_email
+from accounts.ids import uuid7
+from accounts.models.role import PUBLIC, Role
+
+
+class UserManager(BaseUserManager["User"]):
+    """Finds users by the canonical form of their address. Adding and changing them is in `accounts.people`."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user with this address. Raises User.DoesNotExist, also for look-alike spellings."""
+        return self.get(email=canonical_email(username or "") or "")
+
+
+class User(AbstractBaseUser):
+    """Somebody who acts. There is no superuser: rights come from roles and object grants alone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField("e-mail address", max_length=254)
+    name = models.CharField(max_length=150, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_service = models.BooleanField(default=False)
+    token_version = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    groups: "models.ManyToManyField[Group, Any]" = models.ManyToManyField(
+        Group, blank=True, related_name="user_set", related_query_name="user"
+    )
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["email"], name="no two users have the same e-mail address"),
+            models.CheckConstraint(
+                condition=Q(is_service=False) | Q(password__startswith="!"),
+                name="service accounts have no password",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        canonical = canonical_email(self.email)
+        if canonical is None:
+            raise ValueError("This e-mail address can't be kept: it has no canonical form.")
+        self.email = canonical
+        super().save(*args, **kwargs)
+
+    @property
+    def is_superuser(self) -> bool:
+        """Django asks; nobody is."""
+        return False
+
+    @property
+    def is_staff(self) -> bool:
+        """Tell whether the admin is open: to active people with a role of their own."""
+        return self.is_active and not self.is_service and bool(self.role_keys)
+
+    @cached_property
+    def role_keys(self) -> tuple[str, ...]:
+        """The keys of the roles, sorted; `public` is everybody's and not listed."""
+        keys = Role.objects.filter(user=self).exclude(key=PUBLIC).order_by("key")
+        return tuple(keys.values_list("key", flat=True))
+
+    @cached_property
+    def must_have_second_factor(self) -> bool:
+        return Role.objects.filter(user=self, require_second_factor=True).exists()
+
+    def get_session_auth_hash(self) -> str:
+        """Bind Django sessions to the password and to the token version, so that moving either ends them all."""
+        value = f"{self.id}:{self.token_version}:{self.password}"
+        return salted_hmac("accounts.User.session", value, algorithm="sha256").hexdigest()
+
+    def get_session_auth_fallback_hash(self) -> Iterable[str]:
+        """No hash of a former secret key is accepted: a rotated secret key ends the sessions."""
+        return ()
