@@ -1,7 +1,7 @@
 """The app configurations of the composition root."""
 
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin import apps as admin_apps
 
 from cms_project.celery import app as celery_app
 
@@ -10,13 +10,15 @@ class ProjectConfig(AppConfig):
     """Commands, checks and the demo content of the whole installation."""
 
     name = "cms_project"
+    default = True
 
     def ready(self) -> None:
         """Make ours the Celery app that the rooms' shared tasks are sent through."""
         celery_app.set_default()
 
 
-class QuillkeepAdminConfig(AdminConfig):
+class QuillkeepAdminConfig(admin_apps.AdminConfig):
     """Makes our AdminSite the default one, so that every registered ModelAdmin lands behind its sign-in."""
 
+    default = False  # of this module the other one is
     default_site = "cms_project.admin_site.QuillkeepAdminSite"

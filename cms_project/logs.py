@@ -25,7 +25,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), MASK),
     (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic|digest|negotiate)(\s+|%20|\+)[^\s\"',;]+"), rf"\1 {MASK}"),
-    (re.compile(r"\$?argon2(?:id|i|d)\$[^\s\"',]+"), MASK),
+    (re.compile(r"\$?argon2(?:id|i|d)\$[^\s\"']+"), MASK),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
     # user:password@ of a URL
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@\"']*):[^\s/\"']*@"), rf"\1:{MASK}@"),
@@ -34,7 +34,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     # name=value, name: value, 'name': 'value', quoted values with their blanks
     (
         re.compile(
-            rf"(?i)(?<![A-Za-z])((?:[A-Za-z_-]*_)?(?:{SECRET_NAMES})[\"']?\s*(?:=|:|%3D)\s*)"
+            rf"(?i)(?<![A-Za-z])((?:[A-Za-z_-]*_)?(?:{SECRET_NAMES})\d{{0,2}}[\"']?\s*(?:=|:|%3D)\s*)"
             r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[^\s\"',;&}\)\]]+)"
         ),
         rf"\1{MASK}",

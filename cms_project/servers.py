@@ -17,10 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -113,12 +112,15 @@ class Servers:
     """Both servers, with everything of theirs under one folder (and a short one for the sockets).
 
     `start()` may be called on a folder that was used before, also after a crash. One process at a time holds the folder.
-    `durable=False` gives up safety against power cuts, for tests.
+    `durable=False` gives up safety against power cuts, for tests; each server can be left out.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True, with_valkey: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, durable: bool = True, with_postgresql: bool = True, with_valkey: bool = True
+    ) -> None:
         self.folder = folder.resolve()
         self.durable = durable
+        self.with_postgresql = with_postgresql
         self.with_valkey = with_valkey
         self.account = Account.choose()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -146,6 +148,11 @@ class Servers:
         """Return the URL of one of the numbered databases."""
         return f"unix://:{self.state.passwords['valkey']}@{self.sockets / 'valkey.sock'}?db={number}"
 
+    def broker_url(self, number: int) -> str:
+        """Return the same in Celery's spelling."""
+        path = self.sockets / "valkey.sock"
+        return f"redis+socket://:{self.state.passwords['valkey']}@{path}?virtual_host={number}"
+
     def connect(self, role: str = SUPERUSER, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
         """Return an autocommit connection."""
         return psycopg.connect(self.database_url(role, database), autocommit=True, connect_timeout=5)
@@ -157,10 +164,11 @@ class Servers:
         self._take_folder()
         try:
             self._prepare()
-            self._start_postgresql()
+            if self.with_postgresql:
+                self._start_postgresql()
+                self._provision()
             if self.with_valkey:
                 self._start_valkey()
-            self._provision()
         except BaseException:
             self.stop()
             raise
@@ -170,7 +178,7 @@ class Servers:
         for name, gentle in (("valkey", signal.SIGTERM), ("postgresql", signal.SIGINT)):
             process = self.processes.pop(name, None)
             if process is not None:
-                _end(process, gentle)
+                end(process, gentle)
         if self.state.sockets:
             shutil.rmtree(self.state.sockets, ignore_errors=True)
         if self._lock is not None:
@@ -365,7 +373,7 @@ class Servers:
             log.chmod(0o600)
             process = subprocess.Popen(  # noqa: PLW1509 (no threads of ours run yet, and the hook only calls prctl)
                 command, cwd=self.home, env=_bare_environment(), stdin=subprocess.PIPE, stdout=output, stderr=output,
-                start_new_session=True, preexec_fn=_die_with_parent(dies_by), **self.account.popen_options(),
+                start_new_session=True, preexec_fn=die_with_parent(dies_by), **self.account.popen_options(),
             )  # fmt: skip
         self.processes[name] = process
         if process.stdin is not None:
@@ -395,21 +403,6 @@ def write_private(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-@contextlib.contextmanager
-def stop_signals_raise() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into KeyboardInterrupt, so that one way of stopping serves all."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _bare_environment() -> dict[str, str]:
     """Return an environment without our secrets, and without PG* variables of the person."""
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -420,7 +413,7 @@ def _platform() -> str:
     return f"{system}-{os.uname().machine}"
 
 
-def _die_with_parent(by: signal.Signals) -> Callable[[], None] | None:
+def die_with_parent(by: signal.Signals) -> Callable[[], None] | None:
     """Return a hook that makes the kernel end the child when we are killed without a chance to do it (Linux)."""
     if sys.platform != "linux":
         return None
@@ -432,16 +425,15 @@ def _die_with_parent(by: signal.Signals) -> Callable[[], None] | None:
     return hook
 
 
-def _end(process: subprocess.Popen[bytes], gentle: signal.Signals) -> None:
-    """Ask the process to end, and kill it with its children when it does not."""
+def end(process: subprocess.Popen[bytes], gentle: signal.Signals, *, seconds: float = STOP_SECONDS) -> None:
+    """Ask the process to end, wait, and kill what is left of its group."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(gentle)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _end_leftover(pidfile: Path, program: str, gentle: signal.Signals) -> None:
@@ -466,5 +458,11 @@ def _end_leftover(pidfile: Path, program: str, gentle: signal.Signals) -> None:
 
 
 def _runs(pid: int, program: str) -> bool:
+    """Whether a process with this number exists and is this program."""
+    if Path("/proc/self/comm").is_file():
+        try:
+            return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == program[:15]
+        except OSError:
+            return False
     done = subprocess.run(["ps", "-p", str(pid), "-o", "comm="], capture_output=True, text=True)  # noqa: S607
     return bool(done.stdout.strip()) and done.stdout.strip().rsplit("/", 1)[-1].startswith(program[:15])

@@ -1,0 +1,221 @@
+"""`make run`: own servers, migrations, demo content, then web, worker and beat in the foreground until one ends or we are told to."""
+
+import base64
+import http.client
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import IO, Final, Never
+
+from cms_project import environment
+from cms_project.environment import Environment, EnvironmentFaultsError
+from cms_project.servers import OWNER, Servers, ServerError, die_with_parent, end, write_private
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+HOST: Final = "127.0.0.1"
+READY_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 15.0
+
+
+class StoppedError(Exception):
+    """Somebody asked us to stop: Ctrl-C, SIGTERM or SIGHUP."""
+
+
+class Supervisor:
+    """Starts everything in order and stops all of it, whatever happens in between."""
+
+    def __init__(self, given: dict[str, str]) -> None:
+        self.given = given
+        self.data_dir = Path(given.get("DATA_DIR") or "var").resolve()
+        self.values: dict[str, str] = {}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.pumps: list[threading.Thread] = []
+        self.servers = Servers(
+            self.data_dir / "servers",
+            with_postgresql=not _has(given, "DATABASE_URL"),
+            with_valkey=not _has(given, "VALKEY_URL"),
+        )
+
+    def run(self) -> int:
+        """Return the exit status: 0 when asked to stop, 1 when something failed or ended by itself."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _stop)
+        try:
+            settings = self.prepare()
+            self.start_processes(settings)
+            self.announce(settings)
+            return self.watch()
+        except StoppedError:
+            say("Stopping.")
+            return 0
+        except (ServerError, EnvironmentFaultsError, FailedError) as error:
+            say(str(error))
+            return 1
+        finally:
+            self.stop()
+
+    def prepare(self) -> Environment:
+        """Start the servers, write the environment, migrate, and make the demo content."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        if self.servers.with_postgresql or self.servers.with_valkey:
+            self.servers.start()
+        self.values = self.environment()
+        settings = environment.read(self.values)  # every fault at once, before anything is written
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, settings.port))
+            except OSError as error:
+                raise FailedError(f"Port {settings.port} is taken. Choose another: make run PORT=8001") from error
+        self.manage("migrate", "--verbosity", "0")
+        if settings.is_development and importlib.util.find_spec("cms_project.management.commands.demo"):
+            self.manage("demo")
+        return settings
+
+    def environment(self) -> dict[str, str]:
+        """Return what all processes get, and keep it in var/env for `manage.py` in another terminal."""
+        file = self.data_dir / "env"
+        kept: dict[str, str] = {}
+        environment.load_file(file, kept)
+        values = {"QUILLKEEP_ENVIRONMENT": "development", "PORT": "8000"}
+        values["SECRET_KEY"] = kept.get("SECRET_KEY") or secrets.token_urlsafe(64)
+        values["QUILLKEEP_KEY_RING"] = (
+            kept.get("QUILLKEEP_KEY_RING") or f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        )
+        values["DATA_DIR"] = str(self.data_dir)
+        if self.servers.with_postgresql:
+            values["OWNER_DATABASE_URL"] = self.servers.database_url(OWNER)
+            values["DATABASE_URL"] = self.servers.database_url("quillkeep_app")
+            values["DELIVERY_DATABASE_URL"] = self.servers.database_url("quillkeep_delivery")
+        if self.servers.with_valkey:
+            values["VALKEY_URL"] = self.servers.valkey_url(0)
+            values["CELERY_BROKER_URL"] = self.servers.broker_url(1)
+        made = {name: value for name, value in values.items() if not _has(self.given, name)}
+        write_private(file, "".join(f"{name}={value}\n" for name, value in made.items()))
+        return {**self.given, **made}
+
+    def manage(self, *arguments: str) -> None:
+        """Run a command to its end. Raises FailedError."""
+        process = self.spawn("setup", [sys.executable, str(ROOT / "manage.py"), *arguments], owner=True)
+        status = process.wait()
+        del self.processes["setup"]
+        if status:
+            raise FailedError(f"manage.py {arguments[0]} failed.")
+
+    def start_processes(self, settings: Environment) -> None:
+        """Start web, worker and beat. Only the worker builds indexes, so only it may own tables."""
+        python = sys.executable
+        celery = [python, "-m", "celery", "--app", "cms_project.celery"]
+        self.spawn("web", [
+            python, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(settings.port),
+            "--workers", "1", "--blocking-threads", "8", "--no-ws", "--backpressure", "64",
+            "--workers-kill-timeout", "10", "cms_project.wsgi:application",
+        ])  # fmt: skip
+        self.spawn("worker", [
+            *celery, "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle",
+        ], owner=True)  # fmt: skip
+        self.spawn("beat", [
+            *celery, "beat", "--loglevel", "INFO", "--schedule", str(self.data_dir / "beat-schedule"),
+            "--pidfile", "",
+        ])  # fmt: skip
+
+    def spawn(self, name: str, command: list[str], *, owner: bool = False) -> subprocess.Popen[bytes]:
+        """Start a process in a group of its own, its output prefixed with its name."""
+        values = {**self.values, "PYTHONUNBUFFERED": "1"}
+        if not owner:
+            values.pop("OWNER_DATABASE_URL", None)
+            values.pop("OWNER_DATABASE_URL_FILE", None)
+        process = subprocess.Popen(  # noqa: PLW1509 (the hook only calls prctl)
+            command, cwd=ROOT, env=values, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, preexec_fn=die_with_parent(signal.SIGTERM),
+        )  # fmt: skip
+        self.processes[name] = process
+        pump = threading.Thread(target=_pump, args=(name, process.stdout), daemon=True)
+        pump.start()
+        self.pumps.append(pump)
+        return process
+
+    def announce(self, settings: Environment) -> None:
+        """Say when it is ready to use."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and not self.ended():
+            if _answers(settings.port):
+                say(f"Ready: http://localhost:{settings.port}  (Ctrl-C stops everything)")
+                return
+            time.sleep(0.1)
+        if not self.ended():
+            raise FailedError(f"The web server did not answer within {READY_SECONDS:.0f} s.")
+
+    def watch(self) -> int:
+        """Wait until a process ends by itself; nothing is restarted silently."""
+        while True:
+            if ended := self.ended():
+                say(f"{' and '.join(ended)} ended; stopping everything.")
+                return 1
+            time.sleep(0.2)
+
+    def ended(self) -> list[str]:
+        """Return the processes, and servers, that are no longer there, with their exit status."""
+        running = {**self.processes, **self.servers.processes}
+        return [f"{name} (status {process.returncode})" for name, process in running.items() if process.poll() is not None]
+
+    def stop(self) -> None:
+        """End all processes with everything they started, then the servers."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it behind
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self.processes.values():
+            end(process, signal.SIGTERM, seconds=max(0.1, deadline - time.monotonic()))
+        for pump in self.pumps:
+            pump.join(1)
+        self.servers.stop()
+
+
+class FailedError(Exception):
+    """A step did not succeed; the text says which."""
+
+
+def say(text: str) -> None:
+    """Write one line of our own."""
+    sys.stdout.write("".join(f"run    | {line}\n" for line in text.splitlines()))
+    sys.stdout.flush()
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> Never:
+    raise StoppedError
+
+
+def _pump(name: str, stream: IO[bytes] | None) -> None:
+    for line in stream or ():
+        sys.stdout.write(f"{name:<7}| {line.decode('utf-8', errors='replace').rstrip()}\n")
+        sys.stdout.flush()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": f"localhost:{port}"})
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _has(values: dict[str, str], name: str) -> bool:
+    return bool(values.get(name) or values.get(f"{name}_FILE"))
+
+
+if __name__ == "__main__":
+    sys.exit(Supervisor(dict(os.environ)).run())

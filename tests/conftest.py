@@ -1,0 +1,83 @@
+"""Fixtures for every test: a database that really commits and is reset afterwards, clients, and live processes."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+from django.core import mail
+from django.core.cache import cache
+from django.db import connections
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests import processes
+from tests.database import TestDatabase
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[TestDatabase]:
+    """Clone the migrated template for this worker; takes the place of pytest-django's own."""
+    name = str(settings.DATABASES["default"]["NAME"])
+    database = TestDatabase(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"], name)
+    database.create()
+    database.reset()
+    yield database
+    with django_db_blocker.unblock():
+        connections.close_all()
+    database.close()
+
+
+@pytest.fixture
+def _django_db_helper(
+    request: pytest.FixtureRequest, django_db_setup: TestDatabase, django_db_blocker: DjangoDbBlocker, valkey: None
+) -> Iterator[None]:
+    """Unblock the database and reset it afterwards; nothing wraps the test, so its commits are commits."""
+    with django_db_blocker.unblock():
+        yield
+        for connection in connections.all(initialized_only=True):
+            if connection.connection is not None and (connection.in_atomic_block or not connection.get_autocommit()):
+                connection.close()
+        django_db_setup.reset()
+
+
+@pytest.fixture
+def valkey() -> Iterator[None]:
+    """Flush this worker's Valkey databases, cache and queues, after the test."""
+    yield
+    for url in (settings.VALKEY_URL, settings.CELERY_BROKER_URL):
+        processes.valkey_client(url).flushdb()
+    cache.close()
+
+
+@pytest.fixture
+def outbox() -> list[Any]:
+    """Return the mails that were sent."""
+    mail.outbox = []
+    return mail.outbox
+
+
+@pytest.fixture
+def live_server(_django_db_helper: None) -> Iterator[processes.LiveServer]:
+    """Start the real web server on this worker's database; yields `.url`."""
+    with processes.LiveServer() as server:
+        yield server
+
+
+@pytest.fixture
+def celery_worker(_django_db_helper: None) -> Iterator[processes.CeleryWorker]:
+    """Start a real Celery worker on this worker's database and queues; yields it with `.log()`."""
+    with processes.CeleryWorker() as worker:
+        yield worker
+
+
+@pytest.fixture
+def broken_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make every command of the cache's client fail, as if Valkey were gone."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise redis.ConnectionError("gone")
+
+    monkeypatch.setattr(redis.Redis, "execute_command", fail)
+    yield

@@ -1,0 +1,227 @@
+"""The databases of a test run: own servers, a template that is migrated once, a clone for each worker, quick resets."""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+from psycopg import sql
+
+from cms_project.servers import OWNER, SUPERUSER, Servers, ServerError
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "var" / "test"
+TEMPLATE = "quillkeep_template"
+MAX_RUNS = 8  # test runs side by side, each with servers of its own
+ROOMS = ("accounts", "content", "previews", "webhooks", "cms_project")
+
+# Copies what the migrations wrote, so that a reset can put it back.
+SNAPSHOT = """
+DO $$
+DECLARE name text; filled boolean;
+BEGIN
+    DROP SCHEMA IF EXISTS baseline CASCADE;
+    CREATE SCHEMA baseline;
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO filled;
+        IF filled THEN
+            EXECUTE format('CREATE TABLE baseline.%I AS TABLE public.%I', name, name);
+        END IF;
+    END LOOP;
+END $$
+"""
+# Empties the tables that hold rows. Replica mode switches off the triggers, also those that keep the log append-only,
+# and foreign keys; DELETE is quicker than TRUNCATE for a handful of rows. Then the migrations' rows come back where they
+# are gone or changed.
+RESET = """
+DO $$
+DECLARE
+    name text; columns text; differs boolean; is_baseline boolean;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name, is_baseline IN
+        SELECT t.tablename, b.tablename IS NOT NULL
+        FROM pg_tables t LEFT JOIN pg_tables b ON b.schemaname = 'baseline' AND b.tablename = t.tablename
+        WHERE t.schemaname = 'public'
+    LOOP
+        IF is_baseline THEN
+            EXECUTE format(
+                'SELECT EXISTS ((SELECT t::text FROM public.%1$I t EXCEPT ALL SELECT t::text FROM baseline.%1$I t)
+                 UNION ALL (SELECT t::text FROM baseline.%1$I t EXCEPT ALL SELECT t::text FROM public.%1$I t))', name
+            ) INTO differs;
+        ELSE
+            EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO differs;
+        END IF;
+        CONTINUE WHEN NOT differs;
+        EXECUTE format('DELETE FROM public.%I', name);
+        IF is_baseline THEN
+            SELECT string_agg(quote_ident(attname), ', ') INTO columns FROM pg_attribute
+            WHERE attrelid = format('public.%I', name)::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+            EXECUTE format(
+                'INSERT INTO public.%1$I (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM baseline.%1$I', name, columns
+            );
+        END IF;
+    END LOOP;
+END $$
+"""
+# Processes keep snapshots by generation. If a reset took a generation back to a number that it had before, a snapshot
+# of the test before would be taken for a fresh one: so generations go on, a million a test.
+ADVANCE = """
+DO $$
+BEGIN
+    IF to_regclass('public.accounts_generation') IS NOT NULL THEN
+        INSERT INTO accounts_generation (name, value)
+        SELECT unnest(ARRAY['access', 'keys', 'schema']), 0 ON CONFLICT DO NOTHING;
+        UPDATE accounts_generation SET value = {value};
+    END IF;
+END $$
+"""
+
+
+def start_servers() -> Servers:
+    """Start the servers of this run, in the first of the folders that no other run uses."""
+    for number in range(MAX_RUNS):
+        servers = Servers(FOLDER / str(number), durable=False)
+        try:
+            servers.start()
+        except ServerError as error:
+            if "Another process" in str(error):
+                continue
+            raise
+        return servers
+    raise ServerError(f"{MAX_RUNS} test runs are going on already.")
+
+
+def environment_of(servers: Servers, worker: int) -> dict[str, str]:
+    """Return the names that point a worker (and every process it starts) at its own database and Valkey databases."""
+    name = f"test_{worker}"
+    return {
+        "OWNER_DATABASE_URL": servers.database_url(OWNER, name),
+        "DATABASE_URL": servers.database_url("quillkeep_app", name),
+        "DELIVERY_DATABASE_URL": servers.database_url("quillkeep_delivery", name),
+        "VALKEY_URL": servers.valkey_url(worker * 2),
+        "CELERY_BROKER_URL": servers.broker_url(worker * 2 + 1),
+        "DATA_DIR": str(servers.folder / f"worker-{worker}"),
+    }
+
+
+class TestDatabase:
+    """The database of one worker: cloned from the template, reset after each test."""
+
+    __test__ = False
+
+    def __init__(self, administrator_url: str, name: str) -> None:
+        self.administrator_url = administrator_url
+        self.name = name
+        self.resets = 0
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def create(self) -> None:
+        """Make the template if the migrations changed since it was made, and clone it."""
+        lock = self._lock()
+        try:
+            self._make_template()
+            with self._administrator("postgres") as connection:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(self.name)))
+                _create(connection, self.name, TEMPLATE)
+        finally:
+            lock.close()
+        self._connection = self._administrator(self.name)
+
+    def close(self) -> None:
+        """Close the connection that resets."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def reset(self) -> None:
+        """Bring every table back to what the migrations left."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._administrator(self.name)
+        self.resets += 1
+        with self._connection.transaction():
+            self._connection.execute(RESET)
+            self._connection.execute(ADVANCE.format(value=self.resets * 1_000_000))
+
+    def _administrator(self, database: str) -> psycopg.Connection[Any]:
+        url = self.administrator_url.replace("/postgres?", f"/{database}?")
+        return psycopg.connect(url, autocommit=True)
+
+    @staticmethod
+    def _lock() -> IO[bytes]:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        lock = (FOLDER / f"template-{os.environ['QUILLKEEP_TEST_RUN']}.lock").open("ab")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lock
+
+    def _make_template(self) -> None:
+        digest = _digest()
+        with self._administrator("postgres") as connection:
+            row = connection.execute(
+                "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [TEMPLATE]
+            ).fetchone()
+            if row is not None and row[0] == digest:
+                return
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(TEMPLATE)))
+            _create(connection, TEMPLATE, "template0")
+            self._migrate()
+            with self._administrator(TEMPLATE) as inside:
+                inside.execute(SNAPSHOT)
+            connection.execute(
+                sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(TEMPLATE), sql.Literal(digest))
+            )
+
+    @staticmethod
+    def _migrate() -> None:
+        """Run the real command in a process of its own, as the owner."""
+        environment = dict(os.environ)
+        for name in ("OWNER_DATABASE_URL", "DATABASE_URL", "DELIVERY_DATABASE_URL"):
+            before, _, after = environment[name].partition("/test_")
+            environment[name] = f"{before}/{TEMPLATE}?{after.partition('?')[2]}"
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"],
+            env=environment, cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        if done.returncode:
+            raise ServerError(f"migrate failed:\n{done.stdout}\n{done.stderr}")
+
+
+def _create(connection: psycopg.Connection[Any], name: str, template: str) -> None:
+    target = sql.Identifier(name)
+    connection.execute(
+        sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY {}").format(
+            target, sql.Identifier(OWNER), sql.Identifier(template), sql.Identifier("file_copy")
+        )
+    )
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(target))
+    connection.execute(
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO quillkeep_app, quillkeep_delivery").format(target)
+    )
+
+
+def _digest() -> str:
+    """Return a hash over all that decides what `migrate` makes: migrations, grants, models and installed versions."""
+    digest = hashlib.sha256(SNAPSHOT.encode())
+    for file in sorted(_sources()):
+        digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    for package in ("django", "django-axes", "django-otp", "django-guardian"):
+        digest.update(importlib.metadata.version(package).encode())
+    return digest.hexdigest()
+
+
+def _sources() -> Iterator[Path]:
+    yield ROOT / "cms_project" / "grants.py"
+    for room in ROOMS:
+        yield from (ROOT / room).glob("migrations/**/*.py")
+        # Permissions and content types are made from the models, not from the migrations.
+        yield from (ROOT / room).glob("models/**/*.py")
+
+
+def administrator_url(servers: Servers) -> str:
+    """Return the URL of the superuser, which only the tests' own servers have."""
+    return servers.database_url(SUPERUSER, "postgres")

@@ -1,0 +1,205 @@
+"""Every fault of the environment is named at once, and no value is ever shown."""
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cms_project import environment
+from cms_project.environment import EnvironmentFaultsError
+from tests import throwaway
+from tests.database import ROOT
+
+
+def faults_of(**given: str) -> dict[str, str]:
+    with pytest.raises(EnvironmentFaultsError) as caught:
+        environment.read(throwaway.values(**given))
+    return dict(caught.value.faults)
+
+
+def key(character: int = 0) -> str:
+    return base64.b64encode(bytes((number * 7 + character) % 256 for number in range(32))).decode()
+
+
+def test_a_complete_environment_is_accepted() -> None:
+    read = environment.read(throwaway.values())
+    assert read.name == "production"
+    assert read.plane is None
+    assert read.port == 8000
+    assert read.owner_database is None
+
+
+def test_an_unset_environment_means_production() -> None:
+    values = throwaway.values()
+    del values["QUILLKEEP_ENVIRONMENT"]
+    assert environment.read(values).name == "production"
+    assert not environment.read(values).is_development
+
+
+def test_every_missing_name_is_listed_at_once() -> None:
+    with pytest.raises(EnvironmentFaultsError) as caught:
+        environment.read({})
+    assert {name for name, _ in caught.value.faults} == {
+        "SECRET_KEY", "QUILLKEEP_KEY_RING", "DATABASE_URL", "DELIVERY_DATABASE_URL", "VALKEY_URL", "ALLOWED_HOSTS",
+        "PUBLIC_URL",
+    }  # fmt: skip
+
+
+WRONG = [
+    ("QUILLKEEP_ENVIRONMENT", "canary"),
+    ("QUILLKEEP_PLANE", "canary"),
+    ("SECRET_KEY", "short-canary"),
+    ("SECRET_KEY", "django-insecure-" + "abcdefghijklmnop" * 4),
+    ("SECRET_KEY", "ChangeMe" + "abcdefghijklmnop" * 4),
+    ("SECRET_KEY", "a" * 60),
+    ("QUILLKEEP_KEY_RING", "canary"),
+    ("QUILLKEEP_KEY_RING", "k1:not*base64"),
+    ("QUILLKEEP_KEY_RING", f"k1:{base64.b64encode(b'canary').decode()}"),
+    ("QUILLKEEP_KEY_RING", f"k1:{base64.b64encode(bytes(32)).decode()}"),
+    ("QUILLKEEP_KEY_RING", f"k1:{key()},k1:{key(1)}"),
+    ("QUILLKEEP_KEY_RING", f"k1:{key()},k2:{key()}"),
+    ("QUILLKEEP_KEY_RING", f"K 1:{key()}"),
+    ("DATABASE_URL", "sqlite:///canary.db"),
+    ("DATABASE_URL", "mysql://u:canary@host/name"),
+    ("DATABASE_URL", "postgresql://host/"),
+    ("DELIVERY_DATABASE_URL", "canary"),
+    ("OWNER_DATABASE_URL", "canary"),
+    ("VALKEY_URL", "http://canary"),
+    ("VALKEY_URL", "unix:canary"),
+    ("CELERY_BROKER_URL", "amqp://canary"),
+    ("ALLOWED_HOSTS", "*"),
+    ("ALLOWED_HOSTS", "cms.example.com,*.example.com"),
+    ("ALLOWED_HOSTS", "https://canary.example.com"),
+    ("CORS_ALLOWED_ORIGINS", "*"),
+    ("CORS_ALLOWED_ORIGINS", "https://*.example.com"),
+    ("CORS_ALLOWED_ORIGINS", "https://example.com/canary"),
+    ("CORS_ALLOWED_ORIGINS", "http://example.com"),
+    ("CORS_ALLOWED_ORIGINS", "null"),
+    ("TRUSTED_PROXIES", "canary"),
+    ("TRUSTED_PROXIES", "0.0.0.0/0"),
+    ("TRUSTED_PROXIES", "::/0"),
+    ("PUBLIC_URL", "http://cms.example.com"),
+    ("PUBLIC_URL", "https://user:canary@cms.example.com"),
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "80a"),
+    ("EMAIL_URL", "canary://"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_refused_by_name_and_not_shown(name: str, value: str) -> None:
+    with pytest.raises(EnvironmentFaultsError) as caught:
+        environment.read(throwaway.values(**{name: value}))
+    assert [fault for fault, _ in caught.value.faults] == [name]
+    assert "canary" not in str(caught.value)
+
+
+def test_development_may_be_served_over_http_but_has_no_weaker_secrets() -> None:
+    read = environment.read(
+        throwaway.values(QUILLKEEP_ENVIRONMENT="development", PUBLIC_URL="http://localhost:8000")
+    )
+    assert read.public_url == "http://localhost:8000"
+    assert set(faults_of(QUILLKEEP_ENVIRONMENT="development", SECRET_KEY="weak")) == {"SECRET_KEY"}
+
+
+def test_staging_is_as_strict_as_production() -> None:
+    assert set(faults_of(QUILLKEEP_ENVIRONMENT="staging", ALLOWED_HOSTS="*")) == {"ALLOWED_HOSTS"}
+
+
+def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
+    values = throwaway.values()
+    secret = values.pop("SECRET_KEY")
+    file = tmp_path / "secret"
+    file.write_text(f"{secret}\n", encoding="utf-8")
+    assert environment.read({**values, "SECRET_KEY_FILE": str(file)}).secret_key == secret
+
+
+def test_a_file_that_is_missing_or_empty_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    for name in ("missing", "empty"):
+        assert set(faults_of(SECRET_KEY="", SECRET_KEY_FILE=str(tmp_path / name))) == {"SECRET_KEY"}
+
+
+def test_a_name_given_twice_is_a_fault(tmp_path: Path) -> None:
+    assert set(faults_of(SECRET_KEY_FILE=str(tmp_path / "x"))) == {"SECRET_KEY"}
+
+
+def test_the_first_key_of_the_ring_is_the_active_one() -> None:
+    ring = environment.read(throwaway.values(QUILLKEEP_KEY_RING=f"new:{key(1)}, old:{key(2)}")).key_ring
+    assert [key_id for key_id, _ in ring] == ["new", "old"]
+
+
+def test_secrets_are_not_in_the_representation() -> None:
+    values = throwaway.values(DATABASE_URL="postgresql://user:canary@host/name")
+    shown = repr(environment.read(values))
+    assert "canary" not in shown
+    assert values["SECRET_KEY"] not in shown
+
+
+def test_a_delivery_process_needs_no_other_database_role() -> None:
+    values = throwaway.values(QUILLKEEP_PLANE="delivery")
+    del values["DATABASE_URL"]
+    read = environment.read(values)
+    assert read.database == read.delivery_database
+    assert read.serves("delivery")
+    assert not read.serves("management")
+
+
+def test_a_socket_folder_keeps_its_spelling() -> None:
+    read = environment.read(throwaway.values(DATABASE_URL="postgresql://u:p%2Fw@/name?host=/tmp/MixedCase"))
+    assert read.database["HOST"] == "/tmp/MixedCase"
+    assert read.database["PASSWORD"] == "p/w"
+
+
+def test_the_broker_is_the_same_server_unless_said_otherwise() -> None:
+    read = environment.read(throwaway.values(VALKEY_URL="unix://:pass@/run/valkey.sock?db=3"))
+    assert read.broker_url == "redis+socket://:pass@/run/valkey.sock?virtual_host=3"
+
+
+def run(*command: str, **given: str) -> "subprocess.CompletedProcess[str]":
+    clean = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in environment.NAMES}
+    return subprocess.run(
+        [sys.executable, *command], env={**clean, **given}, cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_a_command_stops_with_the_list_and_no_traceback(tmp_path: Path) -> None:
+    done = run("manage.py", "check", DATA_DIR=str(tmp_path), PORT="canary")
+    assert done.returncode != 0
+    assert "SECRET_KEY: is missing" in done.stderr
+    assert "PORT: must be" in done.stderr
+    assert "canary" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unset_names_are_taken_from_the_file_of_make_run_and_said_so(tmp_path: Path) -> None:
+    values = throwaway.values()
+    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
+    done = run("manage.py", "check", DATA_DIR=str(tmp_path), ALLOWED_HOSTS="other.example.com")
+    assert done.returncode == 0, done.stderr
+    first = done.stderr.splitlines()[0]
+    assert "SECRET_KEY" in first
+    assert "ALLOWED_HOSTS" not in first
+    assert values["SECRET_KEY"] not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["OWNER_DATABASE_URL", "OWNER_DATABASE_URL_FILE"])
+def test_a_web_process_refuses_the_owner_of_the_tables(name: str) -> None:
+    refused = run("-c", "import cms_project.wsgi", **throwaway.values(**{name: throwaway.NOWHERE}))
+    assert refused.returncode != 0
+    assert "OWNER_DATABASE_URL must not be set in a web process" in refused.stderr
+    assert "nobody" not in refused.stderr
+    accepted = run("-c", "import cms_project.wsgi", **throwaway.values())
+    assert accepted.returncode == 0, accepted.stderr
+
+
+def test_there_is_no_debug_mode_in_any_environment() -> None:
+    for name in environment.ENVIRONMENTS:
+        done = run(
+            "-c", "from cms_project.settings import DEBUG; print(DEBUG)", **throwaway.values(QUILLKEEP_ENVIRONMENT=name)
+        )
+        assert done.stdout.strip() == "False", done.stderr
