@@ -1,7 +1,8 @@
 """Conditions of fields ("shown when kind is video"): read, written, checked against siblings, evaluated.
 
-A field whose condition does not hold is not asked for: the server takes no value for it, publishing does not
-require it and delivery leaves it out. Conditions look at sibling fields only; a component's fields look inside it.
+A field whose condition does not hold is not asked for: publishing does not require it and delivery never shows
+it. A draft may keep its value, so that nothing typed is lost while somebody changes their mind. Conditions look at
+sibling fields only; a component's fields look inside it.
 """
 
 from collections.abc import Iterable, Mapping

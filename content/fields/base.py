@@ -1,11 +1,11 @@
 """What a field type is: the interface that everything else uses, and the registry of all types.
 
 A value has three forms. *Input* is what a client or a form sends (it speaks keys). *Canonical* is what a
-version stores (ids, one spelling for each value). *Delivered* is what a published document stores, made from the
-canonical value by `resolve`; `shape` turns it into the answer of the API (keys again).
+version stores (ids, one spelling for each value). *Delivered* is what a published document stores, made from
+the canonical value by `resolve`; `shape` turns it into the answer of the API (keys again).
 
-Problems carry pointers relative to the value, `""` being the value itself; whoever holds the value puts its own
-place in front with `FieldError.under`.
+Problems carry pointers relative to the value, `""` being the value itself; whoever holds the value puts its
+own place in front with `FieldError.under`.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ def moved(problems: Iterable[Problem], *path: str | int) -> list[Problem]:
 
 
 class Kind(StrEnum):
-    """How a filter compares values: as canonical text (`COLLATE "C"`), numbers, lists of texts, not at all."""
+    """How a filter compares values: as text (`COLLATE "C"`), as numbers, as lists of texts, not at all."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -77,9 +77,9 @@ class Options:
     """The options of a field; subclasses add members made by `option()`. Immutable and hashable by design."""
 
 
-def option(kind: Option, default: Any = None) -> Any:
-    """Declare a member of an Options dataclass, read and written by `kind`."""
-    return dataclasses.field(default=default, metadata={"option": kind})
+def option(kind: Option, default: Any = None, *, name: str = "") -> Any:
+    """Declare a member of an Options dataclass, read and written by `kind`; `name` where Python reserves it."""
+    return dataclasses.field(default=default, metadata={"option": kind, "name": name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class FieldSpec:
     localized: bool = False
     unique: bool = False
     filterable: bool = False
-    default: Json = None
+    default: Json = dataclasses.field(default=None, hash=False)
     data_class: str = DataClass.PUBLIC
     options: Options = Options()
     condition: Condition | None = None
@@ -188,17 +188,17 @@ class FieldType(Generic[O]):
             raw = {}
         if not isinstance(raw, Mapping):
             raise FieldError.at((), "invalid-type", "Options must be an object.")
-        kinds = _kinds(self.options_class)
+        members = _members(self.options_class)
         problems = [
             Problem.at((str(name)[:100],), "unknown-option", f"There is no such option of {self.key}.")
             for name in raw
-            if name not in kinds
+            if name not in members
         ]
         values: dict[str, Any] = {}
-        for name, kind in kinds.items():
+        for name, (attribute, kind) in members.items():
             if raw.get(name) is not None:
                 try:
-                    values[name] = kind.parse(raw[name], ctx)
+                    values[attribute] = kind.parse(raw[name], ctx)
                 except FieldError as error:
                     problems += error.under(name).problems
         if problems:
@@ -215,28 +215,37 @@ class FieldType(Generic[O]):
 
     def store_options(self, options: O) -> dict[str, Json]:
         """Return what the database keeps: only what differs from the default, other collections by id."""
-        return {name: kind.store(getattr(options, name)) for name, kind in self._set_options(options)}
+        return {name: kind.store(value) for name, kind, value in self._chosen(options)}
 
     def load_options(self, stored: Mapping[str, Json]) -> O:
         """Return the options kept in the database. Unknown names, of a later release, are left alone."""
-        kinds = _kinds(self.options_class)
-        known = {name: kinds[name].load(value) for name, value in stored.items() if name in kinds}
+        members = _members(self.options_class)
+        known = {
+            members[name][0]: members[name][1].load(value)
+            for name, value in stored.items()
+            if name in members
+        }
         return self.options_class(**known)
 
     def options_json(self, options: O, ctx: Schema) -> dict[str, Json]:
         """Return what clients see: only what differs from the default, other collections by key."""
-        return {name: kind.show(getattr(options, name), ctx) for name, kind in self._set_options(options)}
+        return {name: kind.show(value, ctx) for name, kind, value in self._chosen(options)}
 
-    def _set_options(self, options: O) -> Iterator[tuple[str, Option]]:
+    def _chosen(self, options: O) -> Iterator[tuple[str, Option, Any]]:
         plain = self.options_class()
-        for name, kind in _kinds(self.options_class).items():
-            if getattr(options, name) != getattr(plain, name):
-                yield name, kind
+        for name, (attribute, kind) in _members(self.options_class).items():
+            value = getattr(options, attribute)
+            if value != getattr(plain, attribute):
+                yield name, kind, value
+
+    def named_collections(self, options: O) -> frozenset[UUID]:
+        """Return the ids of the collections and components that the options name ("used by", circles)."""
+        return frozenset()
 
     # Values
 
     def clean(self, value: object, field: FieldSpec, ctx: Context) -> Json:
-        """Return the canonical value of an input; None, "" and [] become None. Raise FieldError, nothing else.
+        """Return the canonical value of an input; None, "" and [] become None. Raises FieldError only.
 
         Everything is checked but `required`: drafts may be incomplete. A canonical value is a fixed point.
         """
@@ -247,6 +256,10 @@ class FieldType(Generic[O]):
         if value is None and field.required:
             return [Problem.at((), "required", f"{field.name} is required.")]
         return []
+
+    def prune(self, value: Json, field: FieldSpec, ctx: Schema) -> Json:
+        """Return a canonical value of an old version without what the schema no longer knows, for a restore."""
+        return value
 
     def resolve(self, value: Json, field: FieldSpec, ctx: Schema) -> Json:
         """Return the delivered form of a canonical value. Ids stay ids; HTML is sanitized (again)."""
@@ -326,8 +339,12 @@ class FieldType(Generic[O]):
         return to.clean(to.from_text(self.as_text(value)), field, ctx)
 
 
-def _kinds(options_class: type[Options]) -> dict[str, Option]:
-    return {item.name: item.metadata["option"] for item in dataclasses.fields(options_class)}
+def _members(options_class: type[Options]) -> dict[str, tuple[str, Option]]:
+    """Return public name → (attribute, option) of an Options class."""
+    return {
+        item.metadata["name"] or item.name: (item.name, item.metadata["option"])
+        for item in dataclasses.fields(options_class)
+    }
 
 
 REGISTRY: dict[str, FieldType[Any]] = {}
