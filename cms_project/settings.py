@@ -249,7 +249,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 20
 # --- Files, language, mail, log -------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = DATA_DIR / "static" if SECURE else None  # filled by collectstatic; development serves from the packages
 WHITENOISE_USE_FINDERS = ENVIRONMENT.is_development
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {

@@ -44,6 +44,7 @@ DO $$
 DECLARE
     name text; columns text; differs boolean; is_baseline boolean;
 BEGIN
+    SET LOCAL lock_timeout = '10s';  -- a test that left a lock behind fails here instead of hanging
     SET LOCAL session_replication_role = replica;
     FOR name, is_baseline IN
         SELECT t.tablename, b.tablename IS NOT NULL
