@@ -1,4 +1,4 @@
-"""Reads the environment once and checks all of it: any fault stops the process, every fault is named, no value is shown."""
+"""Reads the environment once and checks all of it; every fault is named at once, no value is shown."""
 
 import base64
 import binascii
@@ -96,7 +96,9 @@ def read(source: Mapping[str, str]) -> Environment:
     plane = reader.take("QUILLKEEP_PLANE", _one_of(PLANES), default=None)
     delivery_database = reader.take("DELIVERY_DATABASE_URL", _database)
     # A process that serves only published content needs no other role, and better has none.
-    database = reader.take("DATABASE_URL", _database, default=delivery_database if plane == "delivery" else ...)
+    database = reader.take(
+        "DATABASE_URL", _database, default=delivery_database if plane == "delivery" else ...
+    )
     valkey_url = reader.take("VALKEY_URL", _valkey)
     read_values = {
         "name": name,
@@ -125,7 +127,7 @@ def read(source: Mapping[str, str]) -> Environment:
     if reader.faults:
         raise EnvironmentFaultsError(reader.faults)
     read_values["public_url"] = read_values["public_url"] or f"http://localhost:{read_values['port']}"
-    return Environment(**cast(dict[str, Any], read_values))
+    return Environment(**cast("dict[str, Any]", read_values))
 
 
 @cache
@@ -135,8 +137,8 @@ def current() -> Environment:
 
 
 def load_file(path: Path, into: Mapping[str, str] | None = None) -> list[str]:
-    """Set the names that are unset from lines `NAME=value` of a file; return the names set ([] if there is no file)."""
-    target = os.environ if into is None else cast(dict[str, str], into)
+    """Set the names that are unset from a file's lines `NAME=value`; return them ([] without a file)."""
+    target = os.environ if into is None else cast("dict[str, str]", into)
     if not path.is_file():
         return []
     taken = []
@@ -169,7 +171,7 @@ class _Reader:
         return cast("T | None", default)
 
     def _text(self, name: str) -> str | None:
-        """Return the value of NAME or the content of the file that NAME_FILE points at; empty counts as unset."""
+        """Return NAME's value or the content of the file that NAME_FILE names; empty counts as unset."""
         plain, file = self.source.get(name, ""), self.source.get(f"{name}_FILE", "")
         if plain and file:
             raise Fault(f"is given twice, also as {name}_FILE")
@@ -229,7 +231,7 @@ def _key_ring(text: str) -> tuple[tuple[str, bytes], ...]:
 
 
 def _database(text: str) -> dict[str, Any]:
-    """Parse a PostgreSQL URL; a socket folder is given as libpq does it: postgresql://user:password@/name?host=/folder."""
+    """Parse a PostgreSQL URL; a socket's folder as in libpq: postgresql://user:password@/name?host=/folder."""
     if urlsplit(text).scheme not in ("postgres", "postgresql"):
         raise Fault("must be a postgresql:// URL; there is no other database")
     try:

@@ -1,6 +1,6 @@
 """Which database role may do what with which table: an explicit list, applied anew after every migrate.
 
-What is not in the list is refused by PostgreSQL. No sequence is listed: identity columns need no privilege of their own.
+What is not in the list is refused by PostgreSQL. No sequence is listed: identity columns need no privilege.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,6 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "django_session": (WRITE, NOTHING),
     "guardian_groupobjectpermission": (WRITE, NOTHING),
     "guardian_userobjectpermission": (WRITE, NOTHING),
-    "otp_totp_totpdevice": (WRITE, NOTHING),
     # accounts
     "accounts_apikey": (WRITE, NOTHING),
     "accounts_authenticator": (WRITE, NOTHING),
@@ -69,7 +68,9 @@ def apply(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {name}")
             for table, privileges in TABLES.items():
                 if privileges[number] and table in existing:
-                    cursor.execute(f"GRANT {', '.join(sorted(privileges[number]))} ON {quote(table)} TO {name}")
+                    cursor.execute(
+                        f"GRANT {', '.join(sorted(privileges[number]))} ON {quote(table)} TO {name}"
+                    )
 
 
 def in_force(connection: BaseDatabaseWrapper) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
@@ -92,4 +93,7 @@ def in_force(connection: BaseDatabaseWrapper) -> dict[str, tuple[frozenset[str],
             for receiver in ROLES if role == "PUBLIC" else (role,):
                 if privilege is not None:
                     roles.setdefault(receiver, set()).add(privilege)
-    return {table: (frozenset(roles.get(APP, ())), frozenset(roles.get(DELIVERY, ()))) for table, roles in found.items()}
+    return {
+        table: (frozenset(roles.get(APP, ())), frozenset(roles.get(DELIVERY, ())))
+        for table, roles in found.items()
+    }

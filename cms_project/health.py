@@ -8,6 +8,7 @@ from django.core.cache import cache
 from django.db import DatabaseError, connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from accounts.errors import UnavailableError
@@ -16,6 +17,7 @@ from cms_project import problems
 logger = logging.getLogger("quillkeep.health")
 
 
+@csrf_exempt  # so that a wrong method is a 405
 @never_cache
 @require_safe
 def alive(_: HttpRequest) -> HttpResponse:
@@ -23,10 +25,11 @@ def alive(_: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """Answer 200 when everything that this plane needs answers, else 503; what fails is said in the log only."""
+    """Answer 200 when everything that this plane needs answers, else 503; the log says what fails."""
     failing = [alias for alias in _databases() if not _database_answers(alias)]
     if not _valkey_answers():
         failing.append("valkey")

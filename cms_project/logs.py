@@ -1,4 +1,4 @@
-"""The log: one line an event, JSON outside development, with the request's id; credentials never get through."""
+"""The log: one line an event, JSON outside development, with the request's id and no credentials."""
 
 import json
 import logging
@@ -15,9 +15,10 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 MASK: Final = "[hidden]"
 MAX_MESSAGE: Final = 20_000
-SECRET_NAMES: Final = (
-    r"pass(?:word|wd|phrase)?|secret(?:_?key)?|client_secret|webhook_secret|token|access|refresh|otp|totp_secret|api_?key|"
-    r"authorization|cookie|set-cookie|session(?:id)?|csrf(?:token|middlewaretoken)?|jwt|signature|key_ring|private_?key"
+SENSITIVE_NAMES: Final = (
+    r"pass(?:word|wd|phrase)?|secret(?:_?key)?|client_secret|webhook_secret|token|access|refresh|otp|"
+    r"totp_secret|api_?key|authorization|cookie|set-cookie|session(?:id)?|"
+    r"csrf(?:token|middlewaretoken)?|jwt|signature|key_ring|private_?key"
 )
 _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     # Our API keys, webhook secrets and JSON web tokens look like nothing else.
@@ -26,7 +27,10 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic|digest|negotiate)(\s+|%20|\+)[^\s\"',;]+"), rf"\1 {MASK}"),
     (re.compile(r"\$?argon2(?:id|i|d)\$[^\s\"']+"), MASK),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
+        MASK,
+    ),
     # user:password@ of a URL
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@\"']*):[^\s/\"']*@"), rf"\1:{MASK}@"),
     # Cookie: a=b; c=d, to the end of the line
@@ -34,16 +38,21 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     # name=value, name: value, 'name': 'value', quoted values with their blanks
     (
         re.compile(
-            rf"(?i)(?<![A-Za-z])((?:[A-Za-z_-]*_)?(?:{SECRET_NAMES})\d{{0,2}}[\"']?\s*(?:=|:|%3D)\s*)"
+            rf"(?i)(?<![A-Za-z])((?:[A-Za-z_-]*_)?(?:{SENSITIVE_NAMES})\d{{0,2}}[\"']?\s*(?:=|:|%3D)\s*)"
             r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[^\s\"',;&}\)\]]+)"
         ),
         rf"\1{MASK}",
     ),
 )
-_SECRET_NAME: Final = re.compile(rf"(?i)(?:^|_|-)(?:{SECRET_NAMES})$")
+_SECRET_NAME: Final = re.compile(rf"(?i)(?:^|_|-)(?:{SENSITIVE_NAMES})$")
 # C0, DEL, C1, line and paragraph separators, bidirectional overrides: all that could forge or hide a line.
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "request"}
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+    "request",
+}
 
 
 def scrub(text: str) -> str:
@@ -55,7 +64,9 @@ def scrub(text: str) -> str:
 
 def flatten(text: str) -> str:
     """Return the text with every control character shown as an escape, so that one event stays one line."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 256 else f"\\u{ord(match[0]):04x}", text)
+    return _CONTROL.sub(
+        lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 256 else f"\\u{ord(match[0]):04x}", text
+    )
 
 
 def _clean(value: object, *, name: str = "") -> Any:
@@ -81,7 +92,7 @@ class _Formatter(logging.Formatter):
             text = str(record.msg)  # a wrong format string must not lose the event
         return flatten(scrub(text)[:MAX_MESSAGE])
 
-    def extra(self, record: logging.LogRecord) -> dict[str, Any]:
+    def extras(self, record: logging.LogRecord) -> dict[str, Any]:
         return {
             name: _clean(value, name=name)
             for name, value in record.__dict__.items()
@@ -101,14 +112,16 @@ class JSONFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         event: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "at": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": self.message(record),
         }
         if request_id.get():
             event["request_id"] = request_id.get()
-        event.update({name: value for name, value in self.extra(record).items() if name not in event})
+        event.update({name: value for name, value in self.extras(record).items() if name not in event})
         if trace := self.trace(record):
             event["trace"] = trace
         return json.dumps(event, ensure_ascii=True, default=str)
@@ -120,7 +133,7 @@ class ReadableFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and the traceback indented below it."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        extra = " ".join(f"{name}={value}" for name, value in self.extra(record).items())
+        extra = " ".join(f"{name}={value}" for name, value in self.extras(record).items())
         line = f"{at} {record.levelname:<7} {record.name}: {self.message(record)} {extra}".rstrip()
         return "\n".join([line, *(f"    | {part}" for part in self.trace(record))])
 

@@ -31,11 +31,32 @@ FORWARDING_HEADERS: Final = (
 )
 MAX_CREDENTIAL_LENGTH: Final = 8 * 1024
 MAX_QUERY_LENGTH: Final = 8 * 1024
-CREDENTIAL_PARAMETERS: Final = frozenset({
-    "access_token", "api-key", "api_key", "apikey", "auth", "authorization", "bearer", "client_secret", "credential",
-    "id_token", "jwt", "key", "passwd", "password", "refresh", "refresh_token", "secret", "token", "x-api-key",
-})  # fmt: skip
-CREDENTIAL_VALUE: Final = re.compile(r"qk_[a-z0-9]+_[A-Za-z0-9]+_|whsec_|eyJ[A-Za-z0-9_-]{8,}\.eyJ|(?i:bearer )")
+CREDENTIAL_PARAMETERS: Final = frozenset(
+    {
+        "access_token",
+        "api-key",
+        "api_key",
+        "apikey",
+        "auth",
+        "authorization",
+        "bearer",
+        "client_secret",
+        "credential",
+        "id_token",
+        "jwt",
+        "key",
+        "passwd",
+        "password",
+        "refresh",
+        "refresh_token",
+        "secret",
+        "token",
+        "x-api-key",
+    }
+)
+CREDENTIAL_VALUE: Final = re.compile(
+    r"qk_[a-z0-9]+_[A-Za-z0-9]+_|whsec_|eyJ[A-Za-z0-9_-]{8,}\.eyJ|(?i:bearer )"
+)
 
 
 class RequestMiddleware:
@@ -57,14 +78,19 @@ class RequestMiddleware:
             resolve_client(request)
             response = self.get_response(request)
             response.headers["X-Request-ID"] = identifier
-            response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
+            response.headers.setdefault(
+                "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"
+            )
             response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
             logger.info(
                 "%s %s %s",
                 request.method,
                 request.path,
                 response.status_code,
-                extra={"ms": round((time.perf_counter() - started) * 1000, 1), "address": request.META["REMOTE_ADDR"]},
+                extra={
+                    "ms": round((time.perf_counter() - started) * 1000, 1),
+                    "address": request.META["REMOTE_ADDR"],
+                },
             )
             return response
         finally:
@@ -94,13 +120,13 @@ class ProblemMiddleware:
 
 
 class QueryCredentialMiddleware:
-    """Refuses credentials in the query string: they would stay in histories, proxies' logs and Referer headers."""
+    """Refuses credentials in the query string; they would stay in histories, logs and Referer headers."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer 400 for a credential in the URL, 414 for an endless query and 431 for an endless credential."""
+        """Answer 400 for a credential in the URL, 414 for an endless query, 431 for an endless credential."""
         query = request.META.get("QUERY_STRING", "")
         if len(query) > MAX_QUERY_LENGTH:
             return problems.render(request, HTTPStatus.REQUEST_URI_TOO_LONG)
@@ -111,7 +137,7 @@ class QueryCredentialMiddleware:
                 request,
                 HTTPStatus.BAD_REQUEST,
                 code="credential-in-query",
-                detail="Credentials go in the Authorization header. Treat the one you sent as leaked and revoke it.",
+                detail="Credentials go in the Authorization header. The one you sent has leaked: revoke it.",
             )
         return self.get_response(request)
 
@@ -127,7 +153,8 @@ class QueryCredentialMiddleware:
 def resolve_client(request: HttpRequest) -> None:
     """Put the client's address and scheme where Django looks for them, believing only our own proxies.
 
-    From the right of X-Forwarded-For the first hop that is not a trusted proxy is the client; everything left of it is
+    From the right of X-Forwarded-For the first hop that is not a trusted proxy is the client; everything left
+    of it is
     what the client claims. The headers are removed, so that nothing after this can be fooled by them.
     """
     meta = request.META
@@ -139,12 +166,12 @@ def resolve_client(request: HttpRequest) -> None:
     if peer is not None and _is_trusted(peer):
         if scheme in ("http", "https"):
             meta["wsgi.url_scheme"] = scheme
-        while hops and peer is not None and _is_trusted(peer):
+        while hops and _is_trusted(peer):
             hop = _address(hops.pop())
             if hop is None:
                 break  # not an address: the nearest proxy that we know is as far as we can see
             peer = hop
-    meta["REMOTE_ADDR"] = str(peer) if peer is not None else "0.0.0.0"  # noqa: S104 (a unix socket has no peer)
+    meta["REMOTE_ADDR"] = str(peer) if peer is not None else "0.0.0.0"  # noqa: S104 (a socket has no peer)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -54,7 +54,10 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         """Return the parsed body."""
         context = parser_context or {}
@@ -70,7 +73,9 @@ class StrictJSONParser(BaseParser):
         if len(body) > limit:
             raise BodyTooLargeError
         value = loads(body)
-        if not isinstance(value, dict) and not (isinstance(value, list) and getattr(view, "takes_array", False)):
+        if not isinstance(value, dict) and not (
+            isinstance(value, list) and getattr(view, "takes_array", False)
+        ):
             raise MalformedBodyError("not-an-object", "The body must be a JSON object.")
         return value
 
@@ -99,12 +104,18 @@ def loads(body: bytes) -> Any:
             text, object_pairs_hook=build, parse_constant=_refuse, parse_float=_float, parse_int=_integer
         )
     except json.JSONDecodeError as error:
-        raise MalformedBodyError("not-json", f"Not JSON at line {error.lineno}, column {error.colno}.") from error
+        raise MalformedBodyError(
+            "not-json", f"Not JSON at line {error.lineno}, column {error.colno}."
+        ) from error
     if repeated:
         place = next((path for path, item in _walk(value) if item is repeated[0]), ())
         # The parser keeps the last of two equal keys, another might keep the first: neither is right.
-        raise MalformedBodyError("repeated-key", "The key stands here twice.", (*place, _shown(repeated[0].key)))
-    if b"\\u" in body:  # only an escape can smuggle these in; raw ones are refused as broken JSON or broken UTF-8
+        raise MalformedBodyError(
+            "repeated-key", "The key stands here twice.", (*place, _shown(repeated[0].key))
+        )
+    if (
+        b"\\u" in body
+    ):  # only an escape can smuggle these in; raw ones are refused as broken JSON or broken UTF-8
         _check_characters(value)
     return value
 

@@ -1,4 +1,4 @@
-"""Every error outside /admin/ as RFC 9457 `application/problem+json`; the only place that knows HTTP statuses of errors."""
+"""Every error outside /admin/ as RFC 9457 problem+json; only this module knows their HTTP statuses."""
 
 import json
 import logging
@@ -34,6 +34,7 @@ STATUSES: Final[Mapping[type[DomainError], HTTPStatus]] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorRequiredError: HTTPStatus.UNAUTHORIZED,
+    errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.LockedOutError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAllowedError: HTTPStatus.FORBIDDEN,
     errors.InvalidInputError: HTTPStatus.BAD_REQUEST,
@@ -77,7 +78,7 @@ def render(
     problems: Iterable[Problem] = (),
     extensions: Mapping[str, object] | None = None,
 ) -> HttpResponse:
-    """Return the problem document; `instance` is the request's id, the only part that differs between two equal errors."""
+    """Return the problem document; only `instance`, the request's id, differs between two equal errors."""
     default_code, default_detail = CODES.get(status, ("refused", "The request was refused."))
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -90,7 +91,9 @@ def render(
     if listed := [_as_json(problem) for problem in problems]:
         body["errors"] = listed
     body.update({name: value for name, value in (extensions or {}).items() if name not in body})
-    response = HttpResponse(json.dumps(body, ensure_ascii=False, default=str), status=status, content_type=CONTENT_TYPE)
+    response = HttpResponse(
+        json.dumps(body, ensure_ascii=False, default=str), status=status, content_type=CONTENT_TYPE
+    )
     response.headers["Cache-Control"] = "no-store"
     if status == HTTPStatus.UNAUTHORIZED:
         sent = "HTTP_AUTHORIZATION" in request.META
@@ -100,7 +103,7 @@ def render(
 
 def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | Response | None:
     """Answer an exception of a DRF view; None for one that nobody foresaw, which becomes a 500."""
-    request: HttpRequest = context["request"]._request  # noqa: SLF001 (DRF wraps the request that has our id)
+    request: HttpRequest = context["request"]._request  # noqa: SLF001 (it has our id)
     if isinstance(exception, DomainError):
         return for_domain_error(request, exception)
     if isinstance(exception, Http404):
@@ -112,7 +115,9 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | R
     if isinstance(exception, SuspiciousOperation):
         return render(request, HTTPStatus.BAD_REQUEST)
     if isinstance(exception, MalformedBodyError):
-        return render(request, exception.status_code, code=exception.default_code, problems=[exception.problem])
+        return render(
+            request, exception.status_code, code=exception.default_code, problems=[exception.problem]
+        )
     if isinstance(exception, exceptions.ValidationError):
         return render(
             request,
@@ -132,10 +137,17 @@ def for_domain_error(request: HttpRequest, error: DomainError) -> HttpResponse:
     if status == HTTPStatus.NOT_FOUND:
         return render(request, status)  # whatever detail it carries would tell hidden from missing
     response = render(
-        request, status, code=error.code, detail=error.detail, problems=error.errors, extensions=error.extensions
+        request,
+        status,
+        code=error.code,
+        detail=error.detail,
+        problems=error.errors,
+        extensions=error.extensions,
     )
     retry_after = error.extensions.get("retry_after")
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) and isinstance(retry_after, int):
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) and isinstance(
+        retry_after, int
+    ):
         response.headers["Retry-After"] = str(retry_after)
     return response
 
@@ -151,7 +163,9 @@ def status_of(error: type[DomainError]) -> HTTPStatus:
 def _for_api_exception(request: HttpRequest, error: exceptions.APIException) -> HttpResponse:
     """Answer an exception of DRF itself, with the headers that belong to it."""
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
-        return render(request, HTTPStatus.UNAUTHORIZED)  # DRF makes it 403 where a view has no WWW-Authenticate
+        return render(
+            request, HTTPStatus.UNAUTHORIZED
+        )  # DRF makes it 403 where a view has no WWW-Authenticate
     response = render(request, error.status_code)
     wait = getattr(error, "wait", None)
     if wait is not None:
@@ -168,7 +182,11 @@ def _as_json(problem: Problem) -> dict[str, str]:
 
 def _flatten(details: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
     """Yield the leaves of DRF's nested error details as problems with pointers."""
-    if isinstance(details, Mapping) and set(details) == {"message", "code"} and isinstance(details["code"], str):
+    if (
+        isinstance(details, Mapping)
+        and set(details) == {"message", "code"}
+        and isinstance(details["code"], str)
+    ):
         yield Problem.at(path, details["code"].replace("_", "-"), str(details["message"]))
     elif isinstance(details, Mapping):
         for key, value in details.items():
@@ -180,7 +198,8 @@ def _flatten(details: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem
             yield from _flatten(item, path if are_messages else (*path, number))
 
 
-# --- Django's own roads to an error ---------------------------------------------------------------------------------
+# --- Django's own roads to an error
+# ---------------------------------------------------------------------------------
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -197,7 +216,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler403."""
     if wants_pages(request):
-        return HttpResponse(defaults.permission_denied(request, exception).content, status=HTTPStatus.FORBIDDEN)
+        return HttpResponse(
+            defaults.permission_denied(request, exception).content, status=HTTPStatus.FORBIDDEN
+        )
     return render(request, HTTPStatus.FORBIDDEN)
 
 
@@ -220,4 +241,6 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if wants_pages(request):
         page: HttpResponse = django_csrf_failure(request, reason=reason)
         return page
-    return render(request, HTTPStatus.FORBIDDEN, code="csrf-failed", detail="The CSRF token is missing or wrong.")
+    return render(
+        request, HTTPStatus.FORBIDDEN, code="csrf-failed", detail="The CSRF token is missing or wrong."
+    )

@@ -6,9 +6,9 @@ from django.db import models
 
 
 class OwnerMigrates:
-    """Refuses migrations on every alias but `owner`; the aliases are the same rows, so relations may cross them."""
+    """Refuses migrations on every alias but `owner`; all aliases see the same rows, relations may cross."""
 
-    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:  # noqa: ARG002 (Django's signature)
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:  # noqa: ARG002 (Django's)
         """Allow DDL by the owner's role alone."""
         return db == "owner"
 

@@ -1,4 +1,4 @@
-"""`make run`: own servers, migrations, demo content, then web, worker and beat in the foreground until one ends or we are told to."""
+"""`make run`: own servers, migrations, demo content, then web, worker and beat in the foreground."""
 
 import base64
 import http.client
@@ -17,7 +17,7 @@ from typing import IO, Final, Never
 
 from cms_project import environment
 from cms_project.environment import Environment, EnvironmentFaultsError
-from cms_project.servers import OWNER, Servers, ServerError, die_with_parent, end, write_private
+from cms_project.servers import OWNER, ServerError, Servers, die_with_parent, end, write_private
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 HOST: Final = "127.0.0.1"
@@ -74,7 +74,9 @@ class Supervisor:
             try:
                 probe.bind((HOST, settings.port))
             except OSError as error:
-                raise FailedError(f"Port {settings.port} is taken. Choose another: make run PORT=8001") from error
+                raise FailedError(
+                    f"Port {settings.port} is taken. Choose another: make run PORT=8001"
+                ) from error
         self.manage("migrate", "--verbosity", "0")
         if settings.is_development and importlib.util.find_spec("cms_project.management.commands.demo"):
             self.manage("demo")
@@ -114,18 +116,57 @@ class Supervisor:
         """Start web, worker and beat. Only the worker builds indexes, so only it may own tables."""
         python = sys.executable
         celery = [python, "-m", "celery", "--app", "cms_project.celery"]
-        self.spawn("web", [
-            python, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(settings.port),
-            "--workers", "1", "--blocking-threads", "8", "--no-ws", "--backpressure", "64",
-            "--workers-kill-timeout", "10", "cms_project.wsgi:application",
-        ])  # fmt: skip
-        self.spawn("worker", [
-            *celery, "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle",
-        ], owner=True)  # fmt: skip
-        self.spawn("beat", [
-            *celery, "beat", "--loglevel", "INFO", "--schedule", str(self.data_dir / "beat-schedule"),
-            "--pidfile", "",
-        ])  # fmt: skip
+        self.spawn(
+            "web",
+            [
+                python,
+                "-m",
+                "granian",
+                "--interface",
+                "wsgi",
+                "--host",
+                HOST,
+                "--port",
+                str(settings.port),
+                "--workers",
+                "1",
+                "--blocking-threads",
+                "8",
+                "--no-ws",
+                "--backpressure",
+                "64",
+                "--workers-kill-timeout",
+                "10",
+                "cms_project.wsgi:application",
+            ],
+        )
+        self.spawn(
+            "worker",
+            [
+                *celery,
+                "worker",
+                "--concurrency",
+                "2",
+                "--loglevel",
+                "INFO",
+                "--without-gossip",
+                "--without-mingle",
+            ],
+            owner=True,
+        )
+        self.spawn(
+            "beat",
+            [
+                *celery,
+                "beat",
+                "--loglevel",
+                "INFO",
+                "--schedule",
+                str(self.data_dir / "beat-schedule"),
+                "--pidfile",
+                "",
+            ],
+        )
 
     def spawn(self, name: str, command: list[str], *, owner: bool = False) -> subprocess.Popen[bytes]:
         """Start a process in a group of its own, its output prefixed with its name."""
@@ -133,10 +174,16 @@ class Supervisor:
         if not owner:
             values.pop("OWNER_DATABASE_URL", None)
             values.pop("OWNER_DATABASE_URL_FILE", None)
-        process = subprocess.Popen(  # noqa: PLW1509 (the hook only calls prctl)
-            command, cwd=ROOT, env=values, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, preexec_fn=die_with_parent(signal.SIGTERM),
-        )  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=values,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 (it only calls prctl)
+        )
         self.processes[name] = process
         pump = threading.Thread(target=_pump, args=(name, process.stdout), daemon=True)
         pump.start()
@@ -165,7 +212,11 @@ class Supervisor:
     def ended(self) -> list[str]:
         """Return the processes, and servers, that are no longer there, with their exit status."""
         running = {**self.processes, **self.servers.processes}
-        return [f"{name} (status {process.returncode})" for name, process in running.items() if process.poll() is not None]
+        return [
+            f"{name} (status {process.returncode})"
+            for name, process in running.items()
+            if process.poll() is not None
+        ]
 
     def stop(self) -> None:
         """End all processes with everything they started, then the servers."""
@@ -176,7 +227,7 @@ class Supervisor:
                 process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         for process in self.processes.values():
-            end(process, signal.SIGTERM, seconds=max(0.1, deadline - time.monotonic()))
+            end(process, seconds=max(0.1, deadline - time.monotonic()))
         for pump in self.pumps:
             pump.join(1)
         self.servers.stop()

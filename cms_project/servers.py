@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Valkey of our own, for `make run` and the tests: binaries from pip, unix sockets only, passwords always."""
+"""A PostgreSQL and a Valkey of our own, for `make run` and tests: pip's binaries, unix sockets, passwords."""
 
 import contextlib
 import ctypes
@@ -43,7 +43,7 @@ class ServerError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom the servers run as: nobody special when we are root (PostgreSQL refuses root), else ourselves (None)."""
+    """Whom the servers run as: an unprivileged account when we are root, else ourselves (None)."""
 
     user: int | None = None
     group: int | None = None
@@ -57,7 +57,9 @@ class Account:
             with contextlib.suppress(KeyError):
                 entry = pwd.getpwnam(name)
                 return cls(entry.pw_uid, entry.pw_gid)
-        raise ServerError("We are root, and there is no account 'postgres' or 'nobody' to run the servers as.")
+        raise ServerError(
+            "We are root, and there is no account 'postgres' or 'nobody' to run the servers as."
+        )
 
     def own(self, path: Path) -> None:
         """Give a file or folder to the account."""
@@ -92,7 +94,7 @@ class Account:
 
 @dataclass(slots=True)
 class State:
-    """What must survive between two starts: passwords, and where the sockets are. Kept in a file with mode 0600."""
+    """What must survive between two starts: passwords, and where things are. In a file with mode 0600."""
 
     sockets: str = ""
     home: str = ""
@@ -111,7 +113,8 @@ class State:
 class Servers:
     """Both servers, with everything of theirs under one folder (and a short one for the sockets).
 
-    `start()` may be called on a folder that was used before, also after a crash. One process at a time holds the folder.
+    `start()` may be called on a folder that was used before, also after a crash. One process at a time holds
+    the folder.
     `durable=False` gives up safety against power cuts, for tests; each server can be left out.
     """
 
@@ -136,7 +139,7 @@ class Servers:
 
     @property
     def home(self) -> Path:
-        """Where data is kept: `folder`, or a place that the account can reach when `folder` is closed to it."""
+        """Where data is kept: below `folder`, or outside when `folder` is closed to the account."""
         return Path(self.state.home)
 
     def database_url(self, role: str, database: str = DATABASE) -> str:
@@ -153,14 +156,16 @@ class Servers:
         path = self.sockets / "valkey.sock"
         return f"redis+socket://:{self.state.passwords['valkey']}@{path}?virtual_host={number}"
 
-    def connect(self, role: str = SUPERUSER, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+    def connect(
+        self, role: str = SUPERUSER, database: str = "postgres"
+    ) -> psycopg.Connection[tuple[Any, ...]]:
         """Return an autocommit connection."""
         return psycopg.connect(self.database_url(role, database), autocommit=True, connect_timeout=5)
 
     # --- life ---
 
     def start(self) -> None:
-        """Start what is not running and make sure that the roles and the database exist. Raises ServerError."""
+        """Start both, and make sure that the roles and the database exist. Raises ServerError."""
         self._take_folder()
         try:
             self._prepare()
@@ -178,7 +183,8 @@ class Servers:
         for name, gentle in (("valkey", signal.SIGTERM), ("postgresql", signal.SIGINT)):
             process = self.processes.pop(name, None)
             if process is not None:
-                end(process, gentle)
+                process.send_signal(gentle)
+                end(process)
         if self.state.sockets:
             shutil.rmtree(self.state.sockets, ignore_errors=True)
         if self._lock is not None:
@@ -215,13 +221,13 @@ class Servers:
         self.state.sockets = tempfile.mkdtemp(prefix="qk-")
         if len(os.fsencode(self.state.sockets)) + len("/.s.PGSQL.5432.lock") > MAX_SOCKET_PATH:
             os.rmdir(self.state.sockets)  # noqa: PTH106 (as mkdtemp gave it)
-            self.state.sockets = tempfile.mkdtemp(prefix="qk-", dir="/tmp")  # noqa: S108 (mkdtemp makes it 0700)
+            self.state.sockets = tempfile.mkdtemp(prefix="qk-", dir="/tmp")
         self.account.make(self.sockets)
         self.account.make(self.home)
         self.state.save(path)
 
     def _choose_home(self) -> Path:
-        """Return the folder itself, or as root a place outside when something above it is closed to the account."""
+        """Return a place below the folder, or outside when something above it is closed to the account."""
         if self.account.reaches(self.folder / "data"):
             return self.folder / "data"
         digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
@@ -275,16 +281,30 @@ class Servers:
         write_private(password, self.state.passwords[SUPERUSER])
         self.account.own(password)
         command = [
-            str(initdb), "-D", str(fresh), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}",
-            "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
-        ]  # fmt: skip
+            str(initdb),
+            "-D",
+            str(fresh),
+            "-U",
+            SUPERUSER,
+            "--auth=scram-sha-256",
+            f"--pwfile={password}",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        ]
         if not self.durable:
             command.append("--no-sync")
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, cwd=self.home, env=_bare_environment(), timeout=START_SECONDS,
+                command,
+                capture_output=True,
+                text=True,
+                cwd=self.home,
+                env=_bare_environment(),
+                timeout=START_SECONDS,
                 **self.account.popen_options(),
-            )  # fmt: skip
+            )
         finally:
             password.unlink()
         if done.returncode:
@@ -303,10 +323,14 @@ class Servers:
         with self.connect() as connection:
             known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             for role in ROLES:
-                verb = sql.SQL("ALTER ROLE {} " if role in known else "CREATE ROLE {} ").format(sql.Identifier(role))
+                verb = sql.SQL("ALTER ROLE {} " if role in known else "CREATE ROLE {} ").format(
+                    sql.Identifier(role)
+                )
                 secret = sql.Literal(self.state.passwords[role])
                 connection.execute(
-                    verb + sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD ") + secret
+                    verb
+                    + sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD ")
+                    + secret
                 )
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 self.create_database(DATABASE, connection=connection)
@@ -367,14 +391,23 @@ class Servers:
 
     # --- processes ---
 
-    def _launch(self, name: str, command: list[str], *, dies_by: signal.Signals, stdin: str | None = None) -> None:
+    def _launch(
+        self, name: str, command: list[str], *, dies_by: signal.Signals, stdin: str | None = None
+    ) -> None:
         log = self.home / f"{name}.log"
         with log.open("ab") as output:
             log.chmod(0o600)
-            process = subprocess.Popen(  # noqa: PLW1509 (no threads of ours run yet, and the hook only calls prctl)
-                command, cwd=self.home, env=_bare_environment(), stdin=subprocess.PIPE, stdout=output, stderr=output,
-                start_new_session=True, preexec_fn=die_with_parent(dies_by), **self.account.popen_options(),
-            )  # fmt: skip
+            process = subprocess.Popen(
+                command,
+                cwd=self.home,
+                env=_bare_environment(),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent(dies_by),  # noqa: PLW1509 (it only calls prctl)
+                **self.account.popen_options(),
+            )
         self.processes[name] = process
         if process.stdin is not None:
             with process.stdin as pipe:
@@ -414,7 +447,7 @@ def _platform() -> str:
 
 
 def die_with_parent(by: signal.Signals) -> Callable[[], None] | None:
-    """Return a hook that makes the kernel end the child when we are killed without a chance to do it (Linux)."""
+    """Return a hook that lets the kernel end the child when we are killed with no chance to do so (Linux)."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
@@ -425,10 +458,8 @@ def die_with_parent(by: signal.Signals) -> Callable[[], None] | None:
     return hook
 
 
-def end(process: subprocess.Popen[bytes], gentle: signal.Signals, *, seconds: float = STOP_SECONDS) -> None:
-    """Ask the process to end, wait, and kill what is left of its group."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(gentle)
+def end(process: subprocess.Popen[bytes], *, seconds: float = STOP_SECONDS) -> None:
+    """Wait for a process that was asked to end, and kill what is left of its group."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
     with contextlib.suppress(ProcessLookupError):
@@ -439,8 +470,10 @@ def end(process: subprocess.Popen[bytes], gentle: signal.Signals, *, seconds: fl
 def _end_leftover(pidfile: Path, program: str, gentle: signal.Signals) -> None:
     """End a server that an earlier run left behind, and remove a pid file that lies.
 
-    We hold the folder's lock, so nobody else's server belongs there. A number in the file that by now is the number of
-    another program (they start again at 1 in a container) must neither be killed nor keep PostgreSQL from starting.
+    We hold the folder's lock, so nobody else's server belongs there. A number in the file that by now is the
+    number of
+    another program (they start again at 1 in a container) must neither be killed nor keep PostgreSQL from
+    starting.
     """
     try:
         pid = int(pidfile.read_text(encoding="ascii").split()[0])

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from cms_project import environment, logs
 
@@ -17,7 +17,9 @@ SECURE = not ENVIRONMENT.is_development  # TLS in front of us: secure cookies, H
 DEBUG = False  # also in development: debug pages show settings and local variables
 SECRET_KEY = ENVIRONMENT.secret_key
 KEY_RING = ENVIRONMENT.key_ring  # (id, 32 bytes) pairs, the first one active; used by accounts.keyring alone
-PUBLIC_URL = ENVIRONMENT.public_url  # links in mails and claims are built from this, never from the Host header
+PUBLIC_URL = (
+    ENVIRONMENT.public_url
+)  # links in mails and claims are built from this, never from the Host header
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 
@@ -42,7 +44,6 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "guardian",
     "django_otp",
-    "django_otp.plugins.otp_totp",
     "axes",
     "corsheaders",
     "csp",
@@ -64,6 +65,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.LiveSessionMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -86,11 +88,12 @@ TEMPLATES = [
     }
 ]
 
-# --- Data -----------------------------------------------------------------------------------------------------------
+# --- Data
+# -----------------------------------------------------------------------------------------------------------
 
 
 def _database(config: dict[str, Any], *, options: str) -> dict[str, Any]:
-    """Return a Django database from a parsed URL, with server-side settings that every connection starts with."""
+    """Return a Django database from a parsed URL, with settings that every connection starts with."""
     given = config["OPTIONS"]
     return {**config, "CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, "options": options, **given}}
 
@@ -124,7 +127,8 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 8 * 60 * 60
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 
-# --- Work outside of requests ---------------------------------------------------------------------------------------
+# --- Work outside of requests
+# ---------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = ENVIRONMENT.broker_url
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "quillkeep:celery:", "visibility_timeout": 3600}
@@ -138,16 +142,25 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = 30 * 60
-CELERY_TASK_QUEUES = [Queue("log"), Queue("default"), Queue("index")]
+# Each with an exchange of its own: on a shared one every message would reach all three.
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("log", "default", "index")]
+CELERY_TASK_DEFAULT_EXCHANGE = CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TIMEZONE = "UTC"
 # Static on purpose: a schedule in the database could be edited into running any task.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "clear-ended-sessions": {"task": "cms_project.clear_ended_sessions", "schedule": crontab(hour="3", minute="17")},
+    "seal-log": {"task": "accounts.seal", "schedule": 2.0, "options": {"queue": "log", "expires": 10}},
+    "flush-key-usage": {"task": "accounts.flush_key_usage", "schedule": 60.0, "options": {"expires": 60}},
+    "send-invitations": {"task": "accounts.send_invitations", "schedule": 15.0, "options": {"expires": 15}},
+    "clear-ended-sessions": {
+        "task": "cms_project.clear_ended_sessions",
+        "schedule": crontab(hour="3", minute="17"),
+    },
 }
 
-# --- Who is there ---------------------------------------------------------------------------------------------------
+# --- Who is there
+# ---------------------------------------------------------------------------------------------------
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "accounts.backends.PasswordBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]  # Argon2id; no other hash is accepted
@@ -157,26 +170,33 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+RESOURCE_DIRECTORY = "content.directory.ContentDirectory"  # keys of collections and fields for accounts
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 OTP_TOTP_ISSUER = "Quillkeep"
 
-# One account guessed from many addresses, many accounts from one address, and the pair: each has its own count.
+# One account guessed from many addresses, many accounts from one address, and the pair: each has its own
+# count.
 AXES_LOCKOUT_PARAMETERS = ["username", "ip_address", ["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours; a lock without end would let anybody lock out anybody
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_HANDLER = "axes.handlers.database.AxesDatabaseHandler"
 AXES_RESET_ON_SUCCESS = True
-AXES_SENSITIVE_PARAMETERS = ["password", "otp", "token", "otp_token"]
+AXES_SENSITIVE_PARAMETERS = ["password", "otp", "code", "token", "otp_token"]
 AXES_VERBOSE = False
+AXES_USERNAME_FORM_FIELD = (
+    "username"  # as django.contrib.auth.authenticate is called, whatever the model calls it
+)
+AXES_CLIENT_IP_CALLABLE = "accounts.addresses.client_address"
 
 GUARDIAN_RAISE_403 = False
 ANONYMOUS_USER_NAME = None  # anonymous is a principal, not a row
 GUARDIAN_MONKEY_PATCH_USER = False  # `has_perm` asks accounts.access, nothing else
 SILENCED_SYSTEM_CHECKS = ["guardian.W001"]  # its backend is left out on purpose, for the same reason
 
-# --- API ------------------------------------------------------------------------------------------------------------
+# --- API
+# ------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],  # each view names the kinds of credential that it takes
@@ -200,7 +220,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
 }
 
-# --- The browser ----------------------------------------------------------------------------------------------------
+# --- The browser
+# ----------------------------------------------------------------------------------------------------
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -246,10 +267,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; API bodies have the same lim
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 DATA_UPLOAD_MAX_NUMBER_FILES = 20
 
-# --- Files, language, mail, log -------------------------------------------------------------------------------------
+# --- Files, language, mail, log
+# -------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static" if SECURE else None  # filled by collectstatic; development serves from the packages
+STATIC_ROOT = (
+    DATA_DIR / "static" if SECURE else None
+)  # filled by collectstatic; development serves from the packages
 WHITENOISE_USE_FINDERS = ENVIRONMENT.is_development
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from cms_project import health
+from cms_project import environment, health
 
 handler400 = "cms_project.problems.bad_request"
 handler403 = "cms_project.problems.permission_denied"
@@ -16,7 +16,7 @@ OPERATIONS: list[URLPattern | URLResolver] = [
     path("healthz", health.alive, name="alive"),
     path("readyz", health.ready, name="ready"),
 ]
-PLANES: dict[str, list[URLPattern | URLResolver]] = {
+PLANES: dict[environment.Plane, list[URLPattern | URLResolver]] = {
     "management": [
         path("", RedirectView.as_view(pattern_name="admin:index")),
         path("admin", RedirectView.as_view(pattern_name="admin:index")),
@@ -32,5 +32,10 @@ PLANES: dict[str, list[URLPattern | URLResolver]] = {
 
 urlpatterns = [
     *OPERATIONS,
-    *(pattern for plane, patterns in PLANES.items() if settings.ENVIRONMENT.serves(plane) for pattern in patterns),
+    *(
+        pattern
+        for plane, patterns in PLANES.items()
+        if settings.ENVIRONMENT.serves(plane)
+        for pattern in patterns
+    ),
 ]

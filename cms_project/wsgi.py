@@ -17,7 +17,9 @@ class OwnerInWebProcessError(RuntimeError):
 
 def _check() -> None:
     if os.environ.get("OWNER_DATABASE_URL") or os.environ.get("OWNER_DATABASE_URL_FILE"):
-        raise OwnerInWebProcessError("OWNER_DATABASE_URL must not be set in a web process; unset it and start again.")
+        raise OwnerInWebProcessError(
+            "OWNER_DATABASE_URL must not be set in a web process; unset it and start again."
+        )
     try:
         environment.current()
     except environment.EnvironmentFaultsError as error:

@@ -1,4 +1,4 @@
-"""Fixtures for every test: a database that really commits and is reset afterwards, clients, and live processes."""
+"""Fixtures for every test: a database that really commits and is reset afterwards, and live processes."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,9 @@ from tests.database import TestDatabase
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[TestDatabase]:
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[TestDatabase]:
     """Clone the migrated template for this worker; takes the place of pytest-django's own."""
     name = str(settings.DATABASES["default"]["NAME"])
     database = TestDatabase(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"], name)
@@ -31,13 +33,18 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
 
 @pytest.fixture
 def _django_db_helper(
-    request: pytest.FixtureRequest, django_db_setup: TestDatabase, django_db_blocker: DjangoDbBlocker, valkey: None
+    request: pytest.FixtureRequest,
+    django_db_setup: TestDatabase,
+    django_db_blocker: DjangoDbBlocker,
+    valkey: None,
 ) -> Iterator[None]:
     """Unblock the database and reset it afterwards; nothing wraps the test, so its commits are commits."""
     with django_db_blocker.unblock():
         yield
         for connection in connections.all(initialized_only=True):
-            if connection.connection is not None and (connection.in_atomic_block or not connection.get_autocommit()):
+            if connection.connection is not None and (
+                connection.in_atomic_block or not connection.get_autocommit()
+            ):
                 connection.close()
         django_db_setup.reset()
 
@@ -73,11 +80,10 @@ def celery_worker(_django_db_helper: None) -> Iterator[processes.CeleryWorker]:
 
 
 @pytest.fixture
-def broken_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def broken_valkey(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every command of the cache's client fail, as if Valkey were gone."""
 
     def fail(*_: Any, **__: Any) -> Any:
         raise redis.ConnectionError("gone")
 
     monkeypatch.setattr(redis.Redis, "execute_command", fail)
-    yield

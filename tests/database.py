@@ -1,4 +1,4 @@
-"""The databases of a test run: own servers, a template that is migrated once, a clone for each worker, quick resets."""
+"""The databases of a test run: own servers, a template migrated once, a clone for each worker, resets."""
 
 import fcntl
 import hashlib
@@ -13,7 +13,7 @@ from typing import IO, Any
 import psycopg
 from psycopg import sql
 
-from cms_project.servers import OWNER, SUPERUSER, Servers, ServerError
+from cms_project.servers import OWNER, SUPERUSER, ServerError, Servers
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "var" / "test"
@@ -36,8 +36,10 @@ BEGIN
     END LOOP;
 END $$
 """
-# Empties the tables that hold rows. Replica mode switches off the triggers, also those that keep the log append-only,
-# and foreign keys; DELETE is quicker than TRUNCATE for a handful of rows. Then the migrations' rows come back where they
+# Empties the tables that hold rows. Replica mode switches off the triggers, also those that keep the log
+# append-only,
+# and foreign keys; DELETE is quicker than TRUNCATE for a handful of rows. Then the migrations' rows come back
+# where they
 # are gone or changed.
 RESET = """
 DO $$
@@ -53,8 +55,12 @@ BEGIN
     LOOP
         IF is_baseline THEN
             EXECUTE format(
-                'SELECT EXISTS ((SELECT t::text FROM public.%1$I t EXCEPT ALL SELECT t::text FROM baseline.%1$I t)
-                 UNION ALL (SELECT t::text FROM baseline.%1$I t EXCEPT ALL SELECT t::text FROM public.%1$I t))', name
+                'WITH now AS (SELECT t::text FROM public.%1$I t),
+                 before AS (SELECT t::text FROM baseline.%1$I t)
+                 SELECT EXISTS (
+                     (TABLE now EXCEPT ALL TABLE before) UNION ALL (TABLE before EXCEPT ALL TABLE now)
+                 )',
+                name
             ) INTO differs;
         ELSE
             EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO differs;
@@ -63,15 +69,18 @@ BEGIN
         EXECUTE format('DELETE FROM public.%I', name);
         IF is_baseline THEN
             SELECT string_agg(quote_ident(attname), ', ') INTO columns FROM pg_attribute
-            WHERE attrelid = format('public.%I', name)::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+            WHERE attrelid = format('public.%I', name)::regclass AND attnum > 0 AND NOT attisdropped AND
+            attgenerated = '';
             EXECUTE format(
-                'INSERT INTO public.%1$I (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM baseline.%1$I', name, columns
+                'INSERT INTO public.%1$I (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM baseline.%1$I',
+                name, columns
             );
         END IF;
     END LOOP;
 END $$
 """
-# Processes keep snapshots by generation. If a reset took a generation back to a number that it had before, a snapshot
+# Processes keep snapshots by generation. If a reset took a generation back to a number that it had before, a
+# snapshot
 # of the test before would be taken for a fresh one: so generations go on, a million a test.
 ADVANCE = """
 DO $$
@@ -100,7 +109,7 @@ def start_servers() -> Servers:
 
 
 def environment_of(servers: Servers, worker: int) -> dict[str, str]:
-    """Return the names that point a worker (and every process it starts) at its own database and Valkey databases."""
+    """Return what points a worker, and every process it starts, at its own databases."""
     name = f"test_{worker}"
     return {
         "OWNER_DATABASE_URL": servers.database_url(OWNER, name),
@@ -129,7 +138,9 @@ class TestDatabase:
         try:
             self._make_template()
             with self._administrator("postgres") as connection:
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(self.name)))
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(self.name))
+                )
                 _create(connection, self.name, TEMPLATE)
         finally:
             lock.close()
@@ -186,8 +197,11 @@ class TestDatabase:
             environment[name] = f"{before}/{TEMPLATE}?{after.partition('?')[2]}"
         done = subprocess.run(
             [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"],
-            env=environment, cwd=ROOT, capture_output=True, text=True,
-        )  # fmt: skip
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             raise ServerError(f"migrate failed:\n{done.stdout}\n{done.stderr}")
 
@@ -206,7 +220,7 @@ def _create(connection: psycopg.Connection[Any], name: str, template: str) -> No
 
 
 def _digest() -> str:
-    """Return a hash over all that decides what `migrate` makes: migrations, grants, models and installed versions."""
+    """Return a hash over all that decides what `migrate` makes: migrations, grants, models, versions."""
     digest = hashlib.sha256(SNAPSHOT.encode())
     for file in sorted(_sources()):
         digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")

@@ -1,4 +1,4 @@
-"""Missing migrations and `check --deploy` under a production environment of throw-away values; exits non-zero on a finding."""
+"""Missing migrations, and `check --deploy` under a production environment of throw-away values."""
 
 import os
 import subprocess
@@ -13,7 +13,11 @@ def main() -> int:
     """Run both commands as production would; return the worse status."""
     clean = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in NAMES}
     # Not var/: there manage.py would find a developer's environment.
-    values = {**clean, **throwaway.values(DATA_DIR="/nonexistent"), "PYTHONWARNINGS": "ignore::RuntimeWarning"}
+    values = {
+        **clean,
+        **throwaway.values(DATA_DIR="/nonexistent"),
+        "PYTHONWARNINGS": "ignore::RuntimeWarning",
+    }
     commands = (
         ["makemigrations", "--check", "--dry-run"],
         ["check", "--deploy", "--fail-level", "WARNING"],

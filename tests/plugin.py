@@ -1,4 +1,4 @@
-"""Loaded by pytest before Django's settings: starts the servers of the run and points the environment at them."""
+"""Loaded by pytest before Django's settings: starts the run's servers, points the environment at them."""
 
 import os
 import re
@@ -35,10 +35,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
             os.environ.pop(f"{name}_FILE", None)
         os.environ["QUILLKEEP_TEST_RUN"] = _servers.folder.name
         os.environ["QUILLKEEP_TEST_ADMINISTRATOR"] = database.administrator_url(_servers)
-        os.environ.update(throwaway.values(
-            QUILLKEEP_ENVIRONMENT="development", ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
-            PUBLIC_URL="http://testserver",
-        ))  # fmt: skip
+        os.environ.update(
+            throwaway.values(
+                QUILLKEEP_ENVIRONMENT="development",
+                ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
+                PUBLIC_URL="http://testserver",
+            )
+        )
         os.environ.update(database.environment_of(_servers, 0))
         return
     number = int(re.sub(r"\D", "", worker)) + 1
@@ -83,8 +86,8 @@ def _block_network() -> None:
             raise NetworkBlockedError(f"Tests may not resolve {text}.")
         return _getaddrinfo(host, *arguments, **named)
 
-    socket.socket.connect = connect  # type: ignore[method-assign]
-    socket.socket.connect_ex = connect_ex  # type: ignore[method-assign]
+    socket.socket.connect = connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = connect_ex  # type: ignore[method-assign, assignment]
     socket.getaddrinfo = getaddrinfo
 
 

@@ -1,4 +1,4 @@
-"""Real processes for tests: the web server and a Celery worker, on the database of the test that starts them."""
+"""Real processes for tests: the web server and a Celery worker, on the database of their test."""
 
 import http.client
 import os
@@ -52,7 +52,12 @@ class Process:
     def __enter__(self) -> Self:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command(), cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
+                self.command(),
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
@@ -88,9 +93,22 @@ class LiveServer(Process):
     def command(self) -> list[str]:
         """Return granian's command line, as `make run` has it but for the port."""
         return [
-            sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port),
-            "--workers", "1", "--blocking-threads", "4", "--no-ws", "cms_project.wsgi:application",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "granian",
+            "--interface",
+            "wsgi",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+            "--blocking-threads",
+            "4",
+            "--no-ws",
+            "cms_project.wsgi:application",
+        ]
 
     def is_ready(self) -> bool:
         """Return whether /healthz answers."""
@@ -110,9 +128,20 @@ class CeleryWorker(Process):
     def command(self) -> list[str]:
         """Return the worker's command line."""
         return [
-            sys.executable, "-m", "celery", "--app", "cms_project.celery", "worker", "--pool", "solo",
-            "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "celery",
+            "--app",
+            "cms_project.celery",
+            "worker",
+            "--pool",
+            "solo",
+            "--loglevel",
+            "INFO",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
 
     def is_ready(self) -> bool:
         """Return whether it said that it is ready."""

@@ -1,11 +1,13 @@
-"""The settings under test: the real ones on an environment that tests.plugin filled, with cheap password hashes."""
+"""The settings under test: the real ones on the environment of tests.plugin, with cheap hashes."""
 
 import os
 
 from tests import throwaway
 
 for _name, _value in throwaway.values(
-    QUILLKEEP_ENVIRONMENT="development", ALLOWED_HOSTS="testserver,localhost,127.0.0.1", PUBLIC_URL="http://testserver"
+    QUILLKEEP_ENVIRONMENT="development",
+    ALLOWED_HOSTS="testserver,localhost,127.0.0.1",
+    PUBLIC_URL="http://testserver",
 ).items():
     os.environ.setdefault(_name, _value)
 

@@ -1,4 +1,4 @@
-"""A complete environment of random values, for tests, type checks and the deploy check; nothing in it is ever kept."""
+"""A complete environment of random values for tests and checks; nothing in it is ever kept."""
 
 import base64
 import os

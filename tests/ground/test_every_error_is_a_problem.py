@@ -1,4 +1,4 @@
-"""Errors outside /admin/ are RFC 9457 documents, whoever makes them; hidden and missing can't be told apart."""
+"""Errors outside /admin/ are RFC 9457 documents, whoever makes them; hidden looks like missing."""
 
 import json
 import re
@@ -35,8 +35,10 @@ RAISED: dict[str, Exception] = {
     "stale": errors.StaleVersionError(current={"_version": 3}),
     "unforeseen": RuntimeError("canary"),
     "invalid": errors.InvalidInputError(errors=[Problem.at(("fields", "a/b"), "required", "Say something.")]),
-    "serializer": serializers.ValidationError({"name": ["Too long."], "non_field_errors": ["Odd."], "rows": [{}, {"x": ["No."]}]}),
-}  # fmt: skip
+    "serializer": serializers.ValidationError(
+        {"name": ["Too long."], "non_field_errors": ["Odd."], "rows": [{}, {"x": ["No."]}]}
+    ),
+}
 
 
 class RaisingView(APIView):
@@ -118,15 +120,26 @@ def test_an_unknown_route_is_a_problem(client: Client) -> None:
     ("name", "status"),
     [("http404", 404), ("denied", 403), ("suspicious", 400), ("large", 413), ("unforeseen", 500)],
 )
-def test_every_way_of_failing_ends_in_the_same_shape(client: Client, kind: str, name: str, status: int) -> None:
+def test_every_way_of_failing_ends_in_the_same_shape(
+    client: Client, kind: str, name: str, status: int
+) -> None:
     problem_of(client.get(f"/raise/{kind}/{name}"), status)
 
 
 @pytest.mark.parametrize(
     ("name", "status"),
-    [("hidden", 404), ("unauthenticated", 401), ("failed", 401), ("throttled", 429), ("locked", 429), ("stale", 412)],
+    [
+        ("hidden", 404),
+        ("unauthenticated", 401),
+        ("failed", 401),
+        ("throttled", 429),
+        ("locked", 429),
+        ("stale", 412),
+    ],
 )
-def test_errors_of_the_rooms_and_of_the_framework_have_their_status(client: Client, name: str, status: int) -> None:
+def test_errors_of_the_rooms_and_of_the_framework_have_their_status(
+    client: Client, name: str, status: int
+) -> None:
     response = client.get(f"/raise/api/{name}")
     problem_of(response, status)
     assert ("WWW-Authenticate" in response.headers) == (status == 401)
@@ -135,11 +148,10 @@ def test_errors_of_the_rooms_and_of_the_framework_have_their_status(client: Clie
 
 def test_hidden_and_missing_are_the_same_bytes_but_for_the_instance(client: Client) -> None:
     answers = [
-        client.get(url) for url in ("/raise/api/hidden", "/raise/api/http404", "/raise/plain/http404", "/nowhere")
+        client.get(url)
+        for url in ("/raise/api/hidden", "/raise/api/http404", "/raise/plain/http404", "/nowhere")
     ]
-    bodies = {
-        answer.content.replace(answer.headers["X-Request-ID"].encode(), b"<id>") for answer in answers
-    }
+    bodies = {answer.content.replace(answer.headers["X-Request-ID"].encode(), b"<id>") for answer in answers}
     assert len(bodies) == 1
 
 
@@ -203,10 +215,19 @@ def test_a_foreign_host_is_refused(client: Client) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "token=x", "access_token=x", "API_KEY=x", "key=x", "a=1&authorization=x", "jwt=", "%74oken=x",
-        "q=qk_live_abcdef_canary", "q=whsec_canary", "next=eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.", "a=Bearer%20x",
+        "token=x",
+        "access_token=x",
+        "API_KEY=x",
+        "key=x",
+        "a=1&authorization=x",
+        "jwt=",
+        "%74oken=x",
+        "q=qk_live_abcdef_canary",
+        "q=whsec_canary",
+        "next=eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.",
+        "a=Bearer%20x",
     ],
-)  # fmt: skip
+)
 def test_a_credential_in_the_query_is_refused_and_never_logged(
     client: Client, caplog: pytest.LogCaptureFixture, query: str
 ) -> None:
@@ -228,7 +249,9 @@ def test_pages_of_the_admin_stay_pages(client: Client) -> None:
 
 def test_the_request_id_is_ours(client: Client) -> None:
     response = client.get("/healthz", headers={"X-Request-ID": "canary"})
-    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f-]{17}", response.headers["X-Request-ID"])
+    assert re.fullmatch(
+        r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f-]{17}", response.headers["X-Request-ID"]
+    )
 
 
 def test_every_answer_carries_the_headers_of_the_browser(client: Client) -> None:
@@ -244,7 +267,9 @@ def test_every_answer_carries_the_headers_of_the_browser(client: Client) -> None
         assert "*" not in policy
 
 
-def test_a_path_that_could_forge_a_log_line_is_escaped(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_could_forge_a_log_line_is_escaped(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
     client.get("/nowhere%0AINFO%20forged")
     assert "\nINFO forged" not in capfd.readouterr().err
 

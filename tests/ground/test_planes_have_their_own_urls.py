@@ -20,9 +20,13 @@ print(json.dumps([str(pattern.pattern) for pattern in get_resolver().url_pattern
 
 def routes_of(plane: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", LIST_ROUTES], cwd=ROOT, capture_output=True, text=True, check=True,
+        [sys.executable, "-c", LIST_ROUTES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "QUILLKEEP_PLANE": plane, "DJANGO_SETTINGS_MODULE": "tests.settings"},
-    )  # fmt: skip
+    )
     routes: list[str] = json.loads(done.stdout.splitlines()[-1])
     return routes
 

@@ -30,7 +30,8 @@ def test_no_sequence_is_granted() -> None:
 def test_every_table_belongs_to_the_owner() -> None:
     with connections["owner"].cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND relkind IN ('r', 'p', 'v', 'S')"
             " AND relowner <> 'quillkeep_owner'::regrole"
         )
         assert cursor.fetchall() == []

@@ -43,9 +43,14 @@ def test_every_missing_name_is_listed_at_once() -> None:
     with pytest.raises(EnvironmentFaultsError) as caught:
         environment.read({})
     assert {name for name, _ in caught.value.faults} == {
-        "SECRET_KEY", "QUILLKEEP_KEY_RING", "DATABASE_URL", "DELIVERY_DATABASE_URL", "VALKEY_URL", "ALLOWED_HOSTS",
+        "SECRET_KEY",
+        "QUILLKEEP_KEY_RING",
+        "DATABASE_URL",
+        "DELIVERY_DATABASE_URL",
+        "VALKEY_URL",
+        "ALLOWED_HOSTS",
         "PUBLIC_URL",
-    }  # fmt: skip
+    }
 
 
 WRONG = [
@@ -150,8 +155,8 @@ def test_a_delivery_process_needs_no_other_database_role() -> None:
 
 
 def test_a_socket_folder_keeps_its_spelling() -> None:
-    read = environment.read(throwaway.values(DATABASE_URL="postgresql://u:p%2Fw@/name?host=/tmp/MixedCase"))
-    assert read.database["HOST"] == "/tmp/MixedCase"
+    read = environment.read(throwaway.values(DATABASE_URL="postgresql://u:p%2Fw@/name?host=/run/MixedCase"))
+    assert read.database["HOST"] == "/run/MixedCase"
     assert read.database["PASSWORD"] == "p/w"
 
 
@@ -161,7 +166,11 @@ def test_the_broker_is_the_same_server_unless_said_otherwise() -> None:
 
 
 def run(*command: str, **given: str) -> "subprocess.CompletedProcess[str]":
-    clean = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in environment.NAMES}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name.removesuffix("_FILE") not in environment.NAMES
+    }
     return subprocess.run(
         [sys.executable, *command], env={**clean, **given}, cwd=ROOT, capture_output=True, text=True
     )
@@ -178,7 +187,9 @@ def test_a_command_stops_with_the_list_and_no_traceback(tmp_path: Path) -> None:
 
 def test_unset_names_are_taken_from_the_file_of_make_run_and_said_so(tmp_path: Path) -> None:
     values = throwaway.values()
-    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
+    (tmp_path / "env").write_text(
+        "".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8"
+    )
     done = run("manage.py", "check", DATA_DIR=str(tmp_path), ALLOWED_HOSTS="other.example.com")
     assert done.returncode == 0, done.stderr
     first = done.stderr.splitlines()[0]
@@ -200,6 +211,8 @@ def test_a_web_process_refuses_the_owner_of_the_tables(name: str) -> None:
 def test_there_is_no_debug_mode_in_any_environment() -> None:
     for name in environment.ENVIRONMENTS:
         done = run(
-            "-c", "from cms_project.settings import DEBUG; print(DEBUG)", **throwaway.values(QUILLKEEP_ENVIRONMENT=name)
+            "-c",
+            "from cms_project.settings import DEBUG; print(DEBUG)",
+            **throwaway.values(QUILLKEEP_ENVIRONMENT=name),
         )
         assert done.stdout.strip() == "False", done.stderr

@@ -18,13 +18,22 @@ SECRETS = [
     "$argon2id$v=19$m=102400,t=2,p=8$Y2FuYXJ5$Y2FuYXJ5",
 ]
 PHRASES = [
-    "password=canary-pass", "password: 'canary pass word'", '{"password": "canary pass \\" word", "x": 1}',
-    "{'client_secret': 'canary'}", "Authorization: Bearer canary.token.value", "authorization=Basic Y2FuYXJ5canary",
-    "Cookie: session=canary; csrftoken=canary", "Set-Cookie: __Host-session=canary; Path=/",
-    "postgresql://user:canary@/name", "redis://:canary@localhost/0", "otp=canary", "access_token=canary&x=1",
-    "DJANGO_SECRET_KEY=canary", "new_password2=canary",
+    "password=canary-pass",
+    "password: 'canary pass word'",
+    '{"password": "canary pass \\" word", "x": 1}',
+    "{'client_secret': 'canary'}",
+    "Authorization: Bearer canary.token.value",
+    "authorization=Basic Y2FuYXJ5canary",
+    "Cookie: session=canary; csrftoken=canary",
+    "Set-Cookie: __Host-session=canary; Path=/",
+    "postgresql://user:canary@/name",
+    "redis://:canary@localhost/0",
+    "otp=canary",
+    "access_token=canary&x=1",
+    "DJANGO_SECRET_KEY=canary",
+    "new_password2=canary",
     "-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----",
-]  # fmt: skip
+]
 
 
 def record_of(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
