@@ -24,10 +24,13 @@ class Problem:
 class DomainError(Exception):
     """Base of all refusals. `code` is public and stable; `detail` is for people and holds no secret."""
 
-    code: ClassVar[str] = "refused"
+    code: str = "refused"
     default_detail: ClassVar[str] = "The request was refused."
 
-    def __init__(self, detail: str = "", *, errors: Iterable[Problem] = (), **extensions: object) -> None:
+    def __init__(
+        self, detail: str = "", *, errors: Iterable[Problem] = (), code: str = "", **extensions: object
+    ) -> None:
+        self.code = code or type(self).code
         self.detail = detail or self.default_detail
         self.errors = tuple(errors)
         self.extensions = extensions  # further RFC 9457 members, e.g. `current` of a stale save
@@ -53,6 +56,13 @@ class SecondFactorRequiredError(NotAuthenticatedError):
 
     code = "second-factor-required"
     default_detail = "Send the one-time code of your authenticator as `otp`."
+
+
+class SecondFactorEnrolmentRequiredError(NotAuthenticatedError):
+    """The password was right; a role asks for a second factor, and the account has none yet."""
+
+    code = "second-factor-enrolment-required"
+    default_detail = "Your role asks for a second factor. Sign in to the admin once to set it up."
 
 
 class LockedOutError(DomainError):

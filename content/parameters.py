@@ -23,12 +23,15 @@ MAX_VALUE_LENGTH = 500
 MAX_SEARCH_LENGTH = 200
 MAX_EXPAND_DEPTH = 2
 
-LIST_PARAMETERS = frozenset({"locale", "fields", "filter", "sort", "limit", "cursor", "offset", "expand", "search", "count"})
+LIST_PARAMETERS = frozenset(
+    {"locale", "fields", "filter", "sort", "limit", "cursor", "offset", "expand", "search", "count"}
+)
 DOCUMENT_PARAMETERS = frozenset({"locale", "fields", "expand"})
 
 _FILTER = re.compile(r"filter\[([a-z_][a-z0-9_]{0,40}(?:\.[a-z_][a-z0-9_]{0,40})?)\]\[([a-z_]{2,12})\]")
 _PATH = re.compile(r"[a-z_][a-z0-9_]{0,40}(?:\.[a-z_][a-z0-9_]{0,40}){0,2}")
 _NUMBER = re.compile(r"[0-9]{1,6}")
+
 
 class Tree(dict[str, "Tree"]):
     """Names below names: `title,author.name` is `{"title": {}, "author": {"name": {}}}`."""
@@ -140,7 +143,9 @@ def _names(found: dict[str, str], parameter: str, depth: int) -> list[str]:
         raise refuse(parameter, "too-many", f"At most {MAX_NAMES} names.")
     for name in names:
         if not _PATH.fullmatch(name):
-            raise refuse(parameter, "invalid-value", "Use field keys with commas between them, e.g. title,author.name.")
+            raise refuse(
+                parameter, "invalid-value", "Use field keys with commas between them, e.g. title,author.name."
+            )
         if name.count(".") >= depth:
             raise refuse(parameter, "too-deep", f"At most {depth} levels.")
     return names

@@ -184,7 +184,11 @@ def clause_rows(clause: Clause, collection: CollectionSpec) -> Q:
     """Return the rows of one clause: all of its conditions."""
     rows = EVERY_ROW
     for condition in clause.rows:
-        rows = rows & condition_of(condition, collection) if rows is not EVERY_ROW else condition_of(condition, collection)
+        rows = (
+            rows & condition_of(condition, collection)
+            if rows is not EVERY_ROW
+            else condition_of(condition, collection)
+        )
     return rows
 
 

@@ -161,7 +161,9 @@ def read(using: str = "default") -> Schema:
     for row in Field.objects.using(using).filter(removed_at=None).order_by("position", "id"):
         by_collection.setdefault(row.collection_id, []).append(spec_of(row))
     collections = tuple(
-        CollectionSpec(row.id, row.key, row.name, row.kind, row.localized, tuple(by_collection.get(row.id, ())))
+        CollectionSpec(
+            row.id, row.key, row.name, row.kind, row.localized, tuple(by_collection.get(row.id, ()))
+        )
         for row in Collection.objects.using(using).order_by("name", "id")
     )
     locales = tuple(
@@ -175,7 +177,8 @@ def read(using: str = "default") -> Schema:
 def _with_effective_classes(collection: CollectionSpec, schema: Schema) -> CollectionSpec:
     """A component is as sensitive as the most sensitive thing that it holds."""
     effective = tuple(
-        replace(field, data_class=fields.get(field.type).data_class(field, schema)) for field in collection.fields
+        replace(field, data_class=fields.get(field.type).data_class(field, schema))
+        for field in collection.fields
     )
     return replace(collection, fields=effective)
 
@@ -186,7 +189,10 @@ _cached: dict[str, tuple[int, Schema]] = {}
 def current(using: str = "default", *, generation: int | None = None) -> Schema:
     """Return the schema at its present generation; one small query when the caller does not know that already."""
     if generation is None:
-        generation = Generation.objects.using(using).value_of(GENERATION)
+        found = (
+            Generation.objects.using(using).filter(name=GENERATION).values_list("value", flat=True).first()
+        )
+        generation = found or 0
     cached = _cached.get(using)
     if cached is None or cached[0] != generation:
         cached = (generation, read(using))

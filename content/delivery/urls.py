@@ -1,5 +1,10 @@
-"""The URLs of the delivery API of content."""
+"""The URLs of the delivery plane."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from content.delivery import views
+
+urlpatterns = [
+    path("<str:collection>", views.CollectionView.as_view(), name="content-list"),
+    path("<str:collection>/<str:name>", views.DocumentView.as_view(), name="content-document"),
+]

@@ -1,30 +1,16 @@
 """What editors work on: entries, their immutable versions, and the working state of each locale."""
 
-from typing import ClassVar, Self
-from uuid import UUID
+from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Now
 
-from accounts.access import Action, Principal, Resource
+from accounts.access import Action, Resource
 from accounts.ids import uuid7
 from content.models.published import Document, SearchRow
 from content.models.schema import Collection
-from content.rows import rows_of
-
-SHARED = "*"  # the key of a version's data that holds what is the same in every locale
-
-
-class EntryQuerySet(models.QuerySet["Entry"]):
-    """The roads to entries."""
-
-    def visible_to(self, principal: Principal, collection_id: UUID, action: Action = Action.READ_DRAFT) -> Self:
-        """Return the entries of one collection whose working state the principal may see in some locale."""
-        grant = principal.grant(action, on=Resource(collection_id))
-        drafts = DraftDocument.objects.filter(rows_of(grant), collection_id=collection_id)
-        return self.filter(collection_id=collection_id, pk__in=drafts.values("entry"))
 
 
 class Entry(models.Model):
@@ -38,8 +24,6 @@ class Entry(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     trashed_at = models.DateTimeField(null=True, editable=False)
-
-    objects = EntryQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "entries"
@@ -69,7 +53,9 @@ class Version(models.Model):
     entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     data = models.JSONField()
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     author_label = models.CharField(max_length=200)
     message = models.CharField(max_length=300, blank=True)
     sha256 = models.CharField(max_length=64)
@@ -96,14 +82,21 @@ class DraftDocument(Document):
     title = models.CharField(max_length=300, blank=True)
     status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)
     published_number = models.PositiveIntegerField(null=True)
+    last_published_at = models.DateTimeField(null=True)
     trashed = models.BooleanField(default=False)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["entry", "locale"], name="an_entry_has_one_draft_in_a_locale"),
             models.CheckConstraint(
-                condition=models.Q(status="draft", published_number=None, published_at=None)
-                | (~models.Q(status="draft") & models.Q(published_number__isnull=False, published_at__isnull=False)),
+                condition=models.Q(
+                    status="draft", published_number=None, published_at=None, last_published_at=None
+                )
+                | (
+                    ~models.Q(status="draft")
+                    & models.Q(published_number__isnull=False, published_at__isnull=False)
+                    & models.Q(last_published_at__isnull=False)
+                ),
                 name="what_is_published_knows_its_version_and_time",
             ),
         ]
@@ -136,7 +129,8 @@ class Reference(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["source", "target", "field_id", "locale", "published"], name="a_reference_is_noted_once"
+                fields=["source", "target", "field_id", "locale", "published"],
+                name="a_reference_is_noted_once",
             )
         ]
 

@@ -15,7 +15,9 @@ class Document(models.Model):
     """An entry in one locale: `data` maps field ids to values; `refs` names every entry that it refers to."""
 
     entry = models.ForeignKey("content.Entry", on_delete=models.CASCADE, related_name="+", db_index=False)
-    collection = models.ForeignKey("content.Collection", on_delete=models.CASCADE, related_name="+", db_index=False)
+    collection = models.ForeignKey(
+        "content.Collection", on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     locale = models.CharField(max_length=24)
     content_locale = models.CharField(max_length=24)
     version_number = models.PositiveIntegerField()
@@ -50,7 +52,9 @@ class PublishedDocument(Document):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["entry", "locale"], name="an_entry_is_published_once_in_a_locale"),
+            models.UniqueConstraint(
+                fields=["entry", "locale"], name="an_entry_is_published_once_in_a_locale"
+            ),
             models.CheckConstraint(
                 condition=models.Q(published_at__isnull=False), name="a_published_document_knows_since_when"
             ),

@@ -82,7 +82,9 @@ class Field(models.Model):
     filterable = models.BooleanField(default=False)
     default = models.JSONField(null=True, blank=True)
     data_class = models.CharField(
-        max_length=10, choices=[(item.value, item.value) for item in DataClass], default=DataClass.PUBLIC.value
+        max_length=10,
+        choices=[(item.value, item.value) for item in DataClass],
+        default=DataClass.PUBLIC.value,
     )
     options = models.JSONField(default=dict)
     condition = models.JSONField(null=True, blank=True)
@@ -100,5 +102,3 @@ class Field(models.Model):
 
     def __str__(self) -> str:
         return self.label or self.key
-
-

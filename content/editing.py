@@ -1,0 +1,441 @@
+"""Editing: each save makes an immutable version and brings the working state up to date, in one transaction."""
+
+import json
+import re
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import slugify
+
+from accounts.access import Action, Clause
+from accounts.canonical import Json
+from accounts.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    PreconditionRequiredError,
+    Problem,
+    StaleVersionError,
+)
+from accounts.log import record
+from content import documents, fields
+from content.documents import SHARED, VersionData
+from content.fields.base import FieldError, FieldSpec
+from content.models import Collection, DraftDocument, DraftSearch, Entry, Reference, Version
+from content.publishing import withdraw
+from content.rows import rows_of
+from content.schema import CollectionSpec
+from content.writing import (
+    Writing,
+    allowed_fields,
+    clauses_for,
+    lock,
+    require_rows,
+    subject_of,
+)
+
+MAX_MESSAGE = 300
+MAX_SLUG_TRIES = 50
+
+
+@transaction.atomic
+def create(
+    values: Mapping[str, object],
+    *,
+    writing: Writing,
+    locale: str | None = None,
+    message: str = "",
+    entry_id: UUID | None = None,
+) -> Entry:
+    """Create an entry with its first version. `values` are inputs by field key.
+
+    Raises `InvalidInputError` naming each field, `NotAllowedError` for a field that may be read but not written.
+    """
+    collection = writing.collection
+    grant = writing.by.require(Action.CREATE, on=collection.resource)
+    if collection.kind == Collection.Kind.SINGLE:
+        Collection.objects.select_for_update().get(pk=collection.id)
+        if Entry.objects.filter(collection_id=collection.id, trashed_at=None).exists():
+            raise ConflictError("A single has one entry, and it exists already.")
+    locale = content_locale(writing, locale)
+    writable = {spec for clause in grant.clauses for spec in allowed_fields([clause], collection)}
+    cleaned = clean(values, writing, writable=writable)
+    for clause in grant.clauses:
+        for field_id, preset in clause.presets:
+            spec = collection.by_id.get(field_id)
+            if spec is not None and cleaned.get(spec) is None:
+                cleaned |= clean({spec.key: json.loads(preset)}, writing, writable={spec})
+    for spec in collection.fields:
+        if spec not in cleaned and spec.default is not None:
+            cleaned[spec] = spec.default
+    new = Entry(collection_id=collection.id, created_by_id=writing.by.user_id)
+    if entry_id is not None:
+        new.pk = entry_id
+    new.save(force_insert=True)
+    data = merged({SHARED: {}, locale: {}}, cleaned, locale, writing)
+    save_version(new, data, writing=writing, message=message)
+    _authorise_result(new, Action.CREATE, writing, locale, [collection.by_key[key] for key in values])
+    record(
+        "entry.created", actor=writing.by, subject=subject_of(new), locale=locale, detail=_named(cleaned, 1)
+    )
+    return new
+
+
+@transaction.atomic
+def save(
+    entry_id: object,
+    values: Mapping[str, object],
+    *,
+    writing: Writing,
+    base: int | None,
+    locale: str | None = None,
+    message: str = "",
+) -> Entry:
+    """Save changed fields as a new version. `base` is the version that the writer started from.
+
+    Raises `PreconditionRequiredError` without a base and `StaleVersionError` for an old one; nothing is overwritten.
+    A save that changes nothing makes no version.
+    """
+    collection = writing.collection
+    locale = content_locale(writing, locale)
+    entry = lock(entry_id, collection)
+    held = require_rows(entry, Action.UPDATE, writing, [locale])
+    if entry.trashed_at is not None:
+        raise ConflictError("The entry is in the trash. Restore it first.")
+    require_base(entry, base)
+    cleaned = clean(values, writing, writable=allowed_fields(held, collection))
+    latest = entry.versions.get(number=entry.latest_number)
+    data = merged(latest.data, cleaned, locale, writing, entry)
+    if data == latest.data:
+        return entry
+    version = save_version(entry, data, writing=writing, message=message)
+    _authorise_result(entry, Action.UPDATE, writing, locale, [collection.by_key[key] for key in values])
+    record(
+        "entry.updated",
+        actor=writing.by,
+        subject=subject_of(entry),
+        locale=locale,
+        detail=_named(cleaned, version.number),
+    )
+    return entry
+
+
+@transaction.atomic
+def restore_version(
+    entry_id: object, number: int, *, writing: Writing, base: int | None, message: str = ""
+) -> Entry:
+    """Make an old version's content the newest version again. Fields that are gone from the schema stay gone."""
+    collection = writing.collection
+    entry = lock(entry_id, collection)
+    held = require_rows(entry, Action.RESTORE, writing, [])
+    require_base(entry, base)
+    old = entry.versions.filter(number=number).first()
+    if old is None:
+        raise NotFoundError
+    latest = entry.versions.get(number=entry.latest_number)
+    live = {str(spec.id) for spec in collection.fields}
+    data = {
+        locale: {key: value for key, value in values.items() if key in live}
+        for locale, values in old.data.items()
+    }
+    present = {
+        locale: {key: value for key, value in values.items() if key in live}
+        for locale, values in latest.data.items()
+    }
+    if data == present:
+        return entry
+    changed = [spec for spec in collection.fields if any(
+        data.get(locale, {}).get(str(spec.id)) != present.get(locale, {}).get(str(spec.id))
+        for locale in {*data, *present}
+    )]  # fmt: skip
+    if not set(changed) <= allowed_fields(held, collection):
+        raise NotAllowedError("That version differs in fields that you may not write.")
+    version = save_version(entry, data, writing=writing, message=message or f"Version {number} restored")
+    _authorise_result(entry, Action.RESTORE, writing, None, changed)
+    for locale in documents.locales_of(data):
+        detail: dict[str, Json] = {"version": version.number, "restored_version": number}
+        record("entry.updated", actor=writing.by, subject=subject_of(entry), locale=locale, detail=detail)
+    return entry
+
+
+@transaction.atomic
+def trash(entry_id: object, *, writing: Writing, confirm: bool = False) -> Entry:
+    """Move an entry to the trash; what is public of it is withdrawn.
+
+    Raises `ConflictError` with the visible referrers when others refer to it, unless confirmed.
+    """
+    entry = lock(entry_id, writing.collection)
+    require_rows(entry, Action.DELETE, writing, [])
+    if entry.trashed_at is not None:
+        return entry
+    if not confirm:
+        refuse_if_referred_to(entry, writing)
+    live = DraftDocument.objects.filter(entry=entry, published_number__isnull=False).values_list(
+        "locale", flat=True
+    )
+    withdraw(entry, list(live), writing)
+    entry.trashed_at = timezone.now()
+    entry.save(update_fields=["trashed_at"])
+    DraftDocument.objects.filter(entry=entry).update(trashed=True)
+    _record_each("entry.trashed", entry, writing)
+    return entry
+
+
+@transaction.atomic
+def restore(entry_id: object, *, writing: Writing) -> Entry:
+    """Take an entry out of the trash, as a draft."""
+    entry = lock(entry_id, writing.collection)
+    require_rows(entry, Action.RESTORE, writing, [])
+    if entry.trashed_at is None:
+        return entry
+    if writing.collection.kind == Collection.Kind.SINGLE:
+        others = Entry.objects.filter(collection_id=writing.collection.id, trashed_at=None)
+        if others.exclude(pk=entry.pk).exists():
+            raise ConflictError("A single has one entry, and it exists already.")
+    entry.trashed_at = None
+    entry.save(update_fields=["trashed_at"])
+    DraftDocument.objects.filter(entry=entry).update(trashed=False)
+    _record_each("entry.restored", entry, writing)
+    return entry
+
+
+@transaction.atomic
+def purge(entry_id: object, *, writing: Writing, confirm: bool = False) -> None:
+    """Erase an entry with every version. Cannot be undone; only the log knows that it was there."""
+    entry = lock(entry_id, writing.collection)
+    require_rows(entry, Action.PURGE, writing, [])
+    if not confirm:
+        refuse_if_referred_to(entry, writing)
+    live = DraftDocument.objects.filter(entry=entry, published_number__isnull=False).values_list(
+        "locale", flat=True
+    )
+    withdraw(entry, list(live), writing)
+    _record_each("entry.deleted", entry, writing)
+    entry.delete()
+
+
+def refuse_if_referred_to(entry: Entry, writing: Writing) -> None:
+    """Raise `ConflictError` that says who refers to the entry, as far as the principal may know."""
+    sources = Entry.objects.filter(references__target=entry, trashed_at=None).exclude(pk=entry.pk).distinct()
+    total = sources.count()
+    if total == 0:
+        return
+    shown: list[Json] = []
+    for source in sources.order_by("pk")[:50]:
+        spec = writing.schema.by_id[source.collection_id]
+        readable_rows = rows_of(writing.by.grant(Action.READ_DRAFT, on=spec.resource), spec)
+        draft = DraftDocument.objects.filter(readable_rows, entry=source).order_by("locale").first()
+        if draft is not None:
+            title = spec.title_field
+            readable = title is not None and writing.by.grant(Action.READ_DRAFT, on=spec.resource).allows(
+                title
+            )
+            shown.append(
+                {"_id": str(source.pk), "_collection": spec.key, "title": draft.title if readable else ""}
+            )
+    raise ConflictError(
+        f"Other entries refer to this one ({total}). Change them first, or confirm.",
+        code="referenced",
+        referrers=shown,
+    )
+
+
+def content_locale(writing: Writing, locale: str | None) -> str:
+    """Return the locale to write in; an unknown one is refused, another than the default where nothing is localized."""
+    default = writing.schema.default_locale.code
+    if locale is None:
+        return default
+    if locale not in writing.schema.locale_by_code:
+        raise InvalidInputError(
+            errors=[Problem.at(("locale",), "unknown-locale", "There is no such locale.")]
+        )
+    if not writing.collection.localized and locale != default:
+        raise InvalidInputError(
+            errors=[
+                Problem.at(
+                    ("locale",),
+                    "not-localized",
+                    f"This collection is not localized; leave it out, or use {default}.",
+                )
+            ]
+        )
+    return locale
+
+
+def require_base(entry: Entry, base: int | None) -> None:
+    """Compare the version that the writer started from with the newest one."""
+    if base is None:
+        raise PreconditionRequiredError
+    if base != entry.latest_number:
+        raise StaleVersionError(entry_id=entry.pk)
+
+
+def clean(
+    values: Mapping[str, object], writing: Writing, *, writable: set[FieldSpec]
+) -> dict[FieldSpec, Json]:
+    """Return canonical values by field, or raise with every fault. What may not be read does not exist."""
+    problems: list[Problem] = []
+    cleaned: dict[FieldSpec, Json] = {}
+    readable = {
+        spec
+        for action in (Action.READ_DRAFT, Action.READ)
+        for spec in writing.collection.fields
+        if writing.by.grant(action, on=writing.collection.resource).allows(spec)
+    }
+    for key, value in values.items():
+        spec = writing.collection.by_key.get(key)
+        if spec is None or (spec not in writable and spec not in readable):
+            problems.append(Problem.at((key,), "unknown-field", "There is no such field."))
+        elif spec not in writable:
+            raise NotAllowedError(
+                "You may not write this field.",
+                errors=[Problem.at((key,), "not-allowed", "You may not write this field.")],
+            )
+        else:
+            try:
+                cleaned[spec] = fields.get(spec.type).clean(value, spec, writing)
+            except FieldError as error:
+                problems += error.under(key).problems
+    if problems:
+        raise InvalidInputError(errors=problems)
+    return cleaned
+
+
+def merged(
+    data: VersionData,
+    cleaned: Mapping[FieldSpec, Json],
+    locale: str,
+    writing: Writing,
+    entry: Entry | None = None,
+) -> VersionData:
+    """Return a version's data with these values put in, and slugs made where there are none yet."""
+    result: VersionData = {key: dict(values) for key, values in data.items()}
+    result.setdefault(SHARED, {})
+    result.setdefault(locale, {})
+    for spec, value in cleaned.items():
+        place = result[place_of(spec, writing.collection, locale)]
+        if value is None:
+            place.pop(str(spec.id), None)
+        else:
+            place[str(spec.id)] = value
+    for spec in writing.collection.fields:
+        if spec.type == "slug":
+            _fill_slug(spec, result, locale, writing, entry)
+    return result
+
+
+def place_of(spec: FieldSpec, collection: CollectionSpec, locale: str) -> str:
+    """Return under which key of a version's data a field's value stands."""
+    return locale if spec.localized and collection.localized else SHARED
+
+
+def _fill_slug(
+    spec: FieldSpec, data: VersionData, locale: str, writing: Writing, entry: Entry | None
+) -> None:
+    """Make a slug from its source field when it is empty, free of what others have claimed."""
+    place = place_of(spec, writing.collection, locale)
+    source = writing.collection.by_key.get(getattr(spec.options, "source", None) or "")
+    if data[place].get(str(spec.id)) is not None or source is None:
+        return
+    text = data[place_of(source, writing.collection, locale)].get(str(source.id))
+    base = re.sub(r"-{2,}", "-", slugify(str(text or "")).replace("_", "-")).strip("-")[:180].rstrip("-")
+    if not base:
+        return
+    for number in range(1, MAX_SLUG_TRIES):
+        candidate = base if number == 1 else f"{base}-{number}"
+        if not writing.taken([(spec.id, place, documents.digest_of(candidate))], entry):
+            data[place][str(spec.id)] = candidate
+            return
+
+
+def save_version(entry: Entry, data: VersionData, *, writing: Writing, message: str = "") -> Version:
+    """Insert the next version and bring drafts, references and claims up to date. Needs the entry's lock."""
+    if len(message) > MAX_MESSAGE:
+        raise InvalidInputError(
+            errors=[Problem.at(("message",), "max-length", f"At most {MAX_MESSAGE} characters.")]
+        )
+    number = entry.latest_number + 1
+    version = Version.objects.create(
+        entry=entry,
+        number=number,
+        data=data,
+        author_id=writing.by.user_id,
+        author_label=writing.by.label[:200],
+        message=message,
+        sha256=documents.hash_of_version(entry.pk, number, data),
+    )
+    entry.latest_number = number
+    Entry.objects.filter(pk=entry.pk).update(latest_number=number)
+    write_drafts(entry, version, writing)
+    return version
+
+
+def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
+    """Bring the working state of every locale in line with the newest version."""
+    collection, schema = writing.collection, writing.schema
+    existing = {draft.locale: draft for draft in DraftDocument.objects.filter(entry=entry)}
+    numbers = {draft.published_number for draft in existing.values() if draft.published_number is not None}
+    published = {old.number: old for old in entry.versions.filter(number__in=numbers)}
+    writing.claim_unique_values(entry, [version, *published.values()])
+    present = documents.locales_of(version.data)
+    now = timezone.now()
+    drafts: list[DraftDocument] = []
+    for locale in {*present, *existing}:
+        values = documents.in_locale(version.data, locale)
+        draft = existing.get(locale) or DraftDocument(
+            entry=entry,
+            collection_id=collection.id,
+            locale=locale,
+            content_locale=locale,
+            created_by=entry.created_by_id,
+        )
+        if locale not in present and draft.published_number is None:
+            continue
+        if draft.pk is None or draft.data != values:
+            draft.updated_at = now
+        draft.data = values
+        draft.version_number = version.number
+        draft.title = documents.title_of(collection, values)
+        draft.refs = sorted({target for _, target in documents.references(collection.fields, values, schema)})
+        if draft.published_number is not None:
+            same = documents.in_locale(published[draft.published_number].data, locale) == values
+            draft.status = DraftDocument.Status.PUBLISHED if same else DraftDocument.Status.CHANGED
+        drafts.append(draft)
+    gone = [draft.pk for locale, draft in existing.items() if draft not in drafts]
+    DraftSearch.objects.filter(document__entry=entry).delete()
+    DraftDocument.objects.filter(pk__in=gone).delete()
+    columns = ["data", "version_number", "title", "refs", "status", "updated_at"]
+    DraftDocument.objects.bulk_update([draft for draft in drafts if draft.pk is not None], columns)
+    DraftDocument.objects.bulk_create([draft for draft in drafts if draft.pk is None])
+    DraftSearch.objects.bulk_create(
+        DraftSearch(document=draft, field_id=field_id, vector=vector)
+        for draft in drafts
+        for field_id, vector in documents.words(
+            collection, documents.resolve(collection, draft.data, schema), schema, draft.locale
+        )
+    )
+    Reference.objects.filter(source=entry, published=False).delete()
+    writing.note_references(entry, {draft.locale: draft.data for draft in drafts}, published=False)
+
+
+def _authorise_result(
+    entry: Entry, action: Action, writing: Writing, locale: str | None, written: list[FieldSpec]
+) -> None:
+    """Ask again about what the entry has become: a write may not carry a row out of, or into, other rights."""
+    held: tuple[Clause, ...] = clauses_for(entry, action, writing, [locale] if locale else [])
+    if not held or not set(written) <= allowed_fields(held, writing.collection):
+        raise NotAllowedError("You may not save the entry with these values.")
+
+
+def _named(cleaned: Mapping[FieldSpec, Json], number: int) -> dict[str, Json]:
+    return {"version": number, "fields": sorted(spec.key for spec in cleaned)}
+
+
+def _record_each(event: str, entry: Entry, writing: Writing) -> None:
+    locales = DraftDocument.objects.filter(entry=entry).order_by("locale").values_list("locale", flat=True)
+    for locale in locales:
+        detail: dict[str, Json] = {"version": entry.latest_number}
+        record(event, actor=writing.by, subject=subject_of(entry), locale=locale, detail=detail)

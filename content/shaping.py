@@ -1,0 +1,119 @@
+"""From rows to the JSON of documents: only fields that the clauses of the very row allow, only targets that were read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from accounts.access import Clause
+from accounts.canonical import Json
+from content import fields
+from content.parameters import Tree
+from content.query import REFERENCES, Reader, Selection
+from content.schema import CollectionSpec, Schema
+
+
+def rfc3339(value: datetime | str | None) -> str | None:
+    """Return a time in UTC with `Z` (RFC 3339), as all our times are."""
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(slots=True)
+class _Targets:
+    """What a reader may know of the entries that one document refers to."""
+
+    schema: Schema
+    found: Mapping[str, Mapping[str, Any]]
+    shaper: "Shaper"
+    expand: Tree | None = None
+    names: Tree | None = None
+
+    def component(self, key_or_id: str) -> CollectionSpec | None:
+        return self.schema.component(key_or_id)
+
+    def collection_id(self, key: str) -> UUID | None:
+        return self.schema.collection_id(key)
+
+    def collection_key(self, collection_id: UUID) -> str | None:
+        return self.schema.collection_key(collection_id)
+
+    def reference(self, entry_id: UUID) -> Json:
+        target = self.found.get(str(entry_id))
+        if target is None:
+            return None
+        collection = self.schema.by_id[UUID(target["collection"])]
+        if self.expand is None:
+            return {"_id": str(entry_id), "_collection": collection.key}
+        return self.shaper.target(collection, target, self.names, self.expand)
+
+
+class Shaper:
+    """Shapes the rows that one reader read."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.drafts = reader.plane.drafts
+        self.entries: dict[str, None] = {}  # every entry inside the answer, for Cache-Tag
+
+    def document(
+        self, collection: CollectionSpec, row: Mapping[str, Any], selection: Selection
+    ) -> dict[str, Json]:
+        """Return the document of a row of `Reader.page`, `one` or `single`."""
+        clauses = self.reader.grant(collection.id).clauses
+        held = clauses if len(clauses) == 1 else tuple(c for i, c in enumerate(clauses) if row[f"_f{i}"])
+        shaped = self._shape(
+            collection, row, held, row["_data"], row.get("_targets"), selection.fields, selection.expand
+        )
+        if self.drafts:
+            shaped["_status"] = {
+                item["locale"]: "trashed" if item["trashed"] else item["status"] for item in row["_states"]
+            }
+        return shaped
+
+    def target(
+        self, collection: CollectionSpec, row: Mapping[str, Any], names: Tree | None, expand: Tree
+    ) -> dict[str, Json]:
+        """Return an expanded reference's document."""
+        clauses = self.reader.grant(collection.id).clauses
+        held = clauses if len(clauses) == 1 else tuple(c for i, c in enumerate(clauses) if row["flags"][i])
+        return self._shape(
+            collection, {**row, "entry_id": row["id"]}, held, row["data"], row.get("targets"), names, expand
+        )
+
+    def _shape(
+        self,
+        collection: CollectionSpec,
+        row: Mapping[str, Any],
+        held: tuple[Clause, ...],
+        data: Mapping[str, Json],
+        targets: list[Mapping[str, Any]] | None,
+        names: Tree | None,
+        expand: Tree,
+    ) -> dict[str, Json]:
+        self.entries[str(row["entry_id"])] = None
+        shaped: dict[str, Json] = {
+            "_id": str(row["entry_id"]),
+            "_collection": collection.key,
+            "_locale": row["content_locale"],
+            "_version": row["version_number"],
+            "_published_at": rfc3339(row["published_at"]),
+            "_updated_at": rfc3339(row["updated_at"]),
+        }
+        found = {item["id"]: item for item in targets or ()}
+        for spec in collection.fields:
+            if names is not None and spec.key not in names:
+                continue
+            if not any(clause.fields.allows(spec) for clause in held):
+                continue
+            context = _Targets(self.reader.schema, found, self)
+            if spec.type in REFERENCES and spec.key in expand:
+                context.expand = expand[spec.key]
+                context.names = (names or {}).get(spec.key) or None
+            field_type = fields.get(spec.type)
+            shape = field_type.shape_draft if self.drafts else field_type.shape
+            shaped[spec.key] = shape(data.get(str(spec.id)), spec, context)
+        return shaped
