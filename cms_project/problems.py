@@ -36,6 +36,7 @@ STATUSES: Final[Mapping[type[DomainError], HTTPStatus]] = {
     errors.SecondFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.LockedOutError: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAllowedError: HTTPStatus.FORBIDDEN,
     errors.InvalidInputError: HTTPStatus.BAD_REQUEST,
     errors.UnknownParameterError: HTTPStatus.BAD_REQUEST,

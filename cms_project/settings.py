@@ -56,6 +56,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "cms_project.middleware.RequestMiddleware",
     "cms_project.middleware.ProblemMiddleware",
+    "accounts.limits.RateLimitMiddleware",
     "cms_project.middleware.QueryCredentialMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -170,7 +171,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-RESOURCE_DIRECTORY = "content.directory.ContentDirectory"  # keys of collections and fields for accounts
+RESOURCE_DIRECTORY = "content.schema.SchemaDirectory"  # keys of collections and fields for accounts
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 OTP_TOTP_ISSUER = "Quillkeep"
@@ -201,6 +202,7 @@ SILENCED_SYSTEM_CHECKS = ["guardian.W001"]  # its backend is left out on purpose
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],  # each view names the kinds of credential that it takes
     "DEFAULT_PERMISSION_CLASSES": ["accounts.access.HoldsGrant"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.limits.Throttle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["cms_project.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -1,0 +1,90 @@
+"""The real web server and a real worker, on the test's own database."""
+
+import http.client
+import json
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+from kombu import Connection, Producer
+
+from cms_project.tasks import clear_ended_sessions
+from tests.processes import CeleryWorker, LiveServer
+
+
+def ask(
+    server: LiveServer, method: str, path: str, body: Any = None, **headers: str
+) -> tuple[int, Any, dict[str, str]]:
+    address = urlsplit(server.url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
+    try:
+        connection.request(method, path, body=body, headers=headers)
+        response = connection.getresponse()
+        return (
+            response.status,
+            response.read(),
+            {name.lower(): value for name, value in response.getheaders()},
+        )
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+def test_the_web_server_answers_as_the_tests_client_does(live_server: LiveServer) -> None:
+    assert ask(live_server, "GET", "/readyz")[0] == 200
+    status, body, headers = ask(live_server, "GET", "/nowhere")
+    assert status == 404
+    assert json.loads(body)["instance"] == f"urn:uuid:{headers['x-request-id']}"
+    assert ask(live_server, "GET", "/healthz", Host="evil.example")[0] == 400
+    assert ask(live_server, "DELETE", "/healthz")[0] == 405
+    assert "canary" not in live_server.log()
+
+
+@pytest.mark.slow
+def test_odd_requests_get_an_answer_and_the_next_one_works(live_server: LiveServer) -> None:
+    address = urlsplit(live_server.url)
+    for raw in (
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
+        b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /%ff%00%0a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET //evil.example/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"BREW /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ):
+        with socket.create_connection(
+            (str(address.hostname), int(address.port or 0)), timeout=5
+        ) as connection:
+            connection.sendall(raw)
+            connection.settimeout(5)
+            try:
+                answer = connection.recv(65536)
+            except TimeoutError:
+                answer = b""
+        assert b" 500 " not in answer.split(b"\r\n", 1)[0]
+        assert b"location: //" not in answer.lower()
+        assert ask(live_server, "GET", "/healthz")[0] == 200
+    assert "\nevil" not in live_server.log()
+
+
+@pytest.mark.slow
+def test_a_worker_does_what_was_sent_and_nothing_pickled(celery_worker: CeleryWorker, settings: Any) -> None:
+    Session.objects.create(session_key="ended", session_data="", expire_date=timezone.now())
+    with Connection(
+        settings.CELERY_BROKER_URL, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    ) as broker:
+        Producer(broker).publish(
+            {"task": "cms_project.clear_ended_sessions", "id": "1", "args": [], "kwargs": {}},
+            exchange="default",
+            routing_key="default",
+            serializer="pickle",
+        )
+    celery_worker.wait_for(
+        lambda: "ContentDisallowed" in celery_worker.log() or "pickle" in celery_worker.log()
+    )
+    assert Session.objects.filter(session_key="ended").exists()
+    clear_ended_sessions.delay()
+    celery_worker.wait_for(lambda: not Session.objects.filter(session_key="ended").exists())
