@@ -72,6 +72,13 @@ class LockedOutError(DomainError):
     default_detail = "Too many failed attempts. Try again later."
 
 
+class TooManyRequestsError(DomainError):
+    """The caller's quota is used up; `retry_after` in the extensions says for how many seconds."""
+
+    code = "too-many-requests"
+    default_detail = "Too many requests. Try again later."
+
+
 class NotAllowedError(DomainError):
     """The caller may see the thing, but may not do this with it."""
 

@@ -1,5 +1,24 @@
 """The addresses below `/api/v1/` that are about people, rights, keys and the log."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from accounts.api import auth, manage
+
+urlpatterns = [
+    path("auth/login", auth.LoginView.as_view()),
+    path("auth/refresh", auth.RefreshView.as_view()),
+    path("auth/logout", auth.LogoutView.as_view()),
+    path("auth/me", auth.MeView.as_view()),
+    path("auth/sessions", auth.SessionsView.as_view()),
+    path("auth/sessions/<uuid:session_id>", auth.SessionView.as_view()),
+    path("manage/roles", manage.RolesView.as_view()),
+    path("manage/roles/<str:key>", manage.RoleView.as_view()),
+    path("manage/policies", manage.PoliciesView.as_view()),
+    path("manage/policies/<uuid:policy_id>", manage.PolicyView.as_view()),
+    path("manage/users", manage.UsersView.as_view()),
+    path("manage/users/<uuid:user_id>", manage.UserView.as_view()),
+    path("manage/api-keys", manage.ApiKeysView.as_view()),
+    path("manage/api-keys/<uuid:key_id>", manage.ApiKeyView.as_view()),
+    path("manage/api-keys/<uuid:key_id>/rotate", manage.ApiKeyRotationView.as_view()),
+    path("manage/audit", manage.AuditView.as_view()),
+]

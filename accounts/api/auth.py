@@ -1,0 +1,144 @@
+"""Signing in and out by API, and seeing and ending one's own sessions."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import sign_in
+from accounts.access import Needs, Principal, principal_of
+from accounts.api.bodies import LoginBody, RefreshBody, TokensBody
+from accounts.api.paging import PARAMETERS, about_request, page
+from accounts.api.shapes import session_json
+from accounts.api.strict import read_body, read_query
+from accounts.authentication import ManagementAuthentication
+from accounts.errors import ConflictError, NotFoundError
+from accounts.limits import SignInThrottle
+from accounts.models.session import Session
+from accounts.models.user import User
+from accounts.sign_in import Tokens
+
+ANYONE = Needs("anyone")
+SIGNED_IN = Needs("signed_in")
+
+
+def _answer(tokens: Tokens) -> Response:
+    body = {"access": tokens.access, "refresh": tokens.refresh, "expires_in": tokens.expires_in}
+    return Response(body, headers={"Cache-Control": "no-store"})
+
+
+class LoginView(APIView):
+    """Password, and the code of an authenticator where the account has one."""
+
+    needs = ANYONE
+    authentication_classes: ClassVar[list[Any]] = []
+    throttle_classes: ClassVar[list[Any]] = [SignInThrottle]
+
+    @extend_schema(request=LoginBody, responses={200: TokensBody}, auth=[])
+    def post(self, request: Request) -> Response:
+        body = read_body(LoginBody, request)
+        return _answer(
+            sign_in.sign_in_api(request._request, body["email"], body["password"], body.get("otp"))  # noqa: SLF001
+        )
+
+
+class RefreshView(APIView):
+    """A new pair for a refresh token, which is then dead."""
+
+    needs = ANYONE
+    authentication_classes: ClassVar[list[Any]] = []
+    throttle_classes: ClassVar[list[Any]] = [SignInThrottle]
+
+    @extend_schema(request=RefreshBody, responses={200: TokensBody}, auth=[])
+    def post(self, request: Request) -> Response:
+        body = read_body(RefreshBody, request)
+        return _answer(sign_in.refresh(request._request, body["refresh"]))  # noqa: SLF001
+
+
+class LogoutView(APIView):
+    """Ends the session of the access token that is sent, and every token of it."""
+
+    needs = SIGNED_IN
+    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+
+    @extend_schema(request=None, responses={204: None})
+    def post(self, request: Request) -> Response:
+        principal = principal_of(request)
+        if principal.credential != "jwt":
+            raise ConflictError("An API key has no session. Revoke the key instead.")
+        sign_in.end_session(Session.objects.get(pk=principal.credential_id), by=principal)
+        return Response(status=204)
+
+
+class MeView(APIView):
+    """Who the credential belongs to, and what it may in outline."""
+
+    needs = SIGNED_IN
+    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+
+    @extend_schema(responses={200: OpenApiResponse(description="The caller.")})
+    def get(self, request: Request) -> Response:
+        read_query(request, ())
+        principal = principal_of(request)
+        user = User.objects.get(pk=principal.user_id)
+        return Response(
+            {
+                "id": str(user.pk),
+                "email": user.email,
+                "name": user.name,
+                "kind": principal.kind,
+                "roles": list(principal.roles),
+                "is_administrator": principal.is_administrator,
+                "credential": principal.credential,
+            }
+        )
+
+
+class SessionsView(APIView):
+    """The caller's live sessions, newest first."""
+
+    needs = SIGNED_IN
+    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+
+    @extend_schema(responses={200: OpenApiResponse(description="A list of sessions.")})
+    def get(self, request: Request) -> Response:
+        parameters = read_query(request, PARAMETERS)
+        principal = principal_of(request)
+        current = principal.credential_id if principal.credential == "jwt" else ""
+        return page(
+            Session.objects.live().filter(user=principal.user_id),
+            parameters,
+            order="-pk",
+            shape=lambda session: session_json(session, current=current),
+            about=about_request(request, parameters),
+        )
+
+
+class SessionView(APIView):
+    """One session of the caller."""
+
+    needs = SIGNED_IN
+    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+
+    @extend_schema(responses={200: OpenApiResponse(description="The session.")})
+    def get(self, request: Request, session_id: UUID) -> Response:
+        read_query(request, ())
+        principal = principal_of(request)
+        current = principal.credential_id if principal.credential == "jwt" else ""
+        return Response(session_json(_own(session_id, principal), current=current))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, session_id: UUID) -> Response:
+        principal = principal_of(request)
+        sign_in.end_session(_own(session_id, principal), by=principal)
+        return Response(status=204)
+
+
+def _own(session_id: UUID, principal: Principal) -> Session:
+    session = Session.objects.live().filter(pk=session_id, user=principal.user_id).first()
+    if session is None:
+        raise NotFoundError
+    return session

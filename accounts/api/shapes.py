@@ -1,0 +1,144 @@
+"""How rows of accounts look as JSON, and how the keys in bodies become ids."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from accounts.access import Action
+from accounts.api_keys import scope_texts
+from accounts.directory import directory
+from accounts.errors import InvalidInputError, Problem
+from accounts.granting import SYSTEM_NAMES, PolicyTerms
+from accounts.models.api_key import ApiKey
+from accounts.models.role import PUBLIC, Policy, Role
+from accounts.models.session import Session
+from accounts.models.user import User
+from accounts.principals import scopes_of
+
+
+def moment(value: datetime | None) -> str | None:
+    """Return a time as RFC 3339 in UTC."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if value else None
+
+
+def role_json(role: Role) -> dict[str, Any]:
+    return {
+        "key": role.key,
+        "name": role.name,
+        "require_second_factor": role.require_second_factor,
+        "built_in": role.is_built_in,
+    }
+
+
+def user_json(user: User) -> dict[str, Any]:
+    """Return a user; `groups` with their `role` must be prefetched for lists."""
+    keys = sorted(group.role.key for group in user.groups.all() if hasattr(group, "role"))
+    return {
+        "id": str(user.pk),
+        "email": user.email,
+        "name": user.name,
+        "roles": [key for key in keys if key != PUBLIC],
+        "is_active": user.is_active,
+        "is_service": user.is_service,
+        "created_at": moment(user.created_at),
+        "last_sign_in_at": moment(user.last_login),
+    }
+
+
+def session_json(session: Session, *, current: str) -> dict[str, Any]:
+    return {
+        "id": str(session.pk),
+        "kind": session.kind,
+        "current": str(session.pk) == current,
+        "created_at": moment(session.created_at),
+        "last_seen_at": moment(session.last_seen_at),
+        "expires_at": moment(session.expires_at),
+        "second_factor": session.verified_at is not None,
+        "address": session.address,
+        "agent": session.agent,
+    }
+
+
+def key_json(key: ApiKey) -> dict[str, Any]:
+    """Return an API key without anything secret."""
+    return {
+        "id": str(key.pk),
+        "public_id": key.public_id,
+        "name": key.name,
+        "owner": str(key.owner_id),
+        "scopes": scope_texts(scopes_of(key.scopes)),
+        "state": key.state,
+        "created_at": moment(key.created_at),
+        "expires_at": moment(key.expires_at),
+        "last_used_at": moment(key.last_used_at),
+        "allowed_networks": key.allowed_networks,
+        "browser": key.browser,
+    }
+
+
+def policy_json(policy: Policy) -> dict[str, Any]:
+    """Return a policy in keys. What is gone from the schema shows by its id: it grants nothing any more."""
+    collection = policy.collection_id
+    known = directory()
+
+    def name_of(text: str) -> str:
+        if text in SYSTEM_NAMES or collection is None:
+            return text
+        return known.field_key(collection, UUID(text)) or text
+
+    rows: dict[str, dict[str, Any]] = {}
+    for name, operator, value in policy.rows:
+        rows.setdefault(name_of(name), {})[operator] = value
+    named = sorted(name_of(text) for text in policy.field_ids)
+    return {
+        "id": str(policy.pk),
+        "role": policy.role.key,
+        "collection": "*" if collection is None else known.collection_key(collection) or str(collection),
+        "actions": sorted(policy.actions),
+        "filter": rows,
+        "fields": (["*", *named] if named else "*") if policy.every_field else named,
+        "presets": {name_of(text): value for text, value in policy.presets.items()},
+    }
+
+
+def policy_terms(body: dict[str, Any]) -> PolicyTerms:
+    """Turn keys into ids. Raises InvalidInputError naming every key that is not known."""
+    known = directory()
+    problems: list[Problem] = []
+    collection_key = body["collection"]
+    collection = None if collection_key == "*" else known.collection_id(collection_key)
+    if collection_key != "*" and collection is None:
+        raise InvalidInputError(
+            errors=[Problem.at(["collection"], "unknown-collection", "There is no such one.")]
+        )
+
+    def field_id(key: str, *path: str | int) -> UUID | None:
+        found = known.field_id(collection, key) if collection else None
+        if found is None:
+            problems.append(Problem.at(path, "unknown-field", "There is no such field."))
+        return found
+
+    rows: list[tuple[str, str, Any]] = []
+    for key, comparisons in body.get("filter", {}).items():
+        name = key if key in SYSTEM_NAMES else field_id(key, "filter", key)
+        if not isinstance(comparisons, dict) or not comparisons:
+            # An empty comparison would hold for every row.
+            problems.append(Problem.at(["filter", key], "invalid-filter", 'Write it as {"eq": value}.'))
+            continue
+        rows.extend((str(name), operator, value) for operator, value in comparisons.items() if name)
+    fields = body.get("fields", "*")
+    keys = [fields] if fields == "*" else fields
+    ids = {field_id(key, "fields", number) for number, key in enumerate(keys) if key != "*"}
+    presets = [(field_id(key, "presets", key), value) for key, value in body.get("presets", {}).items()]
+    if not keys:
+        problems.append(Problem.at(["fields"], "required", 'Name fields, or "*".'))
+    if problems:
+        raise InvalidInputError(errors=problems)
+    return PolicyTerms(
+        collection_id=collection,
+        actions=frozenset(Action(action) for action in body["actions"]),
+        rows=tuple(rows),
+        every_field="*" in keys,
+        field_ids=frozenset(item for item in ids if item),
+        presets=tuple((item, value) for item, value in presets if item),
+    )

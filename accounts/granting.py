@@ -1,0 +1,321 @@
+"""Giving and taking rights: roles, policies, and grants on single entries. Nobody hands out more than they hold."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.contrib.auth.models import Group
+from django.db import models, transaction
+from guardian.shortcuts import assign_perm, remove_perm
+
+from accounts.access import EVERY_FIELD, Action, Area, Operator, Principal, Resource, Rule
+from accounts.canonical import Json
+from accounts.directory import directory
+from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
+from accounts.log import Subject, record
+from accounts.models.generation import ACCESS, Generation
+from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
+from accounts.models.user import User
+from accounts.principals import condition_of, load_rules
+
+SYSTEM_NAMES: Final = frozenset({"_id", "_created_by", "_locale"})
+VARIABLES: Final = frozenset({"$user", "$user.email"})
+# What can be granted on one entry: the rest is about a collection.
+ENTRY_ACTIONS: Final = frozenset(
+    {
+        Action.READ_DRAFT,
+        Action.UPDATE,
+        Action.DELETE,
+        Action.PUBLISH,
+        Action.UNPUBLISH,
+        Action.RESTORE,
+        Action.PREVIEW,
+    }
+)
+_NO_COLLECTION: Final = UUID(int=0)  # only rules and scopes for every collection cover it
+
+
+# --- Who may hand out what ------------------------------------------------------------------------------------------
+
+
+def holds(principal: Principal, action: Action, collection_id: UUID | None) -> bool:
+    """Tell whether a principal has an action on a whole collection (None: on every one), all rows and all fields."""
+    granted = principal.grant(action, on=Resource(collection_id or _NO_COLLECTION))
+    return any(not clause.rows and clause.fields == EVERY_FIELD for clause in granted.clauses)
+
+
+def require_to_hold_rules(by: Principal, rules: Iterable[Rule]) -> None:
+    """Raise NotAllowedError when a rule gives what `by` has not in full."""
+    for rule in rules:
+        for action in sorted(rule.actions):
+            if not holds(by, action, rule.collection_id):
+                raise NotAllowedError(f"You can't hand out {action.value}: your own rights don't cover it.")
+
+
+def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
+    """Raise NotAllowedError when one of the roles is more than `by` is (GHSA-pmf4-v838-29hg)."""
+    if by.kind == "system" or not keys:
+        return
+    if ADMINISTRATOR in keys and (not by.is_administrator or by.scopes is not None):
+        raise NotAllowedError("Only an administrator who is signed in can make another one.")
+    rules = load_rules()
+    for key in keys:
+        require_to_hold_rules(by, rules.get(key, ()))
+
+
+# --- Roles ----------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def add_role(key: str, name: str, *, require_second_factor: bool = False, by: Principal) -> Role:
+    """Make a role without any rights. Raises ConflictError when key or name is taken."""
+    by.require_area(Area.ROLES)
+    _require_free_name(key=key, name=name)
+    role = Role.objects.create(key=key, name=name, require_second_factor=require_second_factor)
+    _record_role("role.created", role, by, {"require_second_factor": require_second_factor})
+    return role
+
+
+@transaction.atomic
+def change_role(
+    role: Role, *, name: str | None = None, require_second_factor: bool | None = None, by: Principal
+) -> Role:
+    """Rename a role, or change whether it asks for a second factor. Nobody changes a role of their own."""
+    by.require_area(Area.ROLES)
+    role = _locked(role)
+    if role.key in by.roles:
+        raise NotAllowedError("Nobody changes a role of their own.")
+    if name is not None and name != role.name:
+        _require_free_name(name=name)
+        role.name = name
+    if require_second_factor is not None:
+        if role.key == PUBLIC and require_second_factor:
+            raise InvalidInputError(
+                errors=[
+                    Problem.at(["require_second_factor"], "not-possible", "The public role is everybody's.")
+                ]
+            )
+        role.require_second_factor = require_second_factor
+    role.save()
+    _record_role("role.updated", role, by, {"require_second_factor": role.require_second_factor})
+    return role
+
+
+@transaction.atomic
+def remove_role(role: Role, *, by: Principal) -> None:
+    """Remove a role and its policies. Raises ConflictError for a built-in role, and for one that people still have."""
+    by.require_area(Area.ROLES)
+    role = _locked(role)
+    if role.is_built_in:
+        raise ConflictError("This role is part of every installation and can't be removed.")
+    if role.key in by.roles:
+        raise NotAllowedError("Nobody changes a role of their own.")
+    if User.objects.filter(groups=role).exists():
+        raise ConflictError("People or service accounts still have this role. Take it from them first.")
+    _record_role("role.deleted", role, by, {"policies": role.policies.count()})
+    role.delete()
+
+
+def _locked(role: Role) -> Role:
+    return Role.objects.select_for_update().get(pk=role.pk)
+
+
+def _record_role(type_: str, role: Role, by: Principal, detail: Mapping[str, Json]) -> None:
+    record(type_, actor=by, subject=Subject("role", role.key), detail=detail)
+    Generation.objects.bump(ACCESS)
+
+
+def _require_free_name(*, name: str, key: str | None = None) -> None:
+    if key is not None and Role.objects.filter(key=key).exists():
+        raise ConflictError(errors=[Problem.at(["key"], "taken", "There is a role with this key.")])
+    if Group.objects.filter(name=name).exists():
+        raise ConflictError(errors=[Problem.at(["name"], "taken", "There is a role with this name.")])
+
+
+# --- Policies -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTerms:
+    """What a policy says, in ids. `collection_id` None means every collection; `rows` are `[name, operator, value]`."""
+
+    collection_id: UUID | None
+    actions: frozenset[Action]
+    rows: tuple[tuple[str, str, Any], ...] = ()
+    every_field: bool = False
+    field_ids: frozenset[UUID] = frozenset()
+    presets: tuple[tuple[UUID, Any], ...] = ()
+
+
+@transaction.atomic
+def add_policy(role: Role, terms: PolicyTerms, *, by: Principal) -> Policy:
+    """Give a role what the terms say. Raises InvalidInputError for terms without sense, NotAllowedError beyond own rights."""
+    by.require_area(Area.POLICIES)
+    role = _locked(role)
+    _check(role, terms, by)
+    policy = Policy(role=role)
+    _write(policy, terms)
+    policy.save(force_insert=True)
+    _record_policy("policy.created", policy, by)
+    return policy
+
+
+@transaction.atomic
+def change_policy(policy: Policy, terms: PolicyTerms, *, by: Principal) -> Policy:
+    """Replace what a policy says; its role stays. Errors as `add_policy`."""
+    by.require_area(Area.POLICIES)
+    policy = Policy.objects.select_for_update().get(pk=policy.pk)
+    _check(_locked(policy.role), terms, by)
+    _write(policy, terms)
+    policy.save(force_update=True)
+    _record_policy("policy.updated", policy, by)
+    return policy
+
+
+@transaction.atomic
+def remove_policy(policy: Policy, *, by: Principal) -> None:
+    """Take from the role what the policy gave."""
+    by.require_area(Area.POLICIES)
+    policy = Policy.objects.select_for_update().get(pk=policy.pk)
+    _record_policy("policy.deleted", policy, by)
+    policy.delete()
+
+
+def _check(role: Role, terms: PolicyTerms, by: Principal) -> None:
+    problems = list(_problems(role, terms))
+    if problems:
+        raise InvalidInputError(errors=problems)
+    for action in sorted(terms.actions):
+        if not holds(by, action, terms.collection_id):
+            raise NotAllowedError(f"You can't hand out {action.value}: your own rights don't cover it.")
+
+
+def _problems(role: Role, terms: PolicyTerms) -> Iterable[Problem]:
+    if role.key == ADMINISTRATOR:
+        yield Problem.at(["role"], "not-possible", "Administrators may do everything already.")
+    if not terms.actions:
+        yield Problem.at(["actions"], "required", "Name at least one action.")
+    if role.key == PUBLIC and terms.actions - {Action.READ}:
+        # What `public` has, everybody on the internet has.
+        yield Problem.at(["actions"], "not-possible", "The public role can only read.")
+    if terms.collection_id is None and terms.field_ids:
+        yield Problem.at(["fields"], "not-possible", "Fields are named for one collection, not for all.")
+    for name, operator, value in terms.rows:
+        problem = row_problem(terms.collection_id, name, operator, value)
+        if problem is not None:
+            yield Problem.at(
+                ["filter", _shown(terms.collection_id, name), operator], "invalid-filter", problem
+            )
+    if terms.presets and Action.CREATE not in terms.actions:
+        yield Problem.at(["presets"], "not-possible", "Presets are for policies that allow to create.")
+
+
+def row_problem(collection_id: UUID | None, name: str, operator: str, value: object) -> str | None:
+    """Return why a condition can't stand in a policy, or None. What is not clearly a restriction is refused (E1)."""
+    try:
+        condition = condition_of([name, operator, value])
+    except ValueError:
+        return "An operator that we know, and a value; for `in` and `nin` a list that is not empty."
+    values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    if any(isinstance(item, str) and item.startswith("$") and item not in VARIABLES for item in values):
+        return "The variables are $user and $user.email."
+    if name in SYSTEM_NAMES:
+        if condition.operator not in (Operator.EQ, Operator.NE, Operator.IN, Operator.NIN):
+            return "System names are compared by eq, ne, in and nin."
+        return None if all(isinstance(item, str) for item in values) else "This is compared with texts."
+    if collection_id is None:
+        return "A policy for every collection can only filter by _id, _created_by and _locale."
+    try:
+        field_id = UUID(name)
+    except ValueError:
+        return "There is no such field."
+    if any(isinstance(item, str) and item in VARIABLES for item in values):
+        return None  # known at use only; without a user it refuses
+    return directory().filter_problem(collection_id, field_id, operator, value)
+
+
+def _shown(collection_id: UUID | None, name: str) -> str:
+    if collection_id is None or name in SYSTEM_NAMES:
+        return name
+    try:
+        return directory().field_key(collection_id, UUID(name)) or name
+    except ValueError:
+        return name
+
+
+def _write(policy: Policy, terms: PolicyTerms) -> None:
+    policy.collection_id = terms.collection_id
+    policy.every_collection = terms.collection_id is None
+    policy.actions = sorted(action.value for action in terms.actions)
+    policy.rows = [list(row) for row in terms.rows]
+    policy.every_field = terms.every_field
+    policy.field_ids = sorted(str(item) for item in terms.field_ids)
+    policy.presets = {str(field_id): value for field_id, value in terms.presets}
+
+
+def _record_policy(type_: str, policy: Policy, by: Principal) -> None:
+    record(
+        type_,
+        actor=by,
+        subject=Subject("policy", str(policy.pk), policy.collection_id),
+        detail={
+            "role": policy.role.key,
+            "actions": list(policy.actions),
+            "every_collection": policy.every_collection,
+            "every_field": policy.every_field,
+            "fields": list(policy.field_ids),
+            "filtered_by": [f"{row[0]} {row[1]}" for row in policy.rows],
+        },
+    )
+    Generation.objects.bump(ACCESS)
+
+
+# --- Grants on single entries ---------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def grant_entry(to: User | Role, actions: Collection[Action], entry: models.Model, *, by: Principal) -> None:
+    """Let a user, or everybody with a role, do something with one entry (any model row with a `collection_id`).
+
+    Raises NotAllowedError unless `by` holds these actions on the whole collection and is not giving to itself.
+    """
+    _change_entry_grant(to, actions, entry, by=by, is_given=True)
+
+
+@transaction.atomic
+def withdraw_entry(
+    to: User | Role, actions: Collection[Action], entry: models.Model, *, by: Principal
+) -> None:
+    """Take back what `grant_entry` gave; what was not given is no error."""
+    _change_entry_grant(to, actions, entry, by=by, is_given=False)
+
+
+def _change_entry_grant(
+    to: User | Role, actions: Collection[Action], entry: models.Model, *, by: Principal, is_given: bool
+) -> None:
+    collection_id: UUID = entry.collection_id  # type: ignore[attr-defined]  # documented in grant_entry
+    unknown = set(actions) - ENTRY_ACTIONS
+    if unknown:
+        raise InvalidInputError(f"Can't be granted on one entry: {', '.join(sorted(unknown))}.")
+    if isinstance(to, User) and to.pk == by.user_id:
+        raise NotAllowedError("Nobody changes rights of their own.")
+    if isinstance(to, Role) and to.key == PUBLIC:
+        raise NotAllowedError("The public role can only read what is published.")
+    for action in sorted(actions):
+        if not holds(by, action, collection_id):
+            raise NotAllowedError(f"You can't hand out {action.value}: your own rights don't cover it.")
+    change = assign_perm if is_given else remove_perm
+    receiver = Group.objects.get(pk=to.pk) if isinstance(to, Role) else to
+    for action in sorted(actions):
+        change(f"{action.value}_entry", receiver, entry)
+    record(
+        "entry-grant.given" if is_given else "entry-grant.withdrawn",
+        actor=by,
+        subject=Subject("entry", str(entry.pk), collection_id),
+        detail={
+            "to": f"role:{to.key}" if isinstance(to, Role) else f"user:{to.pk}",
+            "actions": sorted(action.value for action in actions),
+        },
+    )
+    Generation.objects.bump(ACCESS)

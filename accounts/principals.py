@@ -1,0 +1,281 @@
+"""Who asks: builds the frozen principal from a session, a token, a key, or nothing at all."""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+from django.apps import apps
+from django.db import connections
+from django.db.models import F
+from django.http import HttpRequest
+from guardian.models import GroupObjectPermission, UserObjectPermission
+
+from accounts.access import (
+    UNNAMED_FIELDS,
+    UNNAMED_PUBLIC_FIELDS,
+    Action,
+    Area,
+    Condition,
+    FieldSet,
+    Operator,
+    Principal,
+    Rule,
+    Scopes,
+)
+from accounts.addresses import client_address
+from accounts.canonical import canonical_bytes
+from accounts.models.credential import Bearer, Credential
+from accounts.models.generation import ACCESS, Generation
+from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy
+from accounts.models.user import User
+
+logger = logging.getLogger("quillkeep.access")
+
+RulesByRole = Mapping[str, tuple[Rule, ...]]
+_ENTRY: Final = ("content", "entry")
+
+
+class RuleCache:
+    """The rules of every role, kept by each process for one generation of `access`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._generation = -1
+        self._rules: RulesByRole = {}
+
+    def rules(self, generation: int, *, using: str) -> RulesByRole:
+        """Return the rules as of a generation that was just read from the same database."""
+        with self._lock:
+            if generation == self._generation:
+                return self._rules
+        rules = load_rules(using=using)
+        # In a transaction the generation may be one that is rolled back, and its number come again with other rules.
+        if not connections[using].in_atomic_block:
+            with self._lock:
+                self._generation, self._rules = generation, rules
+        return rules
+
+
+_cache = RuleCache()
+
+
+def load_rules(*, using: str = "default") -> RulesByRole:
+    """Read every policy; one that can't be understood is left out, which refuses."""
+    rules: dict[str, list[Rule]] = {}
+    for policy in Policy.objects.using(using).annotate(role_key=F("role__key")).order_by("pk"):
+        rule = rule_of(policy, is_public=policy.role_key == PUBLIC)
+        if rule is not None:
+            rules.setdefault(policy.role_key, []).append(rule)
+    return MappingProxyType({key: tuple(found) for key, found in rules.items()})
+
+
+def rule_of(policy: Policy, *, is_public: bool) -> Rule | None:
+    """Turn a policy into a rule; None, with a line in the log, for one that makes no sense (CVE-2024-39701)."""
+    unnamed = UNNAMED_PUBLIC_FIELDS if is_public else UNNAMED_FIELDS
+    try:
+        actions = frozenset(Action(action) for action in policy.actions)
+        return Rule(
+            collection_id=None if policy.every_collection else _required(policy.collection_id),
+            actions=actions & {Action.READ} if is_public else actions,
+            rows=tuple(condition_of(row) for row in policy.rows),
+            fields=FieldSet(
+                ids=frozenset(UUID(item) for item in policy.field_ids),
+                classes=unnamed.classes if policy.every_field else frozenset(),
+            ),
+            presets=tuple(
+                (UUID(key), canonical_bytes(value).decode()) for key, value in policy.presets.items()
+            ),
+        )
+    except (ValueError, TypeError, AttributeError):
+        logger.exception("Policy %s can't be understood and grants nothing.", policy.id)
+        return None
+
+
+def condition_of(row: Any) -> Condition:
+    """Parse `[name, operator, value]`. Raises ValueError for what could come out as "always true"."""
+    name, operator, value = row
+    parsed = Operator(operator)
+    if not isinstance(name, str):
+        raise ValueError("A condition names its field by a text.")
+    if parsed in (Operator.IN, Operator.NIN):
+        if not isinstance(value, list) or not value or not all(_is_comparable(item) for item in value):
+            raise ValueError("A list condition needs a list with values.")
+        return Condition(name, parsed, tuple(value))
+    if not _is_comparable(value):
+        raise ValueError("A condition needs a value.")
+    return Condition(name, parsed, value)
+
+
+def anonymous(*, using: str = "default") -> tuple[Principal, dict[str, int]]:
+    """Return the principal without credentials, and the generations that were read for it (one query)."""
+    generations = dict(Generation.objects.using(using).values_list("name", "value"))
+    rules = _rules_of((), generations, using=using)
+    return Principal(kind="anonymous", rules=rules), generations
+
+
+def of_bearer(row: Bearer, *, using: str) -> Principal:
+    """Return the principal of an access token, from the row that it was checked against."""
+    return _principal(
+        kind="user",
+        user_id=row.user_id,
+        email=row.user_email,
+        label=row.user_email,
+        roles=row.roles,
+        generations=row.generations,
+        using=using,
+        credential="jwt",
+        credential_id=str(row.id),
+    )
+
+
+def of_credential(row: Credential, *, using: str) -> Principal:
+    """Return the principal of an API key: what its owner may, cut down to its scopes."""
+    principal = _principal(
+        kind="service" if row.owner_is_service else "user",
+        user_id=row.owner_id,
+        email=row.owner_email,
+        label=f"{row.owner_email} ({row.name})"[:320],
+        roles=row.roles,
+        generations=row.generations,
+        using=using,
+        credential="api-key",
+        credential_id=row.public_id,
+    )
+    return replace(principal, scopes=scopes_of(row.scopes))
+
+
+def of_user(user: User) -> Principal:
+    """Return the principal of a user as such, with object grants, outside of any request."""
+    generations = Generation.objects.current()
+    principal = _principal(
+        kind="service" if user.is_service else "user",
+        user_id=user.id,
+        email=user.email,
+        label=user.email,
+        roles=user.role_keys if user.is_active else (),
+        generations=generations,
+        using="default",
+        credential="",
+        credential_id="",
+    )
+    return with_object_grants(principal) if user.is_active else replace(principal, rules=())
+
+
+def of_request(request: HttpRequest) -> Principal:
+    """Return the principal of a Django request (the admin, pages): its session's user, or anonymous. Kept on it."""
+    known = getattr(request, "_principal", None)
+    if isinstance(known, Principal):
+        return known
+    user = getattr(request, "user", None)
+    if isinstance(user, User):
+        principal = replace(
+            of_user(user), credential="session", credential_id=str(request.session.get(SESSION_ID_KEY, ""))
+        )
+    else:
+        principal, _ = anonymous()
+    principal = at_request(principal, request)
+    request._principal = principal  # type: ignore[attr-defined]  # noqa: SLF001 (ours; nobody else reads it)
+    return principal
+
+
+SESSION_ID_KEY: Final = "accounts_session_id"  # where a Django session names its `accounts.Session`
+
+
+def at_request(principal: Principal, request: HttpRequest) -> Principal:
+    """Add the place that the log notes."""
+    return principal.at(address=client_address(request), request_id=str(getattr(request, "request_id", "")))
+
+
+def with_object_grants(principal: Principal) -> Principal:
+    """Add what is granted on single entries, to the user or to a role (management and previews only)."""
+    if principal.user_id is None:
+        return principal
+    app_label, model = _ENTRY
+    wanted: dict[str, set[Action]] = {}
+    direct = UserObjectPermission.objects.filter(user_id=principal.user_id)
+    by_role = GroupObjectPermission.objects.filter(group__user=principal.user_id)
+    for rows in (direct, by_role):
+        of_entries = rows.filter(content_type__app_label=app_label, content_type__model=model)
+        for entry_id, codename in of_entries.values_list("object_pk", "permission__codename"):
+            action = action_of(codename)
+            if action is not None:
+                wanted.setdefault(entry_id, set()).add(action)
+    if not wanted:
+        return principal
+    entries = apps.get_model(app_label, model)._default_manager.filter(pk__in=wanted)  # noqa: SLF001 (Django's API)
+    grants: dict[tuple[Action, UUID], set[UUID]] = {}
+    for entry_id, collection_id in entries.values_list("pk", "collection_id"):
+        for action in wanted[str(entry_id)]:
+            grants.setdefault((action, collection_id), set()).add(entry_id)
+    return replace(principal, object_grants={key: frozenset(ids) for key, ids in grants.items()})
+
+
+def action_of(codename: str) -> Action | None:
+    """Return the action that an object permission's codename (`update_entry`) stands for, None for another one."""
+    action, _, model = codename.rpartition("_")
+    return Action(action) if model == "entry" and action in set(Action) else None
+
+
+def rules_of_role(key: str) -> tuple[Rule, ...]:
+    """Return what a role holds now, without what `public` adds."""
+    return load_rules().get(key, ())
+
+
+def scopes_of(raw: Any) -> Scopes:
+    """Parse the scopes that a key's row keeps. What can't be understood gives nothing."""
+    actions: set[tuple[UUID | None, Action]] = set()
+    areas: set[Area] = set()
+    try:
+        for collection, action in raw["actions"]:
+            actions.add((None if collection == "*" else UUID(collection), Action(action)))
+        areas.update(Area(area) for area in raw["areas"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        logger.exception("The scopes of a key can't be understood and cover nothing.")
+        return Scopes(frozenset(), frozenset())
+    return Scopes(frozenset(actions), frozenset(areas))
+
+
+def _principal(
+    *,
+    kind: Any,
+    user_id: UUID,
+    email: str,
+    label: str,
+    roles: Iterable[str],
+    generations: Mapping[str, int],
+    using: str,
+    credential: Any,
+    credential_id: str,
+) -> Principal:
+    keys = tuple(sorted(set(roles) - {PUBLIC}))
+    return Principal(
+        kind=kind,
+        user_id=user_id,
+        email=email,
+        label=label,
+        roles=keys,
+        rules=_rules_of(keys, generations, using=using),
+        is_administrator=ADMINISTRATOR in keys,
+        credential=credential,
+        credential_id=credential_id,
+    )
+
+
+def _rules_of(keys: Iterable[str], generations: Mapping[str, int], *, using: str) -> tuple[Rule, ...]:
+    by_role = _cache.rules(generations.get(ACCESS, 0), using=using)
+    return tuple(rule for key in (*keys, PUBLIC) for rule in by_role.get(key, ()))
+
+
+def _is_comparable(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
+def _required(collection_id: UUID | None) -> UUID:
+    # A rule without collection is one for all: a row that lost its collection must never become that.
+    if collection_id is None:
+        raise ValueError("A policy without a collection must say that it is about every one.")
+    return collection_id
