@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from kombu import Exchange, Queue
 
 from cms_project import environment, logs
+
+django_stubs_ext.monkeypatch()  # `Lookup[Any]` and the like work at run time
 
 ENVIRONMENT = environment.current()
 BASE_DIR = Path(__file__).resolve().parent.parent
