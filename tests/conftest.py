@@ -66,7 +66,7 @@ def outbox() -> list[Any]:
 
 
 @pytest.fixture
-def live_server(_django_db_helper: None) -> Iterator[processes.LiveServer]:
+def web_server(_django_db_helper: None) -> Iterator[processes.LiveServer]:
     """Start the real web server on this worker's database; yields `.url`."""
     with processes.LiveServer() as server:
         yield server

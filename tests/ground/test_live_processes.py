@@ -33,25 +33,25 @@ def ask(
 
 
 @pytest.mark.slow
-def test_the_web_server_answers_as_the_tests_client_does(live_server: LiveServer) -> None:
-    assert ask(live_server, "GET", "/readyz")[0] == 200
-    status, body, headers = ask(live_server, "GET", "/nowhere")
+def test_the_web_server_answers_as_the_tests_client_does(web_server: LiveServer) -> None:
+    assert ask(web_server, "GET", "/readyz")[0] == 200
+    status, body, headers = ask(web_server, "GET", "/nowhere")
     assert status == 404
     assert json.loads(body)["instance"] == f"urn:uuid:{headers['x-request-id']}"
-    assert ask(live_server, "GET", "/healthz", Host="evil.example")[0] == 400
-    assert ask(live_server, "DELETE", "/healthz")[0] == 405
-    assert "canary" not in live_server.log()
+    assert ask(web_server, "GET", "/healthz", Host="evil.example")[0] == 400
+    assert ask(web_server, "DELETE", "/healthz")[0] == 405
+    assert "canary" not in web_server.log()
 
 
 @pytest.mark.slow
-def test_odd_requests_get_an_answer_and_the_next_one_works(live_server: LiveServer) -> None:
-    address = urlsplit(live_server.url)
+def test_odd_requests_get_an_answer_and_the_next_one_works(web_server: LiveServer) -> None:
+    address = urlsplit(web_server.url)
     for raw in (
         b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
         b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"GET /%ff%00%0a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"GET //evil.example/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"BREW /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"nonsense\r\n\r\n",
     ):
@@ -66,8 +66,8 @@ def test_odd_requests_get_an_answer_and_the_next_one_works(live_server: LiveServ
                 answer = b""
         assert b" 500 " not in answer.split(b"\r\n", 1)[0]
         assert b"location: //" not in answer.lower()
-        assert ask(live_server, "GET", "/healthz")[0] == 200
-    assert "\nevil" not in live_server.log()
+        assert ask(web_server, "GET", "/healthz")[0] == 200
+    assert "\nevil" not in web_server.log()
 
 
 @pytest.mark.slow
