@@ -1,8 +1,8 @@
 """Users: people who sign in, and service accounts that own API keys."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group
@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.module_loading import import_string
 
 from accounts.addresses import canonical_email
 from accounts.ids import uuid7
@@ -91,3 +92,18 @@ class User(AbstractBaseUser):
     def get_session_auth_fallback_hash(self) -> Iterable[str]:
         """No hash of a former secret key is accepted: a rotated secret key ends the sessions."""
         return ()
+
+    def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
+        """Answer Django's question with the one of the house: see `accounts.django_permissions`."""
+        return bool(_answers("allows")(self, perm, obj))
+
+    def has_perms(self, perm_list: Iterable[str], obj: models.Model | None = None) -> bool:
+        return all(self.has_perm(perm, obj) for perm in perm_list)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return bool(_answers("allows_module")(self, app_label))
+
+
+def _answers(name: str) -> Callable[..., bool]:
+    # Looked up when asked: the answers stand above this table, and need it.
+    return cast("Callable[..., bool]", import_string(f"accounts.django_permissions.{name}"))

@@ -1,0 +1,69 @@
+"""Django's permission names, answered by `accounts.access`: nothing else in the house decides."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.db import models
+
+from accounts.access import Action, Area, Principal, Resource
+from accounts.models.user import User
+from accounts.principals import action_of, of_user
+
+# Which area of administration a table of the admin belongs to, and what can be done with it there at all.
+AREAS: Final[Mapping[str, tuple[Area, frozenset[str]]]] = {
+    "accounts.user": (Area.USERS, frozenset({"view", "add", "change"})),
+    "accounts.role": (Area.ROLES, frozenset({"view", "add", "change", "delete"})),
+    "accounts.policy": (Area.POLICIES, frozenset({"view", "add", "change", "delete"})),
+    "accounts.apikey": (Area.KEYS, frozenset({"view", "add", "change"})),
+    "accounts.session": (Area.USERS, frozenset({"view"})),
+    "accounts.event": (Area.AUDIT, frozenset({"view"})),
+}
+
+
+def allows(user: User, permission: str, obj: models.Model | None) -> bool:
+    """Answer `has_perm("app.verb_model", obj)`; a name that is not known is refused."""
+    principal = _principal_of(user)
+    app_label, _, codename = permission.partition(".")
+    verb, _, model = codename.partition("_")
+    if app_label == "accounts":
+        area, verbs = AREAS.get(f"accounts.{model}", (None, frozenset[str]()))
+        return area is not None and verb in verbs and principal.administers(area)
+    action = action_of(codename) if app_label == "content" else None
+    if action is None or obj is None:
+        return False
+    collection_id = getattr(obj, "collection_id", None)
+    return collection_id is not None and _covers(principal, action, Resource(collection_id, obj.pk))
+
+
+def allows_module(user: User, app_label: str) -> bool:
+    """Answer `has_module_perms`: whether anything of the room is open at all."""
+    principal = _principal_of(user)
+    if app_label == "accounts":
+        return any(principal.administers(area) for area, _ in AREAS.values())
+    if app_label == "content":
+        return principal.is_administrator or bool(principal.object_grants) or bool(principal.rules)
+    return False
+
+
+def _principal_of(user: User) -> Principal:
+    """Return the user's principal, kept on the instance: Django asks dozens of times for one page."""
+    known = user.__dict__.get("_principal")
+    if not isinstance(known, Principal):
+        known = user.__dict__["_principal"] = of_user(user)
+    return known
+
+
+def _covers(principal: Principal, action: Action, entry: Resource) -> bool:
+    """Tell whether a clause without conditions, or one that names this entry, gives the action.
+
+    Conditions on fields need the row itself; whoever asks for those uses the grant, not a permission name.
+    """
+    for clause in principal.grant(action, on=entry).clauses:
+        if not clause.rows:
+            return True
+        if all(
+            row.name == "_id" and isinstance(row.value, tuple) and str(entry.entry_id) in row.value
+            for row in clause.rows
+        ):
+            return True
+    return False

@@ -1,0 +1,136 @@
+"""Builders of people, roles, policies and keys, and a client that speaks the API as somebody."""
+
+import json
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.test import Client
+from django_otp.oath import TOTP
+
+from accounts import api_keys, devices, granting, people
+from accounts.access import Action, Principal, Scopes, system
+from accounts.granting import PolicyTerms
+from accounts.models import ApiKey, Authenticator, Policy, Role, User
+from accounts.principals import of_user
+
+PASSWORD = "correct horse battery staple"
+BUILDER = system("a test builds its world")
+
+
+@dataclass
+class Api:
+    """A JSON client with at most one credential."""
+
+    client: Client
+    credential: str = ""
+    refresh: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def send(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+        """Send a request below /api/v1/ and return the response."""
+        sent = {**self.headers, **headers}
+        if self.credential and "Authorization" not in sent:
+            sent["Authorization"] = f"Bearer {self.credential}"
+        options: dict[str, Any] = {"headers": sent}
+        if body is not None:
+            options |= {"data": body, "content_type": "application/json"}
+        return self.client.generic(method, f"/api/v1/{path}", **_encoded(options))
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.send("GET", path, **headers)
+
+    def post(self, path: str, body: object = None, **headers: str) -> Any:
+        return self.send("POST", path, {} if body is None else body, **headers)
+
+    def patch(self, path: str, body: object, **headers: str) -> Any:
+        return self.send("PATCH", path, body, **headers)
+
+    def delete(self, path: str, **headers: str) -> Any:
+        return self.send("DELETE", path, **headers)
+
+
+def _encoded(options: dict[str, Any]) -> dict[str, Any]:
+    if "data" in options:
+        data = options["data"]
+        options["data"] = data if isinstance(data, bytes) else json.dumps(data)
+    return options
+
+
+@dataclass
+class Person:
+    """Somebody of the cast."""
+
+    user: User
+    device: Authenticator | None = None
+
+    @property
+    def email(self) -> str:
+        return self.user.email
+
+    @property
+    def principal(self) -> Principal:
+        return of_user(User.objects.get(pk=self.user.pk))
+
+    def code(self) -> str:
+        """Return a code that works now; a step that was used is passed over by waiting for none: it is forgotten."""
+        assert self.device is not None
+        Authenticator.objects.filter(pk=self.device.pk).update(last_step=-1, throttling_failure_count=0)
+        return totp_code(self.device)
+
+    def login_body(self) -> dict[str, str]:
+        body = {"email": self.email, "password": PASSWORD}
+        return body | {"otp": self.code()} if self.device else body
+
+    def sign_in(self, client: Client | None = None) -> Api:
+        """Return the API with a fresh access token of this person."""
+        api = Api(client or Client())
+        answer = api.post("auth/login", self.login_body())
+        assert answer.status_code == 200, answer.content
+        return Api(api.client, answer.json()["access"], answer.json()["refresh"])
+
+
+def totp_code(device: Authenticator, at: float | None = None) -> str:
+    generator = TOTP(device.raw_secret)
+    generator.time = time.time() if at is None else at
+    return f"{generator.token():06d}"
+
+
+def make_person(
+    email: str = "somebody@example.com",
+    *,
+    roles: Collection[str] = (),
+    with_authenticator: bool = False,
+    is_active: bool = True,
+) -> Person:
+    user = people.add_person(email, roles=roles, password=PASSWORD, is_active=is_active, by=BUILDER)
+    return Person(user, devices.enrol(user, by=BUILDER) if with_authenticator else None)
+
+
+def make_role(key: str = "reader", name: str = "", *, require_second_factor: bool = False) -> Role:
+    return granting.add_role(key, name or key.title(), require_second_factor=require_second_factor, by=BUILDER)
+
+
+def make_policy(
+    role: Role,
+    *actions: Action,
+    collection: UUID | None = None,
+    rows: Collection[tuple[str, str, Any]] = (),
+    every_field: bool = True,
+    fields: Collection[UUID] = (),
+) -> Policy:
+    terms = PolicyTerms(collection, frozenset(actions), tuple(rows), every_field, frozenset(fields))
+    return granting.add_policy(role, terms, by=BUILDER)
+
+
+def make_key(owner: User, *scopes: tuple[UUID | None, Action], **options: Any) -> tuple[ApiKey, str]:
+    minted = api_keys.mint(
+        owner,
+        name=options.pop("name", "A key"),
+        scopes=Scopes(frozenset(scopes or [(None, Action.READ)]), frozenset(options.pop("areas", ()))),
+        by=BUILDER,
+        **options,
+    )
+    return minted.key, minted.text

@@ -1,0 +1,57 @@
+"""The cast of these tests, and clients that speak for them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+
+from accounts.log import head_path
+from tests.accounts.cast import Api, Person, make_person
+
+Somebody = Callable[..., Person]
+
+
+@pytest.fixture(autouse=True)
+def _own_data_dir(settings: LazySettings, tmp_path: Path) -> Iterator[None]:
+    """Keep the head of the log of one test from the next one."""
+    settings.DATA_DIR = tmp_path
+    yield
+    assert head_path().parent == tmp_path
+
+
+@pytest.fixture
+def ada(_django_db_helper: None) -> Person:
+    """Ada administers, with an authenticator."""
+    return make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+
+
+@pytest.fixture
+def rita(_django_db_helper: None) -> Person:
+    """Rita is a person without any role."""
+    return make_person("rita@example.com")
+
+
+@pytest.fixture
+def as_ada(ada: Person) -> Api:
+    """The API, signed in as Ada."""
+    return ada.sign_in()
+
+
+@pytest.fixture
+def as_rita(rita: Person) -> Api:
+    """The API, signed in as Rita."""
+    return rita.sign_in()
+
+
+@pytest.fixture
+def anonymous(_django_db_helper: None) -> Api:
+    """The API without a credential."""
+    return Api(Client())
+
+
+@pytest.fixture
+def browser(_django_db_helper: None) -> Client:
+    """A browser that checks CSRF tokens."""
+    return Client(enforce_csrf_checks=False)
