@@ -34,7 +34,9 @@ class DomainError(Exception):
         self.detail = detail or self.default_detail
         self.errors = tuple(errors)
         self.extensions = extensions  # further RFC 9457 members, e.g. `current` of a stale save
-        super().__init__(self.detail, *(f"{item.pointer or item.parameter}: {item.detail}" for item in self.errors))
+        super().__init__(
+            self.detail, *(f"{item.pointer or item.parameter}: {item.detail}" for item in self.errors)
+        )
 
 
 class NotFoundError(DomainError):

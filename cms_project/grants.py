@@ -51,6 +51,20 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_unsealed": (WRITE, NOTHING),
     "accounts_user": (WRITE, NOTHING),
     "accounts_user_groups": (WRITE, NOTHING),
+    # content
+    "content_collection": (WRITE, READ),
+    "content_draftdocument": (WRITE, NOTHING),
+    "content_draftsearch": (WRITE, NOTHING),
+    "content_entry": (WRITE, NOTHING),
+    "content_field": (WRITE, READ),
+    "content_fieldindex": (WRITE, NOTHING),
+    "content_locale": (WRITE, READ),
+    "content_publisheddocument": (WRITE, READ),
+    "content_publishedsearch": (WRITE, READ),
+    "content_rebuild": (WRITE, NOTHING),
+    "content_reference": (WRITE, NOTHING),
+    "content_uniquevalue": (WRITE, NOTHING),
+    "content_version": (PURGE, NOTHING),
 }
 ROLES: Final = (APP, DELIVERY)
 

@@ -1,13 +1,11 @@
 """Editing: each save makes an immutable version and brings the working state up to date, in one transaction."""
 
 import json
-import re
 from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.text import slugify
 
 from accounts.access import Action, Clause
 from accounts.canonical import Json
@@ -24,6 +22,7 @@ from accounts.log import record
 from content import documents, fields
 from content.documents import SHARED, VersionData
 from content.fields.base import FieldError, FieldSpec
+from content.fields.slug import SlugField
 from content.models import Collection, DraftDocument, DraftSearch, Entry, Reference, Version
 from content.publishing import withdraw
 from content.rows import rows_of
@@ -337,13 +336,17 @@ def _fill_slug(
 ) -> None:
     """Make a slug from its source field when it is empty, free of what others have claimed."""
     place = place_of(spec, writing.collection, locale)
-    source = writing.collection.by_key.get(getattr(spec.options, "source", None) or "")
-    if data[place].get(str(spec.id)) is not None or source is None:
+    slug_type = fields.get("slug")
+    if data[place].get(str(spec.id)) is not None or not isinstance(slug_type, SlugField):
+        return
+    source = writing.collection.by_key.get(slug_type.options(spec).from_key or "")
+    if source is None:
         return
     text = data[place_of(source, writing.collection, locale)].get(str(source.id))
-    base = re.sub(r"-{2,}", "-", slugify(str(text or "")).replace("_", "-")).strip("-")[:180].rstrip("-")
-    if not base:
+    base = slug_type.suggest(fields.get(source.type).as_text(text), spec)
+    if base is None:
         return
+    base = base[: slug_type.options(spec).max_length - 4].rstrip("-")
     for number in range(1, MAX_SLUG_TRIES):
         candidate = base if number == 1 else f"{base}-{number}"
         if not writing.taken([(spec.id, place, documents.digest_of(candidate))], entry):

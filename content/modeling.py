@@ -377,7 +377,7 @@ def _check_together(
         detail = f"At most {MAX_FILTERABLE} fields of a collection can be filterable."
         problems.append(Problem.at(("fields", filterable[MAX_FILTERABLE], "filterable"), "too-many", detail))
     for index, spec in zip(places, specs, strict=True):
-        source = getattr(spec.options, "source", None)
+        source = getattr(spec.options, "from_key", None)
         if source and source not in keys:
             problems.append(Problem.at(("fields", index, "options", "from"), "unknown-field", "There is no such field."))
         for component_id in getattr(spec.options, "components", None) or ():

@@ -5,7 +5,7 @@ What is unknown or repeated is refused, so that a new parameter can't reach the 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.http import QueryDict
 
@@ -75,7 +75,7 @@ class Parameters:
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     offset: int = 0
-    expand: Tree = Tree()
+    expand: Tree = field(default_factory=Tree)
     search: str | None = None
     count: bool = False
 

@@ -232,7 +232,7 @@ class Reader:
     ) -> tuple[dict[str, Any], Selection]:
         """Return the row of one document, by id or by slug, or raise `NotFoundError`."""
         selection = self.select(collection, parameters)
-        documents = self.documents(collection)
+        documents = self.documents(collection, trashed=None)
         try:
             documents = documents.filter(entry_id=UUID(name))
         except ValueError:
@@ -255,14 +255,19 @@ class Reader:
         selection = self.select(collection, parameters)
         return self._only(self.documents(collection), collection, selection), selection
 
-    def documents(self, collection: CollectionSpec) -> QuerySet[Any]:
-        """Return the documents of a collection that the principal may see in this locale."""
-        documents = self.plane.model._default_manager.using(self.plane.using).filter(
-            collection_id=collection.id, locale=self.schema.locale_of(collection, self.locale)
+    def documents(self, collection: CollectionSpec, *, trashed: bool | None = False) -> QuerySet[Any]:
+        """Return the documents of a collection that the principal may see in this locale; None: trashed ones as well."""
+        documents = self.in_any_locale(collection).filter(
+            locale=self.schema.locale_of(collection, self.locale)
         )
-        if self.plane.drafts:
-            documents = documents.filter(trashed=False)
-        return documents.filter(rows_of(self.grant(collection.id), collection))
+        if self.plane.drafts and trashed is not None:
+            documents = documents.filter(trashed=trashed)
+        return documents
+
+    def in_any_locale(self, collection: CollectionSpec) -> QuerySet[Any]:
+        """Return the documents of a collection that the principal may see."""
+        documents = self.plane.model._default_manager.using(self.plane.using)
+        return documents.filter(rows_of(self.grant(collection.id), collection), collection_id=collection.id)
 
     def _only(
         self, documents: QuerySet[Any], collection: CollectionSpec, selection: Selection
@@ -327,14 +332,7 @@ class Reader:
 
     def _filtered(self, collection: CollectionSpec, parameters: Parameters) -> QuerySet[Any]:
         wants_trash = any(item.path == ("_status",) and item.raw == "trashed" for item in parameters.filters)
-        documents = self.documents(collection)
-        if self.plane.drafts and wants_trash:
-            documents = self.plane.model._default_manager.using(self.plane.using).filter(
-                rows_of(self.grant(collection.id), collection),
-                collection_id=collection.id,
-                locale=self.schema.locale_of(collection, self.locale),
-                trashed=True,
-            )
+        documents = self.documents(collection, trashed=wants_trash)
         for item in parameters.filters:
             documents = documents.filter(self._filter(collection, item))
         if parameters.search is not None:

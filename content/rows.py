@@ -54,7 +54,7 @@ class AsNumeric(Func):
     output_field = DecimalField(max_digits=60, decimal_places=20)
 
 
-class HasElement(Lookup[Any]):
+class HasElement(Lookup):  # type: ignore[type-arg]  # generic for the type checker only
     """`HasElement(array, x)`: x = ANY(array)."""
 
     lookup_name: ClassVar[str] = "has_element"
@@ -66,7 +66,7 @@ class HasElement(Lookup[Any]):
         return f"{right} = ANY({left})", (*right_params, *left_params)
 
 
-class OverlapsKeys(Lookup[Any]):
+class OverlapsKeys(Lookup):  # type: ignore[type-arg]  # generic for the type checker only
     """`jsonb ?| text[]`: a JSON list of strings holds any of these."""
 
     lookup_name: ClassVar[str] = "overlaps_keys"
@@ -78,7 +78,7 @@ class OverlapsKeys(Lookup[Any]):
         return f"{left} ?| {right}", (*left_params, *right_params)
 
 
-class HoldsAll(Lookup[Any]):
+class HoldsAll(Lookup):  # type: ignore[type-arg]  # generic for the type checker only
     """`jsonb @> jsonb` on a part of a document."""
 
     lookup_name: ClassVar[str] = "holds_all"
@@ -109,7 +109,7 @@ SYSTEM_NAMES: dict[str, tuple[str, type[Any]]] = {
 
 def compare(expression: Any, operator: Operator, value: Any, *, nullable: bool = True) -> Q:
     """Compare an expression with one value (a tuple for `in` and `nin`). What has no value equals nothing."""
-    simple: dict[Operator, type[Lookup[Any]]] = {
+    simple: "dict[Operator, type[Lookup[Any]]]" = {
         Operator.EQ: Exact,
         Operator.LT: LessThan,
         Operator.LTE: LessThanOrEqual,

@@ -78,6 +78,13 @@ class Writing:
         public = rows_of(self.by.grant(Action.READ, on=target.resource), target)
         return PublishedDocument.objects.filter(public, entry_id=entry_id).exists()
 
+    def visible_collection_of(self, entry_id: UUID) -> str | None:
+        """Return the collection's key of an entry that the principal may refer to, None for any other."""
+        if self.reference_problem(entry_id, frozenset()) is not None:
+            return None
+        found = Entry.objects.filter(pk=entry_id).values_list("collection_id", flat=True).first()
+        return self.schema.by_id[found].key if found else None
+
     # What follows from a version
 
     def note_references(

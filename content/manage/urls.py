@@ -1,5 +1,23 @@
-"""The URLs of the manage API of content."""
+"""The URLs of content's part of the management plane."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from content.manage import schema_views, views
+
+_ENTRY = "content/<str:collection>/<str:name>"
+
+urlpatterns = [
+    path("collections", schema_views.CollectionsView.as_view(), name="manage-collections"),
+    path("collections/<str:key>", schema_views.CollectionView.as_view(), name="manage-collection"),
+    path("locales", schema_views.LocalesView.as_view(), name="manage-locales"),
+    path("locales/<str:code>", schema_views.LocaleView.as_view(), name="manage-locale"),
+    path("content/<str:collection>", views.EntriesView.as_view(), name="manage-entries"),
+    path(_ENTRY, views.EntryView.as_view(), name="manage-entry"),
+    path(f"{_ENTRY}/publish", views.PublishView.as_view(), name="manage-publish"),
+    path(f"{_ENTRY}/unpublish", views.UnpublishView.as_view(), name="manage-unpublish"),
+    path(f"{_ENTRY}/restore", views.RestoreView.as_view(), name="manage-restore"),
+    path(f"{_ENTRY}/versions", views.VersionsView.as_view(), name="manage-versions"),
+    path(f"{_ENTRY}/versions/<int:number>", views.VersionView.as_view(), name="manage-version"),
+    path(f"{_ENTRY}/versions/<int:number>/restore", views.VersionRestoreView.as_view(), name="manage-version-restore"),
+    path(f"{_ENTRY}/diff", views.DiffView.as_view(), name="manage-diff"),
+]
