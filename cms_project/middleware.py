@@ -119,19 +119,25 @@ class ProblemMiddleware:
         return problem
 
 
-class QueryCredentialMiddleware:
-    """Refuses credentials in the query string; they would stay in histories, logs and Referer headers."""
+class GuardMiddleware:
+    """Refuses what no view should have to think of.
+
+    Credentials in the query string: they would stay in histories, logs and Referer headers. Endless queries
+    and credentials. Bodies without a length: Django would take them for empty and act on that.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer 400 for a credential in the URL, 414 for an endless query, 431 for an endless credential."""
+        """Answer 400, 411, 414 or 431, or pass it on."""
         query = request.META.get("QUERY_STRING", "")
         if len(query) > MAX_QUERY_LENGTH:
             return problems.render(request, HTTPStatus.REQUEST_URI_TOO_LONG)
         if len(request.META.get("HTTP_AUTHORIZATION", "")) > MAX_CREDENTIAL_LENGTH:
             return problems.render(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            return problems.render(request, HTTPStatus.LENGTH_REQUIRED)
         if query and self._holds_credential(request, query):
             return problems.render(
                 request,
@@ -153,9 +159,9 @@ class QueryCredentialMiddleware:
 def resolve_client(request: HttpRequest) -> None:
     """Put the client's address and scheme where Django looks for them, believing only our own proxies.
 
-    From the right of X-Forwarded-For the first hop that is not a trusted proxy is the client; everything left
-    of it is
-    what the client claims. The headers are removed, so that nothing after this can be fooled by them.
+    From the right of X-Forwarded-For the first hop that is not a trusted proxy is the client; what is left of
+    it is the client's own claim. The headers are removed, so that nothing after this can be fooled by them. A
+    trusted proxy must drop names with underscores: WSGI can't tell X_Forwarded_For from X-Forwarded-For.
     """
     meta = request.META
     hops = [hop.strip() for hop in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]

@@ -60,7 +60,7 @@ MIDDLEWARE = [
     "cms_project.middleware.RequestMiddleware",
     "cms_project.middleware.ProblemMiddleware",
     "accounts.limits.RateLimitMiddleware",
-    "cms_project.middleware.QueryCredentialMiddleware",
+    "cms_project.middleware.GuardMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -158,7 +158,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "flush-key-usage": {"task": "accounts.flush_key_usage", "schedule": 60.0, "options": {"expires": 60}},
     "send-invitations": {"task": "accounts.send_invitations", "schedule": 15.0, "options": {"expires": 15}},
     "build-indexes": {"task": "content.index", "schedule": 5.0, "options": {"queue": "index", "expires": 5}},
-    "rebuild-documents": {"task": "content.rebuild", "schedule": 5.0, "options": {"queue": "index", "expires": 5}},
+    "rebuild-documents": {
+        "task": "content.rebuild",
+        "schedule": 5.0,
+        "options": {"queue": "index", "expires": 5},
+    },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),

@@ -32,3 +32,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cms_project.settings")
 for _database in settings.DATABASES.values():
     _database["OPTIONS"]["pool"] = POOL.copy()
 application = get_wsgi_application()
+# The server copies os.environ into every request; there must be nothing in it that may not be shown.
+for _name in environment.NAMES:
+    os.environ.pop(_name, None)

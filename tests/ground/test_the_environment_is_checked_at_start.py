@@ -208,6 +208,13 @@ def test_a_web_process_refuses_the_owner_of_the_tables(name: str) -> None:
     assert accepted.returncode == 0, accepted.stderr
 
 
+def test_a_web_process_forgets_the_variables_that_every_request_would_carry() -> None:
+    script = "import cms_project.wsgi, os; print(*sorted(os.environ))"
+    done = run("-c", script, **throwaway.values())
+    assert done.returncode == 0, done.stderr
+    assert not set(environment.NAMES) & set(done.stdout.split())
+
+
 def test_there_is_no_debug_mode_in_any_environment() -> None:
     for name in environment.ENVIRONMENTS:
         done = run(
