@@ -18,7 +18,6 @@ from django.db.models import (
     Case,
     DateTimeField,
     F,
-    FloatField,
     IntegerField,
     OuterRef,
     Q,
@@ -463,7 +462,7 @@ class Reader:
                 self.plane.words._default_manager.using(self.plane.using)
                 .filter(document=OuterRef("pk"), field_id__in=_held(clause, collection))
                 .values("document")
-                .annotate(total=Sum(SearchRank(F("vector"), query, output_field=FloatField())))
+                .annotate(total=Sum(SearchRank(F("vector"), query)))
                 .values("total")
             )
             ranks.append(

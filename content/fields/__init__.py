@@ -1,5 +1,22 @@
 """The field types. Adding one is adding a file, and naming it in the list below."""
 
+from content.fields import (  # noqa: F401  # importing registers
+    boolean,
+    choice,
+    color,
+    date,
+    datetime,
+    decimal,
+    email,
+    geo_point,
+    integer,
+    long_text,
+    reference,
+    slug,
+    tags,
+    text,
+    url,
+)
 from content.fields.base import (
     REGISTRY,
     ComponentSpec,
