@@ -235,16 +235,25 @@ class Servers:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             raise ServerError(f"The package {module} is missing; it is in the extra [dev].")
-        root = Path(spec.origin).parent / inside
-        if not root.is_dir():
+        packages = Path(spec.origin).parent.parent
+        if not (packages / module / inside).is_dir():
             raise ServerError(f"The package {module} has no binaries for this system.")
-        if not self.account.reaches(root / name):
-            copy = self.home.parent / f"{self.home.name}-{module}"
-            if not copy.is_dir():
-                shutil.copytree(root, copy, symlinks=True)
-                copy.chmod(0o755)
-            root = copy
-        return root / name
+        if not self.account.reaches(packages / module / inside / name):
+            packages = self._copy_out(packages, module)
+        return packages / module / inside / name
+
+    def _copy_out(self, packages: Path, module: str) -> Path:
+        """Copy a package, and the libraries that its binaries look for beside it, to where the account reaches it."""
+        outside = self.home.with_name(f"{self.home.name}-{module}")
+        if not outside.is_dir():
+            fresh = outside.with_name(f"{outside.name}-new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            for name in (module, f"{module}.libs"):
+                if (packages / name).is_dir():
+                    shutil.copytree(packages / name, fresh / name, symlinks=True)
+            fresh.chmod(0o755)
+            fresh.rename(outside)
+        return outside
 
     # --- PostgreSQL ---
 
