@@ -1,13 +1,14 @@
 """HTML from people, made safe: one allow-list, three passes, one result however often it is applied.
 
-1. `_tidy`, a lexer of our own, rewrites any input into balanced markup of allowed elements, in one linear walk. It
-   is no protection; it keeps hostile syntax away from the parsers behind it, which have quadratic corners (thousands
-   of attributes, endless entities, formatting elements that are reopened in each paragraph) and no limit of depth.
-2. bleach, which the project is asked to use. Its last release gets no more security fixes, therefore
+1. `_tidied`, a lexer of our own, rewrites any input into balanced markup of allowed elements, in one linear walk.
+   It is no protection; it keeps hostile syntax away from the parsers behind it, which have quadratic corners
+   (attributes by the thousand, endless entities, formatting elements reopened in each paragraph) and no depth limit.
+2. bleach, in pieces, since its time grows with the square of a document. Its last release gets no more security
+   fixes, therefore
 3. nh3 has the last word.
 
-All three ask the same `Policy`. The result is a fixed point: text that `_tidy` and nh3 leave as it is needs no more,
-and nothing else is ever returned. Sanitizing again when a document is published is therefore cheap.
+All three ask the same `Policy`. The result is a fixed point: markup that `_tidied` and nh3 leave as it is needs no
+more, and nothing else is ever returned. Sanitizing again when a document is published is therefore cheap.
 """
 
 import html
@@ -22,6 +23,7 @@ import nh3
 MAX_BYTES = 500_000
 MAX_DEPTH = 100
 MAX_ROUNDS = 6
+PIECE = 4_000
 REL = "noopener noreferrer"
 
 
@@ -65,7 +67,11 @@ def safe_link(value: str, *, relative: bool = False) -> str | None:
 
 def _image_source(value: str) -> str | None:
     address = safe_link(value, relative=True)
-    return address if address and not re.match(r"mailto:|tel:|quillkeep:|#|\?|http:", address, re.IGNORECASE) else None
+    return (
+        address
+        if address and not re.match(r"mailto:|tel:|quillkeep:|#|\?|http:", address, re.IGNORECASE)
+        else None
+    )
 
 
 # The allow-list
@@ -105,7 +111,8 @@ class Policy:
 
 _RICH_ATTRIBUTES: dict[str, Mapping[str, Check]] = {
     **dict.fromkeys(
-        "p br h2 h3 h4 strong em u s sub sup blockquote ul li hr table thead tbody tr figure figcaption".split(), {}
+        "p br h2 h3 h4 strong em u s sub sup blockquote ul li hr table thead tbody tr figure figcaption".split(),
+        {},
     ),
     "a": {"href": safe_link, "title": _short},
     "code": {"class": _LANGUAGE},
@@ -140,30 +147,56 @@ MARKDOWN = Policy(
 # The passes
 
 
-def sanitize(markup: str, policy: Policy = RICH_TEXT) -> str:
-    """Return safe HTML; `sanitize(sanitize(x)) == sanitize(x)`. Raises MarkupError for too much or too deep markup."""
-    if len(markup) > MAX_BYTES or len(markup.encode("utf-8", "replace")) > MAX_BYTES:
-        raise MarkupError("too-long", f"At most {MAX_BYTES // 1000:,} KB of markup.")
-    text = _tidy(markup, policy)
+def sanitize(markup: str, policy: Policy = RICH_TEXT, *, limit: int = MAX_BYTES) -> str:
+    """Return safe HTML; `sanitize(sanitize(x)) == sanitize(x)`.
+
+    Takes time in proportion to the length. Raises MarkupError for more than `limit` bytes, in or out, and for more
+    than MAX_DEPTH levels.
+    """
+    _within(markup, limit)
     last_pass = _last_pass(policy)
+    pieces = _tidied(markup, policy)
+    text = "".join(piece.markup for piece in pieces)
+    _within(text, limit)
     if text == markup and last_pass.clean(text) == text:
         return text
-    text = last_pass.clean(_bleached(text, policy))
+    text = last_pass.clean("".join(_bleached(piece, policy) for piece in pieces))
     for _ in range(MAX_ROUNDS):
-        again = last_pass.clean(_tidy(text, policy))
-        if again == text and _tidy(text, policy) == text:
+        tidy = "".join(piece.markup for piece in _tidied(text, policy))
+        if tidy == text and last_pass.clean(text) == text:
+            _within(text, limit)
             return text
-        text = again
+        text = last_pass.clean(tidy)
     raise MarkupError("unstable-markup", "This markup cannot be read in one way only. Please simplify it.")
 
 
-def _bleached(markup: str, policy: Policy) -> str:
+def _within(markup: str, limit: int) -> None:
+    if len(markup) > limit or len(markup.encode("utf-8", "replace")) > limit:
+        raise MarkupError("too-long", f"At most {limit // 1000:,} KB of markup.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of the document, and the elements that are open where it begins and where it ends."""
+
+    markup: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def _bleached(piece: _Piece, policy: Policy) -> str:
     def keep(tag: str, name: str, value: str) -> bool:
         return policy.keep(tag, name, html.unescape(value)) is not None
 
-    return str(
-        bleach.Cleaner(tags=policy.attributes.keys(), attributes=keep, protocols=SCHEMES, strip=True).clean(markup)
-    )
+    opening = "".join(f"<{tag}>" for tag in piece.before)
+    closing = "".join(f"</{tag}>" for tag in reversed(piece.after))
+    cleaner = bleach.Cleaner(tags=policy.attributes.keys(), attributes=keep, protocols=SCHEMES, strip=True)
+    text = str(cleaner.clean(f"{opening}{piece.markup}{closing}"))
+    if not (text.startswith(opening) and text.endswith(closing)):
+        raise MarkupError(
+            "unstable-markup", "This markup cannot be read in one way only. Please simplify it."
+        )
+    return text[len(opening) : len(text) - len(closing)]
 
 
 def _last_pass(policy: Policy) -> nh3.Cleaner:
@@ -190,6 +223,7 @@ _BLOCKS = frozenset(
     "p h1 h2 h3 h4 h5 h6 ul ol li pre blockquote table hr figure figcaption details summary dl dt dd".split()
 )
 _HEADINGS = frozenset(f"h{level}" for level in range(1, 7))
+_FRAME = frozenset({"table", "thead", "tbody", "tr"})
 _WALLS = frozenset({"table", "td", "th"})  # end tags inside do not reach out
 _TABLE_PARTS: dict[str, frozenset[str]] = {
     "thead": frozenset({"table"}),
@@ -198,7 +232,9 @@ _TABLE_PARTS: dict[str, frozenset[str]] = {
     "td": frozenset({"tr"}),
     "th": frozenset({"tr"}),
 }
-_SIBLINGS: dict[str, tuple[frozenset[str], frozenset[str]]] = {  # what a start tag closes, and where the search ends
+_SIBLINGS: dict[
+    str, tuple[frozenset[str], frozenset[str]]
+] = {  # what a start tag closes, and where the search ends
     "li": (frozenset({"li"}), frozenset({"ul", "ol"})),
     "dt": (frozenset({"dt", "dd"}), frozenset({"dl"})),
     "dd": (frozenset({"dt", "dd"}), frozenset({"dl"})),
@@ -210,8 +246,8 @@ _DROPPED_WHOLE = {
 }
 
 
-def _tidy(markup: str, policy: Policy) -> str:
-    """Return balanced markup of allowed elements and attributes, spelled as nh3 spells it."""
+def _tidied(markup: str, policy: Policy) -> list[_Piece]:
+    """Return balanced markup of allowed elements and attributes, spelled as nh3 spells it, in pieces."""
     writer = _Writer(policy)
     position, end = 0, len(markup)
     while position < end:
@@ -246,7 +282,9 @@ def _markup_at(markup: str, start: int, writer: "_Writer") -> int:
         attribute_name = attribute[1].lower()
         if len(values) < 20 and attribute_name not in values:
             value = attribute[2] or ""
-            values[attribute_name] = value[1:-1] if value[:1] in ('"', "'") and value[-1:] == value[:1] else value
+            values[attribute_name] = (
+                value[1:-1] if value[:1] in ('"', "'") and value[-1:] == value[:1] else value
+            )
     position = tag_end.end()
     if not closing and tag in _DROPPED_WHOLE:
         dropped = _DROPPED_WHOLE[tag].search(markup, position)
@@ -264,7 +302,9 @@ def _after(markup: str, what: str, start: int) -> int:
 
 
 def _unescaped(text: str) -> str:
-    return html.unescape(_LONG_REFERENCE.sub("\ufffd", text)).replace("\x00", "\ufffd") if "&" in text else text
+    return (
+        html.unescape(_LONG_REFERENCE.sub("\ufffd", text)).replace("\x00", "\ufffd") if "&" in text else text
+    )
 
 
 def _escaped(text: str) -> str:
@@ -272,19 +312,25 @@ def _escaped(text: str) -> str:
 
 
 class _Writer:
-    """Writes start and end tags so that they are balanced and a parser has nothing to move or to reopen."""
+    """Writes start and end tags so that they are balanced and a parser has nothing to move, add or reopen."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.parts: list[str] = []
         self.open: list[str] = []
+        self.pieces: list[_Piece] = []
+        self._parts: list[str] = []
+        self._size = 0
+        self._before: tuple[str, ...] = ()
+        self._after_pre = False
 
     def text(self, raw: str) -> None:
         text = _unescaped(raw)
-        if self.parts and self.parts[-1].startswith("<pre"):
+        if self._after_pre:
             text = text.lstrip("\n")  # parsers drop the first line break each time they read it
-        if text:
-            self.parts.append(_escaped(text))
+        if self._in_table_frame() and text.strip():
+            self._make_cell()
+        for start in range(0, len(text), PIECE):
+            self._write(_escaped(text[start : start + PIECE]))
 
     def start(self, tag: str, values: Mapping[str, str]) -> None:
         tag = self.policy.renamed.get(tag, tag)
@@ -297,30 +343,65 @@ class _Writer:
                 kept.append(f' {name}="{_escaped(value).replace(chr(34), "&quot;")}"')
         if tag == "a":
             kept.append(f' rel="{REL}"')
-        self.parts.append(f"<{tag}{''.join(kept)}>")
+        if tag not in _VOID and len(self.open) >= MAX_DEPTH:
+            raise MarkupError("too-deep", f"Elements may be nested {MAX_DEPTH} deep at most.")
+        self._write(f"<{tag}{''.join(kept)}>")
         if tag not in _VOID:
-            if len(self.open) >= MAX_DEPTH:
-                raise MarkupError("too-deep", f"Elements may be nested {MAX_DEPTH} deep at most.")
             self.open.append(tag)
+        self._after_pre = tag == "pre"
 
     def end(self, tag: str) -> None:
         tag = self.policy.renamed.get(tag, tag)
-        depth = self._depth_of({tag}, until=_WALLS - {tag} if tag not in _TABLE_PARTS else frozenset({"table"}))
+        depth = self._depth_of({tag}, until=frozenset({"table"}) if tag in _TABLE_PARTS else _WALLS - {tag})
         if depth is not None:
             self._close(depth)
 
-    def finish(self) -> str:
+    def finish(self) -> list[_Piece]:
         self._close(0)
-        return "".join(self.parts)
+        self._cut()
+        return self.pieces
+
+    def _write(self, part: str) -> None:
+        self._after_pre = False
+        if self._size >= PIECE and not part.startswith(
+            "\n"
+        ):  # after <pre>, parsers would drop the line break
+            self._cut()
+        self._parts.append(part)
+        self._size += len(part)
+
+    def _cut(self) -> None:
+        after = tuple(self.open)
+        self.pieces.append(_Piece("".join(self._parts), self._before, after))
+        self._parts, self._size, self._before = [], 0, after
+
+    def _in_table_frame(self) -> bool:
+        return bool(self.open) and self.open[-1] in _FRAME
+
+    def _make_cell(self) -> None:
+        """Open a cell for what stands in a table outside of one; parsers would move it in front of the table."""
+        if self.open[-1] != "tr":
+            self.start("tr", {})
+        self.start("td", {})
 
     def _make_room(self, tag: str) -> bool:
-        """Close what may not stay open around a new element; False when the element may not stand here."""
+        """Close or open what must be around a new element; False when the element may not stand here."""
         if tag in _TABLE_PARTS:
             depth = self._depth_of(_TABLE_PARTS[tag], until=frozenset({"table"}) - _TABLE_PARTS[tag])
+            if depth is None and tag in ("td", "th"):
+                depth = self._depth_of(_FRAME, until=frozenset())
+                if depth is not None:
+                    self._close(depth + 1)
+                    self.start("tr", {})
+                    return True
             if depth is None:
                 return False
             self._close(depth + 1)
+            if tag == "tr" and self.open[-1] == "table":
+                self.start("tbody", {})
             return True
+        if self._in_table_frame():
+            self._make_cell()
         if tag in _BLOCKS:
             self._close_at(self._depth_of({"p"}, until=_WALLS))
         if tag in _SIBLINGS:
@@ -330,6 +411,8 @@ class _Writer:
             self._close_at(self._depth_of(_HEADINGS, until=_WALLS))
         elif tag == "a":
             self._close_at(self._depth_of({"a"}, until=frozenset()))
+        if self._in_table_frame():
+            self._make_cell()
         return True
 
     def _depth_of(self, tags: frozenset[str] | set[str], *, until: frozenset[str]) -> int | None:
@@ -346,7 +429,8 @@ class _Writer:
 
     def _close(self, depth: int) -> None:
         while len(self.open) > depth:
-            self.parts.append(f"</{self.open.pop()}>")
+            self._write(f"</{self.open[-1]}>")
+            self.open.pop()
 
 
 # Plain words
@@ -367,5 +451,3 @@ def rich_text_of(text: str) -> str:
     """Return plain text as rich text: a paragraph for each run of lines, nothing interpreted."""
     paragraphs = re.split(r"\n[ \t]*\n\s*", text.strip("\n"))
     return "".join(f"<p>{_escaped(item).replace(chr(10), '<br>')}</p>" for item in paragraphs if item.strip())
-
-

@@ -78,7 +78,7 @@ class Options:
 
 
 def option(kind: Option, default: Any = None, *, name: str = "") -> Any:
-    """Declare a member of an Options dataclass, read and written by `kind`; `name` where Python reserves it."""
+    """Declare a member of an Options dataclass, read by `kind`; `name` where Python reserves it."""
     return dataclasses.field(default=default, metadata={"option": kind, "name": name})
 
 
@@ -258,7 +258,7 @@ class FieldType(Generic[O]):
         return []
 
     def prune(self, value: Json, field: FieldSpec, ctx: Schema) -> Json:
-        """Return a canonical value of an old version without what the schema no longer knows, for a restore."""
+        """Return an old version's canonical value without what the schema no longer knows, for a restore."""
         return value
 
     def resolve(self, value: Json, field: FieldSpec, ctx: Schema) -> Json:

@@ -14,7 +14,7 @@ _BREAKS = re.compile("[\t\n\r\x85\u2028\u2029]")
 
 
 def text_in(value: object, *, lines: bool = False) -> str:
-    """Return `value` when it is a text that can be stored; raise FieldError. `lines` allows line breaks and tabs."""
+    """Return `value` when it is a text that can be stored; `lines` allows breaks. Raises FieldError."""
     if not isinstance(value, str):
         raise FieldError.at((), "invalid-type", "A text is expected.")
     if _UNSAFE.search(value):

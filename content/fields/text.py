@@ -63,7 +63,8 @@ class TextField(FieldType[TextOptions]):
     sortable = True
     can_be_unique = True
     converts_to = frozenset(
-        ["long_text", "markdown", "slug", "email", "url", "choice", "choices", "tags", "color", "date", "datetime", "integer", "decimal", "boolean"]
+        {"long_text", "markdown", "slug", "email", "url", "choice", "choices", "tags"}
+        | {"color", "date", "datetime", "integer", "decimal", "boolean"}
     )
     options_class = TextOptions
 
