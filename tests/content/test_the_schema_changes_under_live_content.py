@@ -1,0 +1,180 @@
+"""Changing a collection that has entries: told beforehand, lossless where possible, refused where it loses, old versions kept."""
+
+import pytest
+
+from accounts.models import Event, Policy
+from content import rebuilding
+from content.models import Collection, Field, Version
+from tests.builders import administrator, allow, anonymous, make_collection, make_entry, make_key, make_locale, make_role
+
+pytestmark = pytest.mark.django_db
+
+FIELDS = [
+    {"key": "title", "type": "text", "filterable": True},
+    {"key": "year", "type": "text"},
+    {"key": "note", "type": "long_text"},
+]
+URL = "/api/v1/manage/collections/books"
+
+
+def fields_of(api):
+    keys = ("id", "key", "type", "label", "required", "localized", "unique", "filterable", "options", "default", "data_class")
+    return [{key: field[key] for key in keys} for field in api.get(URL).json()["fields"]]
+
+
+@pytest.fixture
+def books():
+    make_collection("books", FIELDS)
+    allow("public", collection="books")
+    return make_entry("books", title="One", year="1984", note="n"), make_entry("books", title="Two", year="soon")
+
+
+def test_a_renamed_field_keeps_its_values_and_its_policies(books):
+    api = administrator()
+    make_role("half", {"collection": "books", "fields": ("year",)})
+    fields = fields_of(api)
+    fields[1]["key"] = "published_in"
+    changed = api.patch(URL, {"fields": fields})
+    assert changed.status_code == 200, changed.content
+    read = anonymous().get(f"/api/v1/content/books/{books[0].pk}").json()
+    assert read["published_in"] == "1984"
+    assert "year" not in read
+    assert make_key(role="half").get(f"/api/v1/content/books/{books[0].pk}").json()["published_in"] == "1984"
+
+
+def test_a_conversion_says_what_it_loses_and_asks(books):
+    api = administrator()
+    fields = fields_of(api)
+    fields[1] |= {"type": "integer", "options": {}}
+    refused = api.patch(URL, {"fields": fields})
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "confirmation-required"
+    assert [(e["field"], e["change"], e["affected"], e["lost"]) for e in refused.json()["effects"]] == [("year", "converted", 2, 1)]
+    assert api.patch(URL, {"fields": fields, "dry_run": True}).json()["effects"] == refused.json()["effects"]
+    before = {(v.entry_id, v.number): v.data for v in Version.objects.all()}
+    assert api.patch(URL, {"fields": fields, "confirm": True}).status_code == 200
+    assert anonymous().get(f"/api/v1/content/books/{books[0].pk}").json()["year"] == 1984
+    assert anonymous().get(f"/api/v1/content/books/{books[1].pk}").json()["year"] is None
+    assert {(v.entry_id, v.number): v.data for v in Version.objects.filter(number=1)} == before
+
+
+def test_a_conversion_keeps_a_draft_apart_from_what_is_public(books):
+    api = administrator()
+    path = f"/api/v1/manage/content/books/{books[0].pk}"
+    api.patch(path, {"fields": {"year": "2001"}}, **{"If-Match": '"1"'})
+    fields = fields_of(api)
+    fields[1] |= {"type": "integer", "options": {}}
+    assert api.patch(URL, {"fields": fields, "confirm": True}).status_code == 200
+    assert anonymous().get(f"/api/v1/content/books/{books[0].pk}").json()["year"] == 1984
+    draft = api.get(path).json()
+    assert draft["year"] == 2001
+    assert draft["_status"] == {"en": "changed"}
+
+
+def test_a_removed_field_asks_and_a_new_one_of_its_name_inherits_nothing(books):
+    api = administrator()
+    Policy.objects.all().delete()
+    make_role("half", {"collection": "books", "fields": ("note", "title")})
+    reader = make_key(role="half")
+    assert reader.get(f"/api/v1/content/books/{books[0].pk}").json()["note"] == "n"
+    fields = fields_of(api)
+    assert api.patch(URL, {"fields": fields[:2]}).status_code == 409
+    assert api.patch(URL, {"fields": fields[:2], "confirm": True}).status_code == 200
+    assert "note" not in reader.get(f"/api/v1/content/books/{books[0].pk}").json()
+    assert api.patch(URL, {"fields": [*fields[:2], {"key": "note", "type": "long_text"}]}).status_code == 200
+    assert "note" not in reader.get(f"/api/v1/content/books/{books[0].pk}").json()
+    assert Field.objects.filter(collection__key="books", key="note").count() == 2
+
+
+def test_tightening_tells_how_many_and_publishing_asks_for_it(books):
+    api = administrator()
+    fields = fields_of(api)
+    fields[2]["required"] = True
+    told = api.patch(URL, {"fields": fields, "dry_run": True}).json()["effects"]
+    assert [(e["field"], e["change"], e["affected"], e["lost"]) for e in told] == [("note", "required", 1, 0)]
+    assert api.patch(URL, {"fields": fields}).status_code == 200
+    assert anonymous().get(f"/api/v1/content/books/{books[1].pk}").status_code == 200
+    refused = api.post(f"/api/v1/manage/content/books/{books[1].pk}/publish")
+    assert refused.status_code == 400
+    assert [(e["pointer"], e["code"]) for e in refused.json()["errors"]] == [("/note", "required")]
+
+
+def test_a_default_reaches_what_is_public(books):
+    api = administrator()
+    fields = [*fields_of(api), {"key": "kind", "type": "text", "default": "paper"}]
+    assert api.patch(URL, {"fields": fields}).status_code == 200
+    assert rebuilding.work_through() == 2
+    assert anonymous().get(f"/api/v1/content/books/{books[0].pk}").json()["kind"] == "paper"
+
+
+def test_becoming_unique_is_refused_while_values_repeat(books):
+    make_entry("books", title="One")
+    api = administrator()
+    fields = fields_of(api)
+    fields[0]["unique"] = True
+    assert api.patch(URL, {"fields": fields}).status_code == 409
+    fields[0]["unique"] = False
+    fields[1]["unique"] = True
+    assert api.patch(URL, {"fields": fields}).status_code == 200
+    taken = api.post("/api/v1/manage/content/books", {"fields": {"year": "1984"}})
+    assert taken.status_code == 400
+    assert taken.json()["errors"][0]["code"] == "not-unique"
+
+
+def test_a_field_becomes_localized_and_shared_again(books):
+    make_locale("de", fallback=("en",))
+    api = administrator()
+    fields = fields_of(api)
+    fields[0]["localized"] = True
+    localized = api.patch(URL, {"localized": True, "fields": fields})
+    assert localized.status_code == 200, localized.content
+    path = f"/api/v1/manage/content/books/{books[0].pk}"
+    version = api.get(path).json()["_version"]
+    assert api.get(path).json()["title"] == "One"
+    german = api.patch(path, {"locale": "de", "fields": {"title": "Eins"}}, **{"If-Match": f'"{version}"'})
+    assert german.json()["title"] == "Eins", german.content
+    api.post(f"{path}/publish")
+    assert anonymous().get(f"/api/v1/content/books/{books[0].pk}?locale=de").json()["title"] == "Eins"
+    fields[0]["localized"] = False
+    assert api.patch(URL, {"localized": False, "fields": fields}).status_code == 409
+    assert api.patch(URL, {"localized": False, "fields": fields, "confirm": True}).status_code == 200
+    assert api.get(path).json()["title"] == "One"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "code"),
+    [
+        ({"fields": [{"key": "a", "type": "text"}, {"key": "a", "type": "text"}]}, "/fields/1/key", "not-unique"),
+        ({"fields": [{"key": "_a", "type": "text"}]}, "/fields/0/key", "invalid-key"),
+        ({"fields": [{"key": "a", "type": "image"}]}, "/fields/0/type", "invalid-choice"),
+        ({"fields": [{"key": "a", "type": "text", "options": {"regex": "(a+)+$"}}]}, "/fields/0/options/regex", "unknown-option"),
+        ({"fields": [{"key": "a", "type": "text", "colour": 1}]}, "/fields/0/colour", "unknown-key"),
+        ({"fields": [{"key": "a", "type": "integer", "options": {"min": 5, "max": 1}}]}, None, None),
+        ({"fields": [{"key": "a", "type": "integer", "default": "x"}]}, "/fields/0/default", "invalid-type"),
+        ({"fields": [{"key": "a", "type": "long_text", "filterable": True}]}, "/fields/0/filterable", "not-possible"),
+        ({"fields": [{"key": "a", "type": "text", "localized": True}], "localized": False}, "/fields/0/localized", "not-localized"),
+        ({"key": "Bad Key"}, "/key", "invalid-key"),
+        ({"kind": "single"}, "/kind", "immutable"),
+        ({"surprise": 1}, "/surprise", "unknown-key"),
+    ],
+)
+def test_nonsense_is_refused_where_it_stands(books, change, pointer, code):
+    before = list(Field.objects.values()), list(Collection.objects.values()), Event.objects.count()
+    api = administrator()
+    before = list(Field.objects.values()), list(Collection.objects.values()), Event.objects.count()
+    refused = api.patch(URL, change | {"confirm": True})
+    assert refused.status_code == 400, refused.content
+    if pointer is not None:
+        assert (pointer, code) in [(e["pointer"], e["code"]) for e in refused.json()["errors"]]
+    assert (list(Field.objects.values()), list(Collection.objects.values()), Event.objects.count()) == before
+
+
+def test_deleting_a_collection_asks_and_leaves_no_grant(books):
+    api = administrator()
+    assert api.delete(URL).status_code == 409
+    assert api.delete(f"{URL}?confirm=true").status_code == 204
+    assert anonymous().get("/api/v1/content/books").status_code == 404
+    assert not Policy.objects.filter(collection_id=books[0].collection_id).exists()
+    make_collection("books", FIELDS)
+    make_entry("books", title="New")
+    assert anonymous().get("/api/v1/content/books").status_code == 404
