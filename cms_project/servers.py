@@ -243,7 +243,7 @@ class Servers:
         return packages / module / inside / name
 
     def _copy_out(self, packages: Path, module: str) -> Path:
-        """Copy a package, and the libraries that its binaries look for beside it, to where the account reaches it."""
+        """Copy a package, and the libraries beside it that its binaries look for, to a place outside."""
         outside = self.home.with_name(f"{self.home.name}-{module}")
         if not outside.is_dir():
             fresh = outside.with_name(f"{outside.name}-new")
