@@ -10,7 +10,7 @@ from uuid import UUID
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.canonical import Json, Scalar, canonical_bytes
+from accounts.canonical import Scalar, canonical_bytes
 from accounts.errors import NotAllowedError, NotAuthenticatedError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Clause:
         tuple[UUID, str], ...
     ] = ()  # field id → canonical JSON of the value that a new entry starts with
 
-    def as_json(self) -> Json:
+    def as_json(self) -> dict[str, object]:
         return {
             "rows": [
                 [c.name, c.operator.value, list(c.value) if isinstance(c.value, tuple) else c.value]

@@ -7,7 +7,7 @@ import secrets
 import string
 import time
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -217,12 +217,12 @@ def revoke(key: ApiKey, *, by: Principal) -> None:
     _record("api-key.revoked", key, by, {})
 
 
-def _record(type_: str, key: ApiKey, by: Principal, detail: dict[str, object]) -> None:
+def _record(type_: str, key: ApiKey, by: Principal, detail: Mapping[str, object]) -> None:
     record(
         type_,
         actor=by,
         subject=Subject("api-key", str(key.pk)),
-        detail=cast("dict[str, str]", {"public_id": key.public_id, "name": key.name, **detail}),
+        detail={"public_id": key.public_id, "name": key.name, **detail},
     )
     Generation.objects.bump(KEYS)
 

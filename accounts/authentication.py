@@ -40,7 +40,7 @@ class BearerAuthentication(BaseAuthentication):
             principal = principals.with_object_grants(principal)
         return AnonymousUser(), principals.at_request(principal, request._request)  # noqa: SLF001 (DRF's wrapper)
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (DRF's signature)
         return 'Bearer realm="quillkeep"'
 
     def _of_header(self, request: Request, header: str) -> tuple[Principal, dict[str, int]]:

@@ -12,7 +12,10 @@ class PasswordBackend:
     """Checks an address and a password; takes the same time whether the account exists or not."""
 
     def authenticate(
-        self, request: HttpRequest | None, username: str | None = None, password: str | None = None
+        self,
+        request: HttpRequest | None,  # noqa: ARG002 (Django's signature)
+        username: str | None = None,
+        password: str | None = None,
     ) -> User | None:
         """Return the user, None for a wrong address or password, and for people who are switched off."""
         if username is None or password is None:

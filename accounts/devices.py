@@ -35,7 +35,7 @@ def remove_all(user: User, *, by: Principal) -> int:
     if user.pk == by.user_id:
         raise ConflictError("Ask another administrator to take your authenticator away.")
     user = User.objects.select_for_update().get(pk=user.pk)
-    removed, _ = Authenticator.objects.filter(user=user).delete()
+    removed: int = Authenticator.objects.filter(user=user).delete()[0]
     if removed:
         user.token_version += 1
         user.save(update_fields=["token_version"])

@@ -10,7 +10,6 @@ from django.db import models, transaction
 from guardian.shortcuts import assign_perm, remove_perm
 
 from accounts.access import EVERY_FIELD, Action, Area, Operator, Principal, Resource, Rule
-from accounts.canonical import Json
 from accounts.directory import directory
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
 from accounts.log import Subject, record
@@ -121,7 +120,7 @@ def _locked(role: Role) -> Role:
     return Role.objects.select_for_update().get(pk=role.pk)
 
 
-def _record_role(type_: str, role: Role, by: Principal, detail: Mapping[str, Json]) -> None:
+def _record_role(type_: str, role: Role, by: Principal, detail: Mapping[str, object]) -> None:
     record(type_, actor=by, subject=Subject("role", role.key), detail=detail)
     Generation.objects.bump(ACCESS)
 

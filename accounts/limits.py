@@ -86,7 +86,7 @@ class Throttle(BaseThrottle):
 
     policy: ClassVar[Policy | None] = None
 
-    def allow_request(self, request: Request, view: "APIView") -> bool:
+    def allow_request(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002 (DRF's signature)
         policy = self.policy or (READS if request.method in ("GET", "HEAD", "OPTIONS") else WRITES)
         django_request: HttpRequest = request._request  # noqa: SLF001 (DRF's wrapper)
         state = hit(policy, self.caller(request))

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.access import Principal
-from accounts.canonical import Json, canonical_bytes
+from accounts.canonical import canonical_bytes
 from accounts.ids import uuid7
 from accounts.keyring import key_ring
 from accounts.models.event import Event, Seal, Unsealed
@@ -46,7 +46,7 @@ def record(
     actor: Principal,
     subject: Subject | None,
     locale: str = "",
-    detail: Mapping[str, Json] | None = None,
+    detail: Mapping[str, object] | None = None,
 ) -> Event:
     """Write an event in the transaction of the change that it tells of. Raises RuntimeError outside of one.
 
@@ -136,7 +136,7 @@ def _seal_batch(*, wait: bool) -> int:
                 return 0
     ids = list(
         Unsealed.objects.filter(refused_at__isnull=True)
-        .order_by("event_id")
+        .order_by("pk")
         .values_list("event_id", flat=True)[:_BATCH]
     )
     if not ids:
@@ -146,7 +146,8 @@ def _seal_batch(*, wait: bool) -> int:
     position, mac = (last.position, last.mac) if last else (0, GENESIS)
     seals: list[Seal] = []
     refused = set(ids)  # what is left in it in the end: without a right tag, or gone since it was queued
-    for event in Event.objects.filter(id__in=ids).order_by("id"):
+    events = Event.objects.in_bulk(ids)
+    for event in (events[event_id] for event_id in ids if event_id in events):
         if not has_right_tag(event):
             continue
         refused.discard(event.id)

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from accounts.access import Area, Principal
 from accounts.addresses import canonical_email
-from accounts.canonical import Json
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
 from accounts.granting import require_to_hold_roles
 from accounts.ids import uuid7
@@ -103,7 +102,7 @@ def change_user(
     """
     by.require_area(Area.USERS)
     user = User.objects.select_for_update().get(pk=user.pk)
-    changed: dict[str, Json] = {}
+    changed: dict[str, object] = {}
     if email is not None and canonical_email(email) != user.email:
         if user.is_service:
             raise InvalidInputError(
@@ -133,7 +132,7 @@ def change_user(
     return User.objects.get(pk=user.pk)
 
 
-def _change_roles(user: User, before: set[str], after: set[str], by: Principal) -> dict[str, Json]:
+def _change_roles(user: User, before: set[str], after: set[str], by: Principal) -> dict[str, object]:
     if user.pk == by.user_id:
         # Whoever can edit users could otherwise make themselves anything (E27).
         raise NotAllowedError("Nobody changes roles of their own.")

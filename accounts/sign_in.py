@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 from uuid import UUID, uuid4
 
 from axes.handlers.proxy import AxesProxyHandler
@@ -73,9 +73,9 @@ def check_password(request: HttpRequest, email: str, password: str) -> User:
     # What can't be anybody's address is counted as one name: made-up spellings are no way to fresh counters.
     username = canonical_email(email) or "-"
     user = authenticate(request, username=username, password=password)
-    if isinstance(user, User):
-        return user
-    _refuse(request, username)
+    if not isinstance(user, User):
+        _refuse(request, username)
+    return user
 
 
 def what_is_next(user: User) -> Next:
@@ -97,10 +97,10 @@ def check_code(request: HttpRequest, user: User, code: str) -> Authenticator:
     if not AxesProxyHandler.is_allowed(request, credentials):
         _raise_locked(request, user.email)
     device = match_token(user, "".join(code.split()))
-    if isinstance(device, Authenticator) and device.confirmed:
-        return device
-    user_login_failed.send(sender=__name__, credentials=credentials, request=request)
-    _refuse(request, user.email)
+    if not isinstance(device, Authenticator) or not device.confirmed:
+        user_login_failed.send(sender=__name__, credentials=credentials, request=request)
+        _refuse(request, user.email)
+    return device
 
 
 def new_authenticator(user: User) -> Authenticator:
@@ -116,24 +116,29 @@ def new_authenticator(user: User) -> Authenticator:
 
 
 def confirm_authenticator(request: HttpRequest, user: User, code: str) -> Authenticator:
-    """Take a new authenticator into use by its first code. Raises NotAuthenticatedError when the code is wrong."""
-    with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)
-        if Authenticator.objects.filter(user=user, confirmed=True).exists():
-            raise NotAuthenticatedError("There is an authenticator already.")
-        device = Authenticator.objects.select_for_update().filter(user=user, confirmed=False).first()
-        is_right = device is not None and device.verify_token("".join(code.split()))
-        if device is not None and is_right:
-            device.confirmed = True
-            device.save()
-            by = at_request(of_user(user), request)
-            record(
-                "device.enrolled", actor=by, subject=Subject("user", str(user.pk)), detail={"device": "totp"}
-            )
-            Generation.objects.bump(KEYS)
-            return device
-    user_login_failed.send(sender=__name__, credentials={"username": user.email}, request=request)
-    _refuse(request, user.email)
+    """Take a new authenticator into use by its first code. Raises NotAuthenticatedError when it is wrong."""
+    device = _confirmed(request, user, "".join(code.split()))
+    if device is None:
+        user_login_failed.send(sender=__name__, credentials={"username": user.email}, request=request)
+        _refuse(request, user.email)
+    return device
+
+
+@transaction.atomic
+def _confirmed(request: HttpRequest, user: User, code: str) -> Authenticator | None:
+    User.objects.select_for_update().get(pk=user.pk)
+    if Authenticator.objects.filter(user=user, confirmed=True).exists():
+        raise NotAuthenticatedError("There is an authenticator already.")
+    waiting = Authenticator.objects.select_for_update().filter(user=user, confirmed=False)
+    device: Authenticator | None = waiting.first()
+    if device is None or not device.verify_token(code):
+        return None
+    device.confirmed = True
+    device.save()
+    by = at_request(of_user(user), request)
+    record("device.enrolled", actor=by, subject=Subject("user", str(user.pk)), detail={"device": "totp"})
+    Generation.objects.bump(KEYS)
+    return device
 
 
 # --- The admin ------------------------------------------------------------------------------------------------------

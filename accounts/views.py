@@ -1,7 +1,7 @@
 """The sign-in pages of the admin: password, then code; enrolment of an authenticator; invitations; signing out."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import segno
@@ -24,7 +24,11 @@ from accounts.models.user import User
 from accounts.sign_in import Next
 
 _NEXT: Final = re.compile(r"/admin/(?!/)[A-Za-z0-9/_.~?=&%+:,-]*")
-STATUSES: Final = {LockedOutError: 429, TooManyRequestsError: 429, UnavailableError: 503}
+STATUSES: Final[Mapping[type[DomainError], int]] = {
+    LockedOutError: 429,
+    TooManyRequestsError: 429,
+    UnavailableError: 503,
+}
 
 
 class PasswordForm(forms.Form):
@@ -216,7 +220,7 @@ def _answer(
             if form.is_valid():
                 return act()
         except DomainError as error:
-            status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 400)
+            status = STATUSES.get(type(error), 400)
             form.is_valid()
             for problem in error.errors:
                 form.add_error(None, problem.detail)

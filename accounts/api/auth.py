@@ -1,6 +1,5 @@
 """Signing in and out by API, and seeing and ending one's own sessions."""
 
-from typing import Any, ClassVar
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -34,8 +33,8 @@ class LoginView(APIView):
     """Password, and the code of an authenticator where the account has one."""
 
     needs = ANYONE
-    authentication_classes: ClassVar[list[Any]] = []
-    throttle_classes: ClassVar[list[Any]] = [SignInThrottle]
+    authentication_classes = ()  # what is signed in with is in the body
+    throttle_classes = [SignInThrottle]
 
     @extend_schema(request=LoginBody, responses={200: TokensBody}, auth=[])
     def post(self, request: Request) -> Response:
@@ -49,8 +48,8 @@ class RefreshView(APIView):
     """A new pair for a refresh token, which is then dead."""
 
     needs = ANYONE
-    authentication_classes: ClassVar[list[Any]] = []
-    throttle_classes: ClassVar[list[Any]] = [SignInThrottle]
+    authentication_classes = ()  # what is signed in with is in the body
+    throttle_classes = [SignInThrottle]
 
     @extend_schema(request=RefreshBody, responses={200: TokensBody}, auth=[])
     def post(self, request: Request) -> Response:
@@ -62,7 +61,7 @@ class LogoutView(APIView):
     """Ends the session of the access token that is sent, and every token of it."""
 
     needs = SIGNED_IN
-    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+    authentication_classes = [ManagementAuthentication]
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
@@ -77,13 +76,13 @@ class MeView(APIView):
     """Who the credential belongs to, and what it may in outline."""
 
     needs = SIGNED_IN
-    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+    authentication_classes = [ManagementAuthentication]
 
     @extend_schema(responses={200: OpenApiResponse(description="The caller.")})
     def get(self, request: Request) -> Response:
         read_query(request, ())
         principal = principal_of(request)
-        user = User.objects.get(pk=principal.user_id)
+        user = User.objects.get(pk=str(principal.user_id))
         return Response(
             {
                 "id": str(user.pk),
@@ -101,7 +100,7 @@ class SessionsView(APIView):
     """The caller's live sessions, newest first."""
 
     needs = SIGNED_IN
-    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+    authentication_classes = [ManagementAuthentication]
 
     @extend_schema(responses={200: OpenApiResponse(description="A list of sessions.")})
     def get(self, request: Request) -> Response:
@@ -121,7 +120,7 @@ class SessionView(APIView):
     """One session of the caller."""
 
     needs = SIGNED_IN
-    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+    authentication_classes = [ManagementAuthentication]
 
     @extend_schema(responses={200: OpenApiResponse(description="The session.")})
     def get(self, request: Request, session_id: UUID) -> Response:

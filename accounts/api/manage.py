@@ -1,7 +1,7 @@
 """Users, roles, policies, API keys and the log, for those who administer them."""
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -43,7 +43,7 @@ ONE = OpenApiResponse(description="The thing.")
 class ManagementView(APIView):
     """Base of these views; each names the area that it needs."""
 
-    authentication_classes: ClassVar[list[Any]] = [ManagementAuthentication]
+    authentication_classes = [ManagementAuthentication]
 
     def handle_list(self, request: Request, rows: QuerySet[Any], shape: Any, *, order: str) -> Response:
         parameters = read_query(request, PARAMETERS)
@@ -235,7 +235,9 @@ class ApiKeysView(ManagementView):
     def post(self, request: Request) -> Response:
         body = read_body(ApiKeyBody, request)
         scopes = api_keys.parse_scopes(body["scopes"])
-        options = {name: body[name] for name in ("expires_at", "allowed_networks", "browser") if name in body}
+        options: dict[str, Any] = {
+            name: body[name] for name in ("expires_at", "allowed_networks", "browser") if name in body
+        }
         by = principal_of(request)
         minted = _mint(body, scopes, options, by)
         return Response(key_json(minted.key) | {"key": minted.text}, status=201, headers=NO_STORE)

@@ -88,7 +88,13 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Unsealed",
             fields=[
-                ("event_id", models.UUIDField(primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("event_id", models.UUIDField(unique=True)),
                 ("refused_at", models.DateTimeField(null=True)),
             ],
             options={
@@ -283,9 +289,6 @@ class Migration(migrations.Migration):
                 ],
             },
             bases=("auth.group",),
-            managers=[
-                ("objects", django.contrib.auth.models.GroupManager()),
-            ],
         ),
         migrations.CreateModel(
             name="Policy",

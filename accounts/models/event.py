@@ -64,10 +64,12 @@ class Seal(models.Model):
 
 
 class Unsealed(models.Model):
-    """An event that waits for its seal. A trigger queues every inserted event, so an early id that commits late
-    is not lost, and the sealer never searches the whole log."""
+    """An event that waits for its seal, in the order in which events were written.
 
-    event_id = models.UUIDField(primary_key=True)
+    A trigger queues every inserted event, so one that commits late is not lost, and nobody searches the whole log.
+    """
+
+    event_id = models.UUIDField(unique=True)
     refused_at = models.DateTimeField(null=True)  # its tag is wrong, so it was not written by the application
 
     class Meta:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from django.contrib.auth.models import Group, GroupManager
+from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -21,7 +21,7 @@ class Role(Group):
     key = models.CharField(max_length=41, unique=True)
     require_second_factor = models.BooleanField(default=False)
 
-    objects: ClassVar[GroupManager] = GroupManager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager["Role"]] = models.Manager()  # type: ignore[assignment]  # a Group finds by name
 
     class Meta:
         constraints = [

@@ -25,7 +25,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=canonical_email(username or "") or "")
 
 
-class User(AbstractBaseUser):
+class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django-otp is untyped
     """Somebody who acts. There is no superuser: rights come from roles and object grants alone."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -49,7 +49,7 @@ class User(AbstractBaseUser):
         constraints = [
             models.UniqueConstraint(fields=["email"], name="no two users have the same e-mail address"),
             models.CheckConstraint(
-                condition=Q(is_service=False) | Q(password__startswith="!"),
+                condition=Q(is_service=False) | Q(password__startswith="!"),  # noqa: S106 (a mark, not a password)
                 name="service accounts have no password",
             ),
         ]

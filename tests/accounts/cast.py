@@ -110,7 +110,9 @@ def make_person(
 
 
 def make_role(key: str = "reader", name: str = "", *, require_second_factor: bool = False) -> Role:
-    return granting.add_role(key, name or key.title(), require_second_factor=require_second_factor, by=BUILDER)
+    return granting.add_role(
+        key, name or key.title(), require_second_factor=require_second_factor, by=BUILDER
+    )
 
 
 def make_policy(

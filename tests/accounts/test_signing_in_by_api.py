@@ -48,7 +48,10 @@ def test_a_role_that_asks_for_a_second_factor_refuses_those_without(anonymous: A
     assert not Session.objects.exists()
 
 
-@pytest.mark.parametrize("who", ["nobody@example.com", "inactive@example.com", "rıta@example.com", "ｒita@example.com", "no address"])
+@pytest.mark.parametrize(
+    "who",
+    ["nobody@example.com", "inactive@example.com", "rıta@example.com", "ｒita@example.com", "no address"],
+)
 def test_unknown_and_known_accounts_get_the_same_answer(rita: Person, anonymous: Api, who: str) -> None:
     make_person("inactive@example.com", is_active=False)
     password = PASSWORD if who != "nobody@example.com" else "something else"
@@ -63,15 +66,22 @@ def test_the_same_work_is_done_for_an_unknown_account(
 ) -> None:
     hashes: list[str] = []
     encode = User.set_password
-    monkeypatch.setattr(User, "set_password", lambda self, raw: (hashes.append("dummy"), encode(self, raw))[1])
+
+    def noted(user: User, raw: str | None) -> None:
+        hashes.append("dummy")
+        encode(user, raw)
+
+    monkeypatch.setattr(User, "set_password", noted)
     anonymous.post("auth/login", {"email": "nobody@example.com", "password": "x"})
     assert hashes == ["dummy"]
 
 
 def test_too_many_failures_lock_the_account_whoever_asks(rita: Person, anonymous: Api) -> None:
+    answer = None
     for number in range(10):
         anonymous.client.defaults["REMOTE_ADDR"] = f"192.0.2.{number}"
         answer = anonymous.post("auth/login", {"email": rita.email, "password": f"wrong {number}"})
+    assert answer is not None
     assert answer.status_code == 429
     anonymous.client.defaults["REMOTE_ADDR"] = "198.51.100.7"
     locked = anonymous.post("auth/login", {"email": rita.email, "password": PASSWORD})
@@ -83,9 +93,11 @@ def test_too_many_failures_lock_the_account_whoever_asks(rita: Person, anonymous
 
 
 def test_wrong_codes_lock_like_wrong_passwords(ada: Person, anonymous: Api) -> None:
+    answer = None
     for _ in range(10):
         Authenticator.objects.update(throttling_failure_count=0)
         answer = anonymous.post("auth/login", {"email": ada.email, "password": PASSWORD, "otp": "000000"})
+    assert answer is not None
     assert answer.status_code == 429
     assert anonymous.post("auth/login", ada.login_body()).status_code == 429
 

@@ -60,4 +60,4 @@ class Command(BaseCommand):
             table.add_row(
                 str(finding.position or "-"), finding.problem, finding.event_id or "-", finding.detail
             )
-        Console(file=self.stdout._out).print(table)  # noqa: SLF001 (Django wraps the stream)
+        Console().print(table)
