@@ -14,6 +14,7 @@ from accounts.errors import Problem
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 32
+MAX_CONTAINERS: Final = 20_000  # objects and arrays; a megabyte of {} would cost a second
 MAX_NUMBER_LENGTH: Final = 64
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 _PARAMETERS: Final = re.compile(r"^application/json(?:\s*;\s*charset=\"?utf-8\"?)?\s*$", re.IGNORECASE)
@@ -82,7 +83,7 @@ class StrictJSONParser(BaseParser):
 
 def loads(body: bytes) -> Any:
     """Parse bytes strictly. Raises MalformedBodyError with the place (RFC 6901) where there is one."""
-    _check_depth(body)
+    _check_structure(body)
     try:
         text = body.decode("utf-8", errors="strict")
     except UnicodeDecodeError as error:
@@ -120,13 +121,16 @@ def loads(body: bytes) -> Any:
     return value
 
 
-def _check_depth(body: bytes) -> None:
-    """Refuse deep nesting before the recursive parser sees it."""
-    depth = 0
+def _check_structure(body: bytes) -> None:
+    """Refuse deep nesting and masses of containers before anything is built."""
+    depth = containers = 0
     for match in _TOKEN.finditer(body):
         first = match[0][:1]
         if first in b"[{":
             depth += 1
+            containers += 1
+            if containers > MAX_CONTAINERS:
+                raise MalformedBodyError("too-many-values", f"More than {MAX_CONTAINERS} objects and arrays.")
             if depth > MAX_DEPTH:
                 raise MalformedBodyError("too-deep", f"Nested deeper than {MAX_DEPTH} levels.")
         elif first in b"]}":

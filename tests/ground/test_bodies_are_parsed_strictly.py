@@ -37,6 +37,7 @@ REFUSED = [
     (b'{"\\udc00": 1}', "bad-character", "/?"),
     (b"[" * 33 + b"]" * 33, "too-deep", ""),
     (b'{"a":' * 100_000, "too-deep", ""),
+    (b"[" + b"{}," * 20_000 + b"{}]", "too-many-values", ""),
 ]
 
 
@@ -106,6 +107,8 @@ def test_no_almost_json_raises_anything_else(text: str) -> None:
         b'"' * 1_000_000,
         b'{"a":[' + b"{}," * 300_000 + b"{}]}",
         b"9" * 1_000_000,
+        b"[" + b"0," * 500_000 + b"0]",
+        b"{" + b",".join(b'"%d":0' % number for number in range(100_000)) + b"}",
     ],
 )
 def test_a_full_sized_hostile_body_is_answered_quickly(body: bytes) -> None:
