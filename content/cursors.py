@@ -13,7 +13,7 @@ PURPOSE = "content-cursor"
 MAX_LENGTH = 4_000
 
 
-def binding_of(*parts: Json) -> str:
+def binding_of(*parts: object) -> str:
     """Return a hash of everything that a cursor holds for."""
     return hashlib.sha256(canonical_bytes(list(parts))).hexdigest()[:32]
 

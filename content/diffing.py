@@ -9,7 +9,9 @@ from content import documents, fields
 from content.fields.base import FieldSpec, Schema
 
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
-MAX_WORDS = 20_000  # above that a text is compared by lines, since the comparison is quadratic in the worst case
+MAX_WORDS = (
+    20_000  # above that a text is compared by lines, since the comparison is quadratic in the worst case
+)
 
 
 def diff(
@@ -46,7 +48,9 @@ def compare(one: str, other: str) -> list[tuple[str, str]]:
     if len(a) + len(b) > MAX_WORDS:
         return [("-", one), ("+", other)]
     runs: list[tuple[str, str]] = []
-    for op, i1, i2, j1, j2 in difflib.SequenceMatcher(None, a, b, autojunk=len(a) + len(b) > 4_000).get_opcodes():
+    for op, i1, i2, j1, j2 in difflib.SequenceMatcher(
+        None, a, b, autojunk=len(a) + len(b) > 4_000
+    ).get_opcodes():
         if op == "equal":
             runs.append(("=", "".join(a[i1:i2])))
             continue

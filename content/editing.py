@@ -385,8 +385,9 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
     writing.claim_unique_values(entry, [version, *published.values()])
     present = documents.locales_of(version.data)
     now = timezone.now()
-    drafts: list[DraftDocument] = []
-    for locale in {*present, *existing}:
+    kept: list[DraftDocument] = []
+    new: list[DraftDocument] = []
+    for locale in sorted({*present, *existing}):
         values = documents.in_locale(version.data, locale)
         draft = existing.get(locale) or DraftDocument(
             entry=entry,
@@ -397,7 +398,7 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
         )
         if locale not in present and draft.published_number is None:
             continue
-        if draft.pk is None or draft.data != values:
+        if locale not in existing or draft.data != values:
             draft.updated_at = now
         draft.data = values
         draft.version_number = version.number
@@ -406,13 +407,13 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
         if draft.published_number is not None:
             same = documents.in_locale(published[draft.published_number].data, locale) == values
             draft.status = DraftDocument.Status.PUBLISHED if same else DraftDocument.Status.CHANGED
-        drafts.append(draft)
-    gone = [draft.pk for locale, draft in existing.items() if draft not in drafts]
+        (kept if locale in existing else new).append(draft)
     DraftSearch.objects.filter(document__entry=entry).delete()
-    DraftDocument.objects.filter(pk__in=gone).delete()
+    DraftDocument.objects.filter(entry=entry).exclude(pk__in=[draft.pk for draft in kept]).delete()
     columns = ["data", "version_number", "title", "refs", "status", "updated_at"]
-    DraftDocument.objects.bulk_update([draft for draft in drafts if draft.pk is not None], columns)
-    DraftDocument.objects.bulk_create([draft for draft in drafts if draft.pk is None])
+    DraftDocument.objects.bulk_update(kept, columns)
+    DraftDocument.objects.bulk_create(new)
+    drafts = [*kept, *new]
     DraftSearch.objects.bulk_create(
         DraftSearch(document=draft, field_id=field_id, vector=vector)
         for draft in drafts
@@ -434,7 +435,8 @@ def _authorise_result(
 
 
 def _named(cleaned: Mapping[FieldSpec, Json], number: int) -> dict[str, Json]:
-    return {"version": number, "fields": sorted(spec.key for spec in cleaned)}
+    keys: list[Json] = [*sorted(spec.key for spec in cleaned)]
+    return {"version": number, "fields": keys}
 
 
 def _record_each(event: str, entry: Entry, writing: Writing) -> None:

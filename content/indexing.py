@@ -1,20 +1,20 @@
-"""Expression indexes for filterable fields: planned in the transaction of the schema change, made concurrently by a task.
+"""Expression indexes for filterable fields: planned with the schema change, made concurrently by a task.
 
 Index building needs the tables' owner, which only the worker has. The expressions are those of `content.rows.value_of`.
 """
 
 from uuid import UUID
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 from psycopg import sql
 
 from content import fields
 from content.fields.base import FieldSpec, Kind
-from content.models import Collection, DraftDocument, FieldIndex, PublishedDocument
+from content.models import Collection, FieldIndex
 from content.schema import read
 
-TABLES = (PublishedDocument._meta.db_table, DraftDocument._meta.db_table)
+TABLES = ("content_publisheddocument", "content_draftdocument")
 
 
 def plan(collection_id: UUID) -> None:
@@ -22,11 +22,16 @@ def plan(collection_id: UUID) -> None:
     wanted = {spec.id for spec in read().by_id[collection_id].fields if _is_indexed(spec)}
     held = {row.field_id: row for row in FieldIndex.objects.filter(collection_id=collection_id)}
     FieldIndex.objects.bulk_create(
-        FieldIndex(collection_id=collection_id, field_id=field_id) for field_id in sorted(wanted - held.keys())
+        FieldIndex(collection_id=collection_id, field_id=field_id)
+        for field_id in sorted(wanted - held.keys())
     )
     gone = held.keys() - wanted
-    FieldIndex.objects.filter(field_id__in=gone).update(state=FieldIndex.State.DROPPING, changed_at=timezone.now())
-    again = [row.pk for row in held.values() if row.field_id in wanted and row.state == FieldIndex.State.DROPPING]
+    FieldIndex.objects.filter(field_id__in=gone).update(
+        state=FieldIndex.State.DROPPING, changed_at=timezone.now()
+    )
+    again = [
+        row.pk for row in held.values() if row.field_id in wanted and row.state == FieldIndex.State.DROPPING
+    ]
     FieldIndex.objects.filter(pk__in=again).update(state=FieldIndex.State.PENDING, changed_at=timezone.now())
 
 
@@ -50,8 +55,7 @@ def work_through() -> int:
             _set(row, FieldIndex.State.BUILDING)
             try:
                 _make(spec, row.collection_id)
-            except Exception as error:
-                # whatever PostgreSQL says; the type is shown, the text could hold content
+            except DatabaseError as error:  # its text could hold content; the type is enough to look further
                 _set(row, FieldIndex.State.FAILED, type(error).__name__)
                 _drop(row.field_id)
                 continue
@@ -76,7 +80,9 @@ def _make(spec: FieldSpec, collection_id: UUID) -> None:
         name = name_of(table, spec.id)
         if _state_of(name) is True:
             continue
-        _execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))  # an invalid one
+        _execute(
+            sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name))
+        )  # an invalid one
         key = sql.Literal(str(spec.id))
         text = sql.SQL("(data ->> {})").format(key)
         if kind is Kind.LIST:
@@ -94,13 +100,21 @@ def _make(spec: FieldSpec, collection_id: UUID) -> None:
 
 def _drop(field_id: UUID) -> None:
     for table in TABLES:
-        _execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name_of(table, field_id))))
+        _execute(
+            sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name_of(table, field_id)))
+        )
 
 
 def _drop_orphans() -> None:
-    known = {name_of(table, field_id) for field_id in FieldIndex.objects.values_list("field_id", flat=True) for table in TABLES}
+    known = {
+        name_of(table, field_id)
+        for field_id in FieldIndex.objects.values_list("field_id", flat=True)
+        for table in TABLES
+    }
     with connections["owner"].cursor() as cursor:
-        cursor.execute("SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND indexname ~ '^fx_[pd]_[0-9a-f]{32}$'")
+        cursor.execute(
+            "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND indexname ~ '^fx_[pd]_[0-9a-f]{32}$'"
+        )
         orphans = [name for (name,) in cursor.fetchall() if name not in known]
     for name in orphans:
         _execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))

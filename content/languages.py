@@ -12,4 +12,4 @@ _STEMMERS = {
 
 def search_config(locale: str) -> str:
     """Return the configuration for a locale code, `simple` for languages without a stemmer."""
-    return _STEMMERS.get(locale.split("-")[0].lower(), "simple")
+    return _STEMMERS.get(locale.split("-", 1)[0].lower(), "simple")

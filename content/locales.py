@@ -87,13 +87,19 @@ def delete_locale(code: str, *, by: Principal) -> None:
 
 def _problems(raw: Mapping[str, Any], known: set[str]) -> list[Problem]:
     problems = [
-        Problem.at((str(key)[:80],), "unknown-key", "There is no such member of a locale.") for key in raw if key not in KEYS
+        Problem.at((str(key)[:80],), "unknown-key", "There is no such member of a locale.")
+        for key in raw
+        if key not in KEYS
     ]
     name = raw.get("name", "-")
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 80:
         problems.append(Problem.at(("name",), "invalid-value", "A printable text of 1 to 80 characters."))
     fallback = raw.get("fallback", [])
-    if not isinstance(fallback, list) or not all(isinstance(item, str) for item in fallback) or len(fallback) > 10:
+    if (
+        not isinstance(fallback, list)
+        or not all(isinstance(item, str) for item in fallback)
+        or len(fallback) > 10
+    ):
         problems.append(Problem.at(("fallback",), "invalid-type", "A list of at most 10 locale codes."))
     else:
         problems += [

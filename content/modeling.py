@@ -29,13 +29,13 @@ from accounts.models import Generation, Policy
 from content import documents, fields, indexing, schema
 from content.conditions import Condition, ConditionError
 from content.documents import SHARED, VersionData
+from content.editing import save_version, write_drafts
 from content.fields.base import FieldError, FieldSpec, Kind, moved
 from content.models import Collection, DraftDocument, Entry, Field, Version
 from content.models.schema import KEY_PATTERN
 from content.publishing import write_documents
 from content.rebuilding import rebuild_later
 from content.schema import CollectionSpec, Schema
-from content.editing import save_version, write_drafts
 from content.writing import Writing
 
 MAX_FIELDS = 100
@@ -127,17 +127,19 @@ def change_collection(
     row.localized = after.localized
     row.save()
     kept = {spec.id for spec in after.fields}
-    Field.objects.filter(collection=row, removed_at=None).exclude(pk__in=kept).update(removed_at=timezone.now())
+    Field.objects.filter(collection=row, removed_at=None).exclude(pk__in=kept).update(
+        removed_at=timezone.now()
+    )
     for position, spec in enumerate(after.fields):
         _write_field(row, spec, position)
     _carry_policies(design)
     after_schema = schema.read()
     if _moves_data(before, design):
         writing = Writing(after_schema, after_schema.by_id[collection_id], by)
-        _rewrite_entries(_transformer(before, design, present, writing), writing)
-    elif _needs_claims(before, design):
+        _rewrite_entries(_transformer(design, writing), writing)
+    elif _needs_claims(design):
         _claim_everything(Writing(after_schema, after_schema.by_id[collection_id], by))
-    if _changes_documents(before, design):
+    if _changes_documents(design):
         rebuild_later(collection_id, "The schema changed")
     return _finish(collection_id, by, "changed", sorted(_differing(before, design)))
 
@@ -150,7 +152,9 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
         raise NotFoundError
     present = schema.read()
     before = _managed(present, collection_id, by)
-    users = sorted(other.name for other in present.collections if other.id != collection_id and _names(other, before))
+    users = sorted(
+        other.name for other in present.collections if other.id != collection_id and _names(other, before)
+    )
     if users:
         raise ConflictError(f"Used by {', '.join(users)}. Change those first.", code="in-use")
     count = Entry.objects.filter(collection=row).count()
@@ -162,14 +166,21 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
     Entry.objects.filter(collection=row).delete()
     Policy.objects.filter(collection_id=collection_id).delete()
     row.delete()
-    record("collection.changed", actor=by, subject=Subject("collection", str(collection_id)), detail={"change": "deleted", "key": before.key})
+    record(
+        "collection.changed",
+        actor=by,
+        subject=Subject("collection", str(collection_id)),
+        detail={"change": "deleted", "key": before.key},
+    )
     Generation.objects.bump(schema.GENERATION, "access", f"content:{collection_id}")
 
 
 def may_create(by: Principal) -> bool:
     """Tell whether the principal manages the schema of every collection, and so may add some."""
     everywhere = UUID(int=0)  # stands for a collection that no policy names
-    return bool(by.grant(Action.MANAGE_SCHEMA, on=CollectionSpec(everywhere, "", "", "many", False, ()).resource))
+    return bool(
+        by.grant(Action.MANAGE_SCHEMA, on=CollectionSpec(everywhere, "", "", "many", False, ()).resource)
+    )
 
 
 def _managed(present: Schema, collection_id: UUID, by: Principal) -> CollectionSpec:
@@ -196,24 +207,36 @@ def read_design(raw: Mapping[str, object], before: CollectionSpec | None, *, by:
     key = reader.text(raw, (), "key", before.key if before else None, pattern=KEY_PATTERN, highest=41)
     name = reader.text(raw, (), "name", before.name if before else None, highest=80)
     kind = reader.choice(raw, (), "kind", before.kind if before else "many", list(Collection.Kind.values))
-    stored = Collection.objects.filter(pk=before.id).values_list("description", flat=True).first() if before else ""
+    stored = (
+        Collection.objects.filter(pk=before.id).values_list("description", flat=True).first()
+        if before
+        else ""
+    )
     description = reader.text(raw, (), "description", stored or "", highest=300, empty=True)
     if key in present.by_key and (before is None or present.by_key[key].id != before.id):
         problems.append(Problem.at(("key",), "not-unique", "Another collection has this key."))
     if before is not None and kind != before.kind:
         problems.append(Problem.at(("kind",), "immutable", "The kind of a collection can't be changed."))
     listed = raw.get("fields")
-    if listed is not None and not (isinstance(listed, list) and all(isinstance(item, Mapping) for item in listed)):
+    if listed is not None and not (
+        isinstance(listed, list) and all(isinstance(item, Mapping) for item in listed)
+    ):
         problems.append(Problem.at(("fields",), "invalid-type", "A list of fields."))
         listed = None
     items: list[Mapping[str, Any]] = list(listed) if isinstance(listed, list) else []
     default_localized = before.localized if before else any(item.get("localized") is True for item in items)
     localized = reader.boolean(raw, (), "localized", default_localized)
-    shell = CollectionSpec(before.id if before else uuid7(), key, name, kind, localized, before.fields if before else ())
+    shell = CollectionSpec(
+        before.id if before else uuid7(), key, name, kind, localized, before.fields if before else ()
+    )
     if listed is None:
         if problems:
             raise InvalidInputError(errors=problems)
-        fixed = shell if localized else replace(shell, fields=tuple(replace(f, localized=False) for f in shell.fields))
+        fixed = (
+            shell
+            if localized
+            else replace(shell, fields=tuple(replace(f, localized=False) for f in shell.fields))
+        )
         return Design(fixed, description, {spec.id: spec for spec in shell.fields})
     if len(items) > MAX_FIELDS:
         problems.append(Problem.at(("fields",), "too-many", f"At most {MAX_FIELDS} fields."))
@@ -306,24 +329,37 @@ def _read_field(
         required=reader.boolean(item, path, "required", old.required if old else False),
         localized=reader.boolean(item, path, "localized", bool(old and old.localized and shell.localized)),
         unique=reader.boolean(item, path, "unique", old.unique if old else False),
-        filterable=reader.boolean(item, path, "filterable", old.filterable if old else False) or type_key == "slug",
+        filterable=reader.boolean(item, path, "filterable", old.filterable if old else False)
+        or type_key == "slug",
         data_class=reader.choice(
-            item, path, "data_class", old.data_class if old else DataClass.PUBLIC.value, [c.value for c in DataClass]
+            item,
+            path,
+            "data_class",
+            old.data_class if old else DataClass.PUBLIC.value,
+            [c.value for c in DataClass],
         ),
         options=options,
     )
     for member in ("localized", "unique", "filterable"):
         if in_component and getattr(spec, member) and type_key != "slug":
-            problems.append(Problem.at((*path, member), "not-in-component", "A component's field can't be that."))
+            problems.append(
+                Problem.at((*path, member), "not-in-component", "A component's field can't be that.")
+            )
     if spec.localized and not shell.localized:
-        problems.append(Problem.at((*path, "localized"), "not-localized", "The collection itself is not localized."))
+        problems.append(
+            Problem.at((*path, "localized"), "not-localized", "The collection itself is not localized.")
+        )
     if spec.unique and not field_type.can_be_unique:
-        problems.append(Problem.at((*path, "unique"), "not-possible", f"A field of type {type_key} can't be unique."))
+        problems.append(
+            Problem.at((*path, "unique"), "not-possible", f"A field of type {type_key} can't be unique.")
+        )
     if spec.filterable and field_type.kind is Kind.NONE:
         problems.append(
-            Problem.at((*path, "filterable"), "not-possible", f"A field of type {type_key} can't be filtered.")
+            Problem.at(
+                (*path, "filterable"), "not-possible", f"A field of type {type_key} can't be filtered."
+            )
         )
-    if spec.filterable and getattr(options, "max_length", None) and options.max_length > MAX_INDEXED_LENGTH:  # type: ignore[attr-defined]
+    if spec.filterable and getattr(options, "max_length", None) and options.max_length > MAX_INDEXED_LENGTH:
         detail = f"A filterable field has a max_length of at most {MAX_INDEXED_LENGTH}."
         problems.append(Problem.at((*path, "options", "max_length"), "too-large", detail))
     default = item.get("default", old.default if old is not None and same_type else None)
@@ -379,7 +415,9 @@ def _check_together(
     for index, spec in zip(places, specs, strict=True):
         source = getattr(spec.options, "from_key", None)
         if source and source not in keys:
-            problems.append(Problem.at(("fields", index, "options", "from"), "unknown-field", "There is no such field."))
+            problems.append(
+                Problem.at(("fields", index, "options", "from"), "unknown-field", "There is no such field.")
+            )
         for component_id in getattr(spec.options, "components", None) or ():
             if _reaches(UUID(str(component_id)), shell.id, pending):
                 detail = "A component can't hold itself, even through others."
@@ -434,19 +472,28 @@ class _Reader:
             self.problems.append(Problem.at((*path, member), "required", "This is required."))
         return value
 
-    def boolean(self, raw: Mapping[str, Any], path: tuple[str | int, ...], member: str, default: bool) -> bool:
+    def boolean(
+        self, raw: Mapping[str, Any], path: tuple[str | int, ...], member: str, default: object
+    ) -> bool:
         value = raw.get(member, default)
         if not isinstance(value, bool):
             self.problems.append(Problem.at((*path, member), "invalid-type", "True or false."))
-            return default
+            return False
         return value
 
     def choice(
-        self, raw: Mapping[str, Any], path: tuple[str | int, ...], member: str, default: str | None, values: list[str]
+        self,
+        raw: Mapping[str, Any],
+        path: tuple[str | int, ...],
+        member: str,
+        default: str | None,
+        values: list[str],
     ) -> str:
         value = raw.get(member, default)
         if not isinstance(value, str) or value not in values:
-            self.problems.append(Problem.at((*path, member), "invalid-choice", f"One of {', '.join(values)}."))
+            self.problems.append(
+                Problem.at((*path, member), "invalid-choice", f"One of {', '.join(values)}.")
+            )
             return values[0]
         return value
 
@@ -472,16 +519,21 @@ def _effects(before: CollectionSpec, design: Design, present: Schema, by: Princi
     return effects
 
 
-def _effects_on_field(before: CollectionSpec, old: FieldSpec, new: FieldSpec, writing: Writing) -> list[Effect]:
+def _effects_on_field(
+    before: CollectionSpec, old: FieldSpec, new: FieldSpec, writing: Writing
+) -> list[Effect]:
     effects: list[Effect] = []
-    values = DraftDocument.objects.filter(collection_id=before.id, data__has_key=str(old.id)).values_list("entry_id", "data")
+    values = DraftDocument.objects.filter(collection_id=before.id, data__has_key=str(old.id)).values_list(
+        "entry_id", "data"
+    )
     if old.id != new.id:
         affected, lost = set(), set()
         for entry_id, data in values.iterator(chunk_size=1000):
             affected.add(entry_id)
             if convert(old, new, data[str(old.id)], writing) is None:
                 lost.add(entry_id)
-        detail = f"{new.name} becomes {fields.get(new.type).label.lower()}: {len(affected) - len(lost)} entries keep their value, {len(lost)} lose it."
+        kind, kept = fields.get(new.type).label.lower(), len(affected) - len(lost)
+        detail = f"{new.name} becomes {kind}: {kept} entries keep their value, {len(lost)} lose it."
         if affected:
             effects.append(Effect(new.key, "converted", len(affected), len(lost), detail))
     elif old.options != new.options:
@@ -491,7 +543,10 @@ def _effects_on_field(before: CollectionSpec, old: FieldSpec, new: FieldSpec, wr
             if not _is_clean(data[str(old.id)], new, writing)
         }
         if bad:
-            detail = f"{len(bad)} entries hold a {new.name} that is no longer allowed; it stays until they are next published."
+            detail = (
+                f"{len(bad)} entries hold a {new.name} that is no longer allowed;"
+                " it stays until they are next published."
+            )
             effects.append(Effect(new.key, "tightened", len(bad), 0, detail))
     if new.required and not old.required and new.default is None:
         count = _entries(before) - _holding(before, old)
@@ -500,13 +555,18 @@ def _effects_on_field(before: CollectionSpec, old: FieldSpec, new: FieldSpec, wr
     if old.localized and not new.localized and old.id == new.id:
         lost_entries = _differing_by_locale(before, old)
         if lost_entries:
-            detail = f"{new.name} becomes one for all locales; {lost_entries} entries lose what differs from the default locale."
+            detail = (
+                f"{new.name} becomes one for all locales;"
+                f" {lost_entries} entries lose what differs from the default locale."
+            )
             effects.append(Effect(new.key, "shared", lost_entries, lost_entries, detail))
     return effects
 
 
 def _required(spec: FieldSpec, count: int) -> Effect:
-    return Effect(spec.key, "required", count, 0, f"{count} entries lack {spec.name} and need it to be published again.")
+    return Effect(
+        spec.key, "required", count, 0, f"{count} entries lack {spec.name} and need it to be published again."
+    )
 
 
 def _entries(collection: CollectionSpec) -> int:
@@ -571,23 +631,26 @@ def _moves_data(before: CollectionSpec, design: Design) -> bool:
     if before.localized != design.spec.localized:
         return True
     return any(
-        (old := design.before.get(spec.id)) is not None and (old.id != spec.id or old.localized != spec.localized)
+        (old := design.before.get(spec.id)) is not None
+        and (old.id != spec.id or old.localized != spec.localized)
         for spec in design.spec.fields
     )
 
 
-def _needs_claims(before: CollectionSpec, design: Design) -> bool:
+def _needs_claims(design: Design) -> bool:
     return any(
-        spec.unique and not ((old := design.before.get(spec.id)) and old.unique) for spec in design.spec.fields
+        spec.unique and not ((old := design.before.get(spec.id)) and old.unique)
+        for spec in design.spec.fields
     )
 
 
-def _changes_documents(before: CollectionSpec, design: Design) -> bool:
+def _changes_documents(design: Design) -> bool:
     def relevant(spec: FieldSpec) -> object:
         return (spec.default, spec.condition, spec.options, spec.required)
 
     return any(
-        relevant(spec) != (relevant(old) if (old := design.before.get(spec.id)) else (None, None, spec.options, False))
+        relevant(spec)
+        != (relevant(old) if (old := design.before.get(spec.id)) else (None, None, spec.options, False))
         for spec in design.spec.fields
     )
 
@@ -598,9 +661,7 @@ def _differing(before: CollectionSpec, design: Design) -> set[str]:
     return gone | {spec.key for spec in design.spec.fields if design.before.get(spec.id) != spec}
 
 
-def _transformer(
-    before: CollectionSpec, design: Design, present: Schema, writing: Writing
-) -> Callable[[VersionData], VersionData]:
+def _transformer(design: Design, writing: Writing) -> Callable[[VersionData], VersionData]:
     """Return what moves a version's data to its new places."""
     after = writing.collection
     default = writing.schema.default_locale.code
@@ -616,9 +677,15 @@ def _transformer(
                 continue
             values = {key: held[str(old.id)] for key, held in data.items() if str(old.id) in held}
             if old.id != spec.id:
-                values = {k: new for k, v in values.items() if (new := convert(old, spec, v, writing.unrestricted)) is not None}
+                values = {
+                    k: new
+                    for k, v in values.items()
+                    if (new := convert(old, spec, v, writing.unrestricted)) is not None
+                }
             if spec.localized:
-                spread = {locale: values.get(locale, values.get(SHARED)) for locale in documents.locales_of(result)}
+                spread = {
+                    locale: values.get(locale, values.get(SHARED)) for locale in documents.locales_of(result)
+                }
                 for locale, value in spread.items():
                     if value is not None:
                         result[locale][str(spec.id)] = value
@@ -633,10 +700,12 @@ def _transformer(
 def _rewrite_entries(transform: Callable[[VersionData], VersionData], writing: Writing) -> None:
     """Give every entry a new version with its data in the new places; what is public stays public, as converted."""
     message = "The schema changed"
-    for entry in Entry.objects.filter(collection_id=writing.collection.id).select_for_update().iterator(chunk_size=500):
+    for entry in (
+        Entry.objects.filter(collection_id=writing.collection.id).select_for_update().iterator(chunk_size=500)
+    ):
         latest = entry.versions.get(number=entry.latest_number)
         live = DraftDocument.objects.filter(entry=entry, published_number__isnull=False)
-        for number in sorted(set(live.values_list("published_number", flat=True))):
+        for number in sorted({draft.published_number or 0 for draft in live}):
             if number != latest.number:
                 old = entry.versions.get(number=number)
                 copy = save_version(entry, transform(old.data), writing=writing, message=message)
@@ -651,14 +720,18 @@ def _claim_everything(writing: Writing) -> None:
     """Claim values that must be unique from now on; duplicates refuse the change, with their number."""
     refused = 0
     for entry in Entry.objects.filter(collection_id=writing.collection.id).iterator(chunk_size=500):
-        numbers = set(DraftDocument.objects.filter(entry=entry).values_list("published_number", flat=True))
-        versions = entry.versions.filter(number__in=(numbers - {None}) | {entry.latest_number})
+        live = DraftDocument.objects.filter(entry=entry, published_number__isnull=False)
+        numbers = {draft.published_number or 0 for draft in live} | {entry.latest_number}
+        versions = entry.versions.filter(number__in=numbers)
         try:
             writing.claim_unique_values(entry, versions)
         except InvalidInputError:
             refused += 1
     if refused:
-        raise ConflictError(f"{refused} entries hold a value that another one has as well. Change those first.", code="not-unique")
+        raise ConflictError(
+            f"{refused} entries hold a value that another one has as well. Change those first.",
+            code="not-unique",
+        )
 
 
 def _carry_policies(design: Design) -> None:
@@ -691,7 +764,11 @@ def replace_collection(present: Schema, spec: CollectionSpec) -> Schema:
 def _finish(collection_id: UUID, by: Principal, change: str, names: list[str]) -> CollectionSpec:
     indexing.plan(collection_id)
     detail: dict[str, Json] = {"change": change, "fields": list(names)}
-    record("collection.changed", actor=by, subject=Subject("collection", str(collection_id), collection_id), detail=detail)
+    record(
+        "collection.changed",
+        actor=by,
+        subject=Subject("collection", str(collection_id), collection_id),
+        detail=detail,
+    )
     Generation.objects.bump(schema.GENERATION, f"content:{collection_id}")
     return schema.read().by_id[collection_id]
-

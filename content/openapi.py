@@ -51,7 +51,12 @@ _STATUS = {
 def document_schema(*, drafts: bool) -> dict[str, Any]:
     """Return the schema of any document; the fields follow from the collection."""
     properties = {**_SYSTEM, **(_STATUS if drafts else {})}
-    return {"type": "object", "properties": properties, "required": sorted(properties), "additionalProperties": True}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(properties),
+        "additionalProperties": True,
+    }
 
 
 def document_response(*, drafts: bool) -> OpenApiResponse:

@@ -13,10 +13,10 @@ from accounts.log import record
 from accounts.models import Generation
 from content import documents, fields
 from content.conditions import asked_for
-from content.writing import Writing, lock, require_rows, subject_of
 from content.fields.base import FieldError, moved
 from content.models import DraftDocument, Entry, PublishedDocument, PublishedSearch, Reference, Version
 from content.schema import CollectionSpec
+from content.writing import Writing, lock, require_rows, subject_of
 
 
 @transaction.atomic
@@ -119,11 +119,11 @@ def write_documents(entry: Entry, collection: CollectionSpec, writing: Writing) 
     }
     if not live or entry.trashed_at is not None:
         return
-    numbers = {draft.published_number for draft in live.values()}
+    numbers = {draft.published_number or 0 for draft in live.values()}
     data = dict(Version.objects.filter(entry=entry, number__in=numbers).values_list("number", "data"))
     resolved = {
         locale: documents.resolve(
-            collection, documents.in_locale(data[draft.published_number], locale), schema
+            collection, documents.in_locale(data[draft.published_number or 0], locale), schema
         )
         for locale, draft in live.items()
     }
@@ -146,7 +146,7 @@ def write_documents(entry: Entry, collection: CollectionSpec, writing: Writing) 
                 refs=sorted(targets),
                 created_by=draft.created_by,
                 published_at=draft.published_at,
-                updated_at=draft.last_published_at,
+                updated_at=draft.last_published_at or draft.updated_at,
             )
         )
     PublishedDocument.objects.bulk_create(rows)

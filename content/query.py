@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.contrib.postgres.search import CombinedSearchQuery, SearchQuery, SearchRank
+from django.contrib.postgres.search import SearchQuery, SearchRank
 from django.db.models import (
     Case,
     DateTimeField,
@@ -37,7 +37,6 @@ from accounts.errors import NotFoundError
 from content import cursors, fields
 from content.fields.base import FieldError, FieldSpec, Kind
 from content.languages import search_config
-from content.models.published import Document, SearchRow
 from content.parameters import MAX_VALUE_LENGTH, MAX_VALUES, Filter, Parameters, Tree, refuse
 from content.rows import (
     HasElement,
@@ -76,8 +75,8 @@ def operators_of(spec: FieldSpec) -> frozenset[Operator]:
 class Plane:
     """Where documents are read from, and which right that needs."""
 
-    model: type[Document]
-    words: type[SearchRow]
+    model: Any  # a concrete model of Document
+    words: Any  # its SearchRow
     using: str
     action: Action
     drafts: bool
@@ -255,7 +254,7 @@ class Reader:
         return self._only(self.documents(collection), collection, selection), selection
 
     def documents(self, collection: CollectionSpec, *, trashed: bool | None = False) -> QuerySet[Any]:
-        """Return the documents of a collection that the principal may see in this locale; None: trashed ones as well."""
+        """Return the documents of a collection that the principal may see in this locale; `trashed` None: both."""
         documents = self.in_any_locale(collection).filter(
             locale=self.schema.locale_of(collection, self.locale)
         )
@@ -265,7 +264,7 @@ class Reader:
 
     def in_any_locale(self, collection: CollectionSpec) -> QuerySet[Any]:
         """Return the documents of a collection that the principal may see."""
-        documents = self.plane.model._default_manager.using(self.plane.using)
+        documents: QuerySet[Any] = self.plane.model.objects.using(self.plane.using)
         return documents.filter(rows_of(self.grant(collection.id), collection), collection_id=collection.id)
 
     def _only(
@@ -277,7 +276,7 @@ class Reader:
             raise NotFoundError
         return dict(row)
 
-    # Names: fields and expand
+    # The names that a client sends
 
     def select(self, collection: CollectionSpec, parameters: Parameters) -> Selection:
         """Check the names of `fields` and `expand`. Naming a field of a reference expands it."""
@@ -446,7 +445,7 @@ class Reader:
             query = self._search_query([term])
             rows = Q(pk__in=[])
             for clause in self.grant(collection.id).clauses:
-                found = self.plane.words._default_manager.using(self.plane.using).filter(
+                found = self.plane.words.objects.using(self.plane.using).filter(
                     field_id__in=_held(clause, collection), vector=query
                 )
                 rows |= clause_rows(clause, collection) & Q(pk__in=found.values("document_id"))
@@ -459,7 +458,7 @@ class Reader:
         ranks = []
         for clause in self.grant(collection.id).clauses:
             found = (
-                self.plane.words._default_manager.using(self.plane.using)
+                self.plane.words.objects.using(self.plane.using)
                 .filter(document=OuterRef("pk"), field_id__in=_held(clause, collection))
                 .values("document")
                 .annotate(total=Sum(SearchRank(F("vector"), query)))
@@ -477,7 +476,7 @@ class Reader:
             )
         return ranks[0] if len(ranks) == 1 else Greatest(*ranks)
 
-    def _search_query(self, terms: list[str]) -> SearchQuery | CombinedSearchQuery:
+    def _search_query(self, terms: list[str]) -> Any:
         """Any of the terms, in any language that documents of this locale may be in after fallback."""
         chain = self.schema.locale_by_code[self.locale].chain
         configs = sorted(
@@ -525,14 +524,14 @@ class Reader:
 
     def _binding(self, collection: CollectionSpec, parameters: Parameters) -> str:
         """A cursor holds for this query and this grant, and dies with either."""
-        query: Json = [
+        query: list[Any] = [
             self.plane.model.__name__,
             str(collection.id),
             self.locale,
-            sorted([item.parameter, item.raw] for item in parameters.filters),  # type: ignore[type-var]  # lists of str
+            sorted([item.parameter, item.raw] for item in parameters.filters),
             [[sort.name, sort.descending] for sort in parameters.sorts],
             parameters.search,
-            sorted(_paths(parameters.expand)),  # type: ignore[list-item]  # list is invariant
+            sorted(_paths(parameters.expand)),
         ]
         digests: list[Json] = [self.grant(item).digest() for item in sorted(self._grants)]
         return cursors.binding_of(query, digests)
@@ -558,7 +557,7 @@ class Reader:
 
     def _states(self, collection: CollectionSpec) -> ArraySubquery:
         """The state of an entry in each locale that the principal may see."""
-        siblings = self.plane.model._default_manager.using(self.plane.using).filter(
+        siblings = self.plane.model.objects.using(self.plane.using).filter(
             rows_of(self.grant(collection.id), collection), entry_id=OuterRef("entry_id")
         )
         state = JSONObject(locale="locale", status="status", trashed="trashed")
@@ -579,7 +578,7 @@ class Reader:
             visible |= Q(
                 collection_id=target.id, locale=self.schema.locale_of(target, self.locale)
             ) & rows_of(self.grant(target.id), target)
-        found = self.plane.model._default_manager.using(self.plane.using).filter(
+        found = self.plane.model.objects.using(self.plane.using).filter(
             Q(HasElement(OuterRef("refs"), F("entry_id"))), visible
         )
         if self.plane.drafts:
@@ -621,7 +620,7 @@ class _InSubquery(Exact):
     def __init__(self, lhs: Any, rhs: QuerySet[Any]) -> None:
         super().__init__(lhs, Subquery(rhs))
 
-    def get_rhs_op(self, connection: Any, rhs: str) -> str:
+    def get_rhs_op(self, connection: Any, rhs: str) -> str:  # noqa: ARG002 (Django's signature)
         return f"IN {rhs}"
 
 

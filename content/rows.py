@@ -5,7 +5,7 @@ the ones that `content.indexing` makes indexes for.
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import (
@@ -54,11 +54,11 @@ class AsNumeric(Func):
     output_field = DecimalField(max_digits=60, decimal_places=20)
 
 
-class HasElement(Lookup):  # type: ignore[type-arg]  # generic for the type checker only
+class HasElement(Lookup[Any]):
     """`HasElement(array, x)`: x = ANY(array)."""
 
-    lookup_name: ClassVar[str] = "has_element"
-    prepare_rhs: ClassVar[bool] = False
+    lookup_name = "has_element"
+    prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         left, left_params = self.process_lhs(compiler, connection)
@@ -66,11 +66,11 @@ class HasElement(Lookup):  # type: ignore[type-arg]  # generic for the type chec
         return f"{right} = ANY({left})", (*right_params, *left_params)
 
 
-class OverlapsKeys(Lookup):  # type: ignore[type-arg]  # generic for the type checker only
+class OverlapsKeys(Lookup[Any]):
     """`jsonb ?| text[]`: a JSON list of strings holds any of these."""
 
-    lookup_name: ClassVar[str] = "overlaps_keys"
-    prepare_rhs: ClassVar[bool] = False
+    lookup_name = "overlaps_keys"
+    prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         left, left_params = self.process_lhs(compiler, connection)
@@ -78,11 +78,11 @@ class OverlapsKeys(Lookup):  # type: ignore[type-arg]  # generic for the type ch
         return f"{left} ?| {right}", (*left_params, *right_params)
 
 
-class HoldsAll(Lookup):  # type: ignore[type-arg]  # generic for the type checker only
+class HoldsAll(Lookup[Any]):
     """`jsonb @> jsonb` on a part of a document."""
 
-    lookup_name: ClassVar[str] = "holds_all"
-    prepare_rhs: ClassVar[bool] = False
+    lookup_name = "holds_all"
+    prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         left, left_params = self.process_lhs(compiler, connection)
@@ -109,7 +109,7 @@ SYSTEM_NAMES: dict[str, tuple[str, type[Any]]] = {
 
 def compare(expression: Any, operator: Operator, value: Any, *, nullable: bool = True) -> Q:
     """Compare an expression with one value (a tuple for `in` and `nin`). What has no value equals nothing."""
-    simple: "dict[Operator, type[Lookup[Any]]]" = {
+    simple: dict[Operator, type[Lookup[Any]]] = {
         Operator.EQ: Exact,
         Operator.LT: LessThan,
         Operator.LTE: LessThanOrEqual,

@@ -9,7 +9,7 @@ from accounts.access import DataClass, Resource
 from accounts.models import Generation
 from content import fields
 from content.conditions import Condition
-from content.fields.base import FieldSpec, Kind
+from content.fields.base import ComponentSpec, FieldSpec, Kind
 from content.models.schema import Collection, Field, Locale
 
 GENERATION = "schema"
@@ -98,15 +98,16 @@ class Schema:
         """Return the locale under which a collection's documents are kept for readers of `code`."""
         return code if collection.localized else self.default_locale.code
 
-    def component(self, key_or_id: str) -> CollectionSpec | None:
+    @cached_property
+    def components(self) -> dict[str, ComponentSpec]:
+        """The components, by key and by id as text."""
+        found = [item for item in self.collections if item.kind == Collection.Kind.COMPONENT]
+        specs = [ComponentSpec(item.id, item.key, item.name, item.fields) for item in found]
+        return {name: spec for spec in specs for name in (str(spec.id), spec.key)}
+
+    def component(self, key_or_id: str) -> ComponentSpec | None:
         """Return a component by key or id."""
-        found = self.by_key.get(key_or_id)
-        if found is None:
-            try:
-                found = self.by_id.get(UUID(key_or_id))
-            except ValueError:
-                return None
-        return found if found is not None and found.kind == Collection.Kind.COMPONENT else None
+        return self.components.get(key_or_id)
 
     def collection_id(self, key: str) -> UUID | None:
         """Return the id of a collection that is no component."""
@@ -225,7 +226,7 @@ class SchemaDirectory:
         field = self._field(collection_id, field_id)
         return DataClass(field.data_class) if field else None
 
-    def filter_problem(self, collection_id: UUID, field_id: UUID, operator: str, value: object) -> str | None:
+    def filter_problem(self, collection_id: UUID, field_id: UUID, operator: str, value: object) -> str | None:  # noqa: ARG002 (the protocol's)
         field = self._field(collection_id, field_id)
         if field is None:
             return "There is no such field."

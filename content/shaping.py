@@ -1,4 +1,4 @@
-"""From rows to the JSON of documents: only fields that the clauses of the very row allow, only targets that were read."""
+"""From rows to the JSON of documents: only fields that the row's own clauses allow, only targets that were read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from uuid import UUID
 from accounts.access import Clause
 from accounts.canonical import Json
 from content import fields
+from content.fields.base import ComponentSpec
 from content.parameters import Tree
 from content.query import REFERENCES, Reader, Selection
 from content.schema import CollectionSpec, Schema
@@ -32,7 +33,7 @@ class _Targets:
     expand: Tree | None = None
     names: Tree | None = None
 
-    def component(self, key_or_id: str) -> CollectionSpec | None:
+    def component(self, key_or_id: str) -> ComponentSpec | None:
         return self.schema.component(key_or_id)
 
     def collection_id(self, key: str) -> UUID | None:
@@ -112,7 +113,7 @@ class Shaper:
             context = _Targets(self.reader.schema, found, self)
             if spec.type in REFERENCES and spec.key in expand:
                 context.expand = expand[spec.key]
-                context.names = (names or {}).get(spec.key) or None
+                context.names = (names or Tree()).get(spec.key) or None
             field_type = fields.get(spec.type)
             shape = field_type.shape_draft if self.drafts else field_type.shape
             shaped[spec.key] = shape(data.get(str(spec.id)), spec, context)

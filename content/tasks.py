@@ -1,4 +1,4 @@
-"""What the worker does for content: indexes and rebuilds. The database says what is waiting; a task is only a wake-up."""
+"""What the worker does for content: indexes and rebuilds. The database says what waits; a task is a wake-up."""
 
 from celery import shared_task
 from django.db import connections

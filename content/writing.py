@@ -1,4 +1,4 @@
-"""What every act on entries shares: who writes what under which schema, the lock, and the rows that the grant allows."""
+"""What every act on entries shares: who writes what under which schema, the lock, the rows of the grant."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from accounts.canonical import Json
 from accounts.errors import InvalidInputError, NotAllowedError, NotFoundError, Problem
 from accounts.log import Subject
 from content import documents
-from content.fields.base import FieldSpec
+from content.fields.base import ComponentSpec, FieldSpec
 from content.models import DraftDocument, Entry, PublishedDocument, Reference, UniqueValue, Version
 from content.rows import clause_rows, flag, rows_of
 from content.schema import CollectionSpec, Schema, current
@@ -47,7 +47,7 @@ class Writing:
         """The same work with the system's eyes: for checks of what is already stored."""
         return replace(self, by=system("check of stored content"), _references={})
 
-    def component(self, key_or_id: str) -> CollectionSpec | None:
+    def component(self, key_or_id: str) -> ComponentSpec | None:
         return self.schema.component(key_or_id)
 
     def collection_id(self, key: str) -> UUID | None:
@@ -170,7 +170,7 @@ def clauses_for(entry: Entry, action: Action, writing: Writing, locales: Iterabl
     flags: dict[str, Any] = {
         f"_f{i}": flag(clause_rows(clause, writing.collection)) for i, clause in enumerate(grant.clauses)
     }
-    rows = list(drafts.values(**flags))
+    rows: list[dict[str, Any]] = [dict(row) for row in drafts.values(**flags)]
     return tuple(
         clause for i, clause in enumerate(grant.clauses) if rows and all(row[f"_f{i}"] for row in rows)
     )

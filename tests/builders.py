@@ -23,7 +23,7 @@ from content.schema import CollectionSpec, current
 from content.writing import Writing
 
 ROOT = system("test")
-PASSWORD = "correct horse battery staple"  # noqa: S105 -- the cast's
+PASSWORD = "correct horse battery staple"
 _numbers = count(1)
 _hashed: dict[str, str] = {}
 
@@ -93,7 +93,9 @@ def allow(
         found = names.field_id(collection_id, key) if collection_id else None
         return str(found) if found else key
 
-    rows = tuple((field_id(key), op, value) for key, ops in (filter or {}).items() for op, value in ops.items())
+    rows = tuple(
+        (field_id(key), op, value) for key, ops in (filter or {}).items() for op, value in ops.items()
+    )
     terms = granting.PolicyTerms(
         collection_id=collection_id,
         actions=frozenset(Action(action) for action in actions),
@@ -108,7 +110,7 @@ def allow(
 def make_user(email: str = "", *, roles: tuple[str, ...] = ()) -> User:
     """Make somebody who can sign in with PASSWORD."""
     user = people.add_person(
-        email or f"user{next(_numbers)}@example.com", name=email.split("@")[0].title(), roles=roles, by=ROOT
+        email or f"user{next(_numbers)}@example.com", name=email.split("@", maxsplit=1)[0].title(), roles=roles, by=ROOT
     )
     if PASSWORD not in _hashed:
         _hashed[PASSWORD] = make_password(PASSWORD)
@@ -142,7 +144,9 @@ def make_locale(code: str, *, fallback: tuple[str, ...] = (), direction: str = "
     return create_locale(from_api, by=ROOT)
 
 
-def make_collection(key: str = "articles", fields: list[dict[str, Any]] | None = None, **members: Any) -> CollectionSpec:
+def make_collection(
+    key: str = "articles", fields: list[dict[str, Any]] | None = None, **members: Any
+) -> CollectionSpec:
     """Make a collection in the API's terms; by default articles with title, slug and body."""
     raw = {"key": key, "name": key.title(), "fields": ARTICLE_FIELDS if fields is None else fields, **members}
     if fields is None:
@@ -155,7 +159,12 @@ def writing(collection: str, by: Principal = ROOT) -> Writing:
 
 
 def make_entry(
-    collection: str = "articles", *, locale: str | None = None, published: bool = True, by: Principal = ROOT, **values: Any
+    collection: str = "articles",
+    *,
+    locale: str | None = None,
+    published: bool = True,
+    by: Principal = ROOT,
+    **values: Any,
 ) -> Entry:
     """Make an entry; published by default. A title is made up where the collection has one and none is given."""
     spec = current().by_key[collection]

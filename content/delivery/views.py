@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -21,15 +20,17 @@ from content.query import Plane, Reader
 from content.schema import CollectionSpec
 from content.shaping import Shaper
 
-PUBLISHED = Plane(model=PublishedDocument, words=PublishedSearch, using="delivery", action=Action.READ, drafts=False)
+PUBLISHED = Plane(
+    model=PublishedDocument, words=PublishedSearch, using="delivery", action=Action.READ, drafts=False
+)
 MAX_TAGS = 200  # entries named in Cache-Tag; a page of 100 with expanded references stays below
 
 
 class DeliveryView(APIView):
     """What both views share. GET and HEAD only; a credential makes the answer private."""
 
-    authentication_classes: ClassVar = [DeliveryAuthentication]
-    http_method_names: ClassVar = ["get", "head", "options"]
+    authentication_classes = [DeliveryAuthentication]
+    http_method_names = ["get", "head", "options"]
     needs = Needs("anyone")
 
     def reader(self, request: Request, parameters: Parameters) -> Reader:
@@ -66,7 +67,9 @@ class CollectionView(DeliveryView):
 class DocumentView(DeliveryView):
     """`/api/v1/content/{collection}/{id or slug}`."""
 
-    @extend_schema(operation_id="content_retrieve", parameters=DOCUMENT_QUERY, responses=document_response(drafts=False))
+    @extend_schema(
+        operation_id="content_retrieve", parameters=DOCUMENT_QUERY, responses=document_response(drafts=False)
+    )
     def get(self, request: Request, collection: str, name: str) -> HttpResponse:
         """Return one published document, by id or by slug."""
         parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
@@ -77,7 +80,9 @@ class DocumentView(DeliveryView):
         return answer(request, shaper.document(spec, row, selection), spec, shaper.entries)
 
 
-def answer(request: Request, body: dict[str, Json], spec: CollectionSpec, entries: Iterable[str]) -> HttpResponse:
+def answer(
+    request: Request, body: dict[str, Json], spec: CollectionSpec, entries: Iterable[str]
+) -> HttpResponse:
     """Return the bytes with a strong ETag over them, or 304; caching as the principal's kind allows (RFC 9111)."""
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
@@ -94,7 +99,7 @@ def answer(request: Request, body: dict[str, Json], spec: CollectionSpec, entrie
 
 
 def cache_control(principal: Principal, request: HttpRequest) -> str:
-    """Public for anonymous readers, to be asked for again each time; never stored when there is a credential or cookie."""
+    """Public for anonymous readers, revalidated each time; never stored when there is a credential or cookie."""
     if principal.kind != "anonymous" or request.COOKIES:
         return "private, no-store"
     return "public, no-cache"

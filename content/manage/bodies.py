@@ -1,6 +1,6 @@
 """Request bodies of the management API, read strictly: objects only, unknown members refused with their place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accounts.errors import InvalidInputError, Problem
@@ -12,9 +12,13 @@ def members(data: object, allowed: set[str], *, required: set[str] = frozenset()
     if not isinstance(data, Mapping):
         raise InvalidInputError(errors=[Problem.at((), "invalid-type", "The body must be a JSON object.")])
     problems = [
-        Problem.at((str(key)[:80],), "unknown-key", "There is no such member here.") for key in data if key not in allowed
+        Problem.at((str(key)[:80],), "unknown-key", "There is no such member here.")
+        for key in data
+        if key not in allowed
     ]
-    problems += [Problem.at((key,), "required", "This is required.") for key in sorted(required) if key not in data]
+    problems += [
+        Problem.at((key,), "required", "This is required.") for key in sorted(required) if key not in data
+    ]
     if problems:
         raise InvalidInputError(errors=problems)
     return data
@@ -36,7 +40,7 @@ def flag(body: Mapping[str, Any], member: str) -> bool:
     return value
 
 
-def integer(query: Mapping[str, list[object]], name: str) -> int:
+def integer(query: Mapping[str, Sequence[object]], name: str) -> int:
     """Return a query parameter that must be the number of a version."""
     value = str(query.get(name, [""])[0])
     if not value.isdecimal() or not value.isascii() or len(value) > 9:

@@ -7,8 +7,7 @@ from uuid import UUID
 from accounts.canonical import Json
 from content import fields
 from content.documents import in_locale
-from content.fields.base import FieldSpec
-from content.schema import CollectionSpec
+from content.fields.base import ComponentSpec, FieldSpec
 from content.writing import Writing
 
 
@@ -29,7 +28,7 @@ class _Stubs:
 
     writing: Writing
 
-    def component(self, key_or_id: str) -> CollectionSpec | None:
+    def component(self, key_or_id: str) -> ComponentSpec | None:
         return self.writing.component(key_or_id)
 
     def collection_id(self, key: str) -> UUID | None:

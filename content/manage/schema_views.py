@@ -144,7 +144,9 @@ def described(spec: CollectionSpec, by: Principal) -> dict[str, Json]:
     return collection_json(spec, schema.current(), by, description)
 
 
-def collection_json(spec: CollectionSpec, present: Schema, by: Principal, description: str) -> dict[str, Json]:
+def collection_json(
+    spec: CollectionSpec, present: Schema, by: Principal, description: str
+) -> dict[str, Json]:
     """Return a collection with the fields that the principal may know of."""
     grants = [by.grant(action, on=spec.resource) for action in ANY_RIGHT]
     manages = bool(by.grant(Action.MANAGE_SCHEMA, on=spec.resource))

@@ -18,6 +18,10 @@ urlpatterns = [
     path(f"{_ENTRY}/restore", views.RestoreView.as_view(), name="manage-restore"),
     path(f"{_ENTRY}/versions", views.VersionsView.as_view(), name="manage-versions"),
     path(f"{_ENTRY}/versions/<int:number>", views.VersionView.as_view(), name="manage-version"),
-    path(f"{_ENTRY}/versions/<int:number>/restore", views.VersionRestoreView.as_view(), name="manage-version-restore"),
+    path(
+        f"{_ENTRY}/versions/<int:number>/restore",
+        views.VersionRestoreView.as_view(),
+        name="manage-version-restore",
+    ),
     path(f"{_ENTRY}/diff", views.DiffView.as_view(), name="manage-diff"),
 ]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -33,7 +33,7 @@ _IF_MATCH = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 class ManagementView(APIView):
     """Signed in; never cached."""
 
-    authentication_classes: ClassVar = [ManagementAuthentication]
+    authentication_classes = [ManagementAuthentication]
     needs = Needs("signed_in")
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
@@ -45,7 +45,9 @@ class ManagementView(APIView):
 class EntriesView(ManagementView):
     """`/api/v1/manage/content/{collection}`: drafts, and new entries."""
 
-    @extend_schema(operation_id="manage_content_list", parameters=LIST_QUERY, responses=list_response(drafts=True))
+    @extend_schema(
+        operation_id="manage_content_list", parameters=LIST_QUERY, responses=list_response(drafts=True)
+    )
     def get(self, request: Request, collection: str) -> Response:
         """List the working state of a collection's entries in one locale."""
         parameters = parse(request.query_params)
@@ -56,7 +58,9 @@ class EntriesView(ManagementView):
         meta: dict[str, Json] = {"limit": parameters.limit, "next_cursor": page.next_cursor}
         if page.total is not None:
             meta["total"] = page.total
-        return Response({"data": [shaper.document(spec, row, page.selection) for row in page.rows], "meta": meta})
+        return Response(
+            {"data": [shaper.document(spec, row, page.selection) for row in page.rows], "meta": meta}
+        )
 
     @extend_schema(operation_id="manage_content_create", responses={201: document_response(drafts=True)})
     def post(self, request: Request, collection: str) -> Response:
@@ -73,7 +77,9 @@ class EntryView(ManagementView):
     """`/api/v1/manage/content/{collection}/{id}`."""
 
     @extend_schema(
-        operation_id="manage_content_retrieve", parameters=DOCUMENT_QUERY, responses=document_response(drafts=True)
+        operation_id="manage_content_retrieve",
+        parameters=DOCUMENT_QUERY,
+        responses=document_response(drafts=True),
     )
     def get(self, request: Request, collection: str, name: str) -> Response:
         """Return the working state of an entry, by id or slug."""
@@ -106,7 +112,7 @@ class EntryView(ManagementView):
     def delete(self, request: Request, collection: str, name: str) -> Response:
         """Move an entry to the trash; `?purge=true` erases it with every version. `?confirm=true` despite referrers."""
         allowed = {"purge", "confirm"}
-        given = {key: values for key, values in request.query_params.lists()}
+        given = dict(request.query_params.lists())
         for key, values in given.items():
             if key not in allowed:
                 raise refuse(key, "unknown-parameter", "There is no such parameter here.")
@@ -146,7 +152,9 @@ class UnpublishView(ManagementView):
 class RestoreView(ManagementView):
     """`POST …/{id}/restore`."""
 
-    @extend_schema(operation_id="manage_content_restore", request=None, responses=document_response(drafts=True))
+    @extend_schema(
+        operation_id="manage_content_restore", request=None, responses=document_response(drafts=True)
+    )
     def post(self, request: Request, collection: str, name: str) -> Response:
         """Take an entry out of the trash."""
         members(request.data or {}, set())
@@ -162,7 +170,7 @@ class VersionsView(ManagementView):
     def get(self, request: Request, collection: str, name: str) -> Response:
         """List who saved what when, newest first."""
         given = parse(request.query_params, allowed=frozenset({"limit", "cursor"}))
-        writing, entry, _ = readable_entry(request, collection, name)
+        _, entry, _ = readable_entry(request, collection, name)
         versions = entry.versions.order_by("-number")
         if given.cursor is not None:
             if not given.cursor.isdigit() or len(given.cursor) > 9:
@@ -189,7 +197,9 @@ class VersionView(ManagementView):
         writing, entry, specs = readable_entry(request, collection, name)
         version = version_of(entry, number)
         locale = known_locale(parameters.locale, writing)
-        values = shape_values(writing, version.data, locale, [spec for spec in writing.collection.fields if spec in specs])
+        values = shape_values(
+            writing, version.data, locale, [spec for spec in writing.collection.fields if spec in specs]
+        )
         shown = {"_id": str(entry.pk), "_collection": writing.collection.key, "_locale": locale}
         return Response({**shown, **version_json(version), "fields": values})
 
@@ -289,7 +299,9 @@ def base_of(request: Request) -> int | None:
         return None
     match = _IF_MATCH.fullmatch(header.strip())
     if match is None:
-        raise InvalidInputError('If-Match holds the version that you started from: "3".', code="invalid-header")
+        raise InvalidInputError(
+            'If-Match holds the version that you started from: "3".', code="invalid-header"
+        )
     return int(match[1])
 
 
@@ -360,4 +372,3 @@ def version_json(version: Version) -> dict[str, Json]:
         "sha256": version.sha256,
         "locales": sorted(key for key in version.data if key != "*"),
     }
-

@@ -25,7 +25,12 @@ FIELDS = [
     {"key": "price", "type": "decimal", "filterable": True},
     {"key": "is_new", "type": "boolean", "filterable": True},
     {"key": "on", "type": "date", "filterable": True},
-    {"key": "mood", "type": "choice", "filterable": True, "options": {"choices": [{"value": "calm", "label": "Calm"}, {"value": "wild", "label": "Wild"}]}},
+    {
+        "key": "mood",
+        "type": "choice",
+        "filterable": True,
+        "options": {"choices": [{"value": "calm", "label": "Calm"}, {"value": "wild", "label": "Wild"}]},
+    },
     {"key": "tags", "type": "tags", "filterable": True},
     {"key": "parent", "type": "reference", "filterable": True, "options": {"collections": ["things"]}},
     {"key": "others", "type": "references", "options": {"collections": ["things"]}},
@@ -44,9 +49,30 @@ def titles(path, api=None):
 def things():
     make_collection("things", FIELDS)
     allow("public", collection="things")
-    a = make_entry("things", title="Alpha", rating=5, price="9.50", is_new=True, on="2026-01-02", mood="calm", tags=["red", "blue"])
-    b = make_entry("things", title="Beta", rating=10, price="10", is_new=False, on="2026-02-01", mood="wild", tags=["red"], parent=str(a.pk))
-    c = make_entry("things", title="Gamma", others=[str(a.pk), str(b.pk)], text="The quick brown foxes jumped")
+    a = make_entry(
+        "things",
+        title="Alpha",
+        rating=5,
+        price="9.50",
+        is_new=True,
+        on="2026-01-02",
+        mood="calm",
+        tags=["red", "blue"],
+    )
+    b = make_entry(
+        "things",
+        title="Beta",
+        rating=10,
+        price="10",
+        is_new=False,
+        on="2026-02-01",
+        mood="wild",
+        tags=["red"],
+        parent=str(a.pk),
+    )
+    c = make_entry(
+        "things", title="Gamma", others=[str(a.pk), str(b.pk)], text="The quick brown foxes jumped"
+    )
     return a, b, c
 
 
@@ -113,7 +139,9 @@ def test_search_finds_words_and_ranks_titles_first(things):
     assert titles(f"{THINGS}?search=fox&sort=title") == ["Gamma", "The fox"]
 
 
-@pytest.mark.parametrize("sort", ["rating", "-rating", "rating,-title", "-rating,title", "-_published_at", "title", "mood,-price"])
+@pytest.mark.parametrize(
+    "sort", ["rating", "-rating", "rating,-title", "-rating,title", "-_published_at", "title", "mood,-price"]
+)
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_cursors_neither_skip_nor_repeat(sort, limit):
     make_collection("things", FIELDS)
@@ -128,7 +156,11 @@ def test_cursors_neither_skip_nor_repeat(sort, limit):
     everything = [item["_id"] for item in anonymous().get(f"{THINGS}?sort={sort}&limit=100").json()["data"]]
     seen, cursor = [], None
     while True:
-        page = anonymous().get(f"{THINGS}?sort={sort}&limit={limit}" + (f"&cursor={cursor}" if cursor else "")).json()
+        page = (
+            anonymous()
+            .get(f"{THINGS}?sort={sort}&limit={limit}" + (f"&cursor={cursor}" if cursor else ""))
+            .json()
+        )
         seen += [item["_id"] for item in page["data"]]
         cursor = page["meta"]["next_cursor"]
         if cursor is None:
@@ -147,9 +179,18 @@ def test_a_cursor_is_of_one_query_and_one_grant(things):
 
 
 def test_expand_and_fields(things):
-    a, b, c = things
+    a, b, _ = things
     read = anonymous().get(f"{THINGS}/gamma?expand=others.parent&fields=title,others").json()
-    assert set(read) == {"_id", "_collection", "_locale", "_version", "_published_at", "_updated_at", "title", "others"}
+    assert set(read) == {
+        "_id",
+        "_collection",
+        "_locale",
+        "_version",
+        "_published_at",
+        "_updated_at",
+        "title",
+        "others",
+    }
     assert [item["title"] for item in read["others"]] == ["Alpha", "Beta"]
     assert read["others"][1]["parent"]["title"] == "Alpha"
     assert read["others"][1]["others"] is None or read["others"][1]["others"] == []
@@ -157,7 +198,10 @@ def test_expand_and_fields(things):
     assert [item["title"] for item in named["others"]] == ["Alpha", "Beta"]
     assert "rating" not in named["others"][0]
     plain = anonymous().get(f"{THINGS}/gamma").json()
-    assert plain["others"] == [{"_id": str(a.pk), "_collection": "things"}, {"_id": str(b.pk), "_collection": "things"}]
+    assert plain["others"] == [
+        {"_id": str(a.pk), "_collection": "things"},
+        {"_id": str(b.pk), "_collection": "things"},
+    ]
 
 
 def test_a_field_of_some_rows_filters_only_those_rows():
@@ -203,9 +247,9 @@ def test_filterable_fields_are_indexed_and_the_index_is_used(things):
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'fx%'")
         assert cursor.fetchone()[0] >= 16
         cursor.execute("SET enable_seqscan = off")
+    from accounts.access import Operator
     from content.rows import compare_field
     from content.schema import current
-    from accounts.access import Operator
 
     spec = current().by_key["things"]
     found = PublishedDocument.objects.using("owner").filter(

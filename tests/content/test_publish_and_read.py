@@ -99,11 +99,14 @@ def test_the_whole_way_through_the_management_api():
     )
     assert made.status_code == 201, made.content
     soup = api.post(
-        "/api/v1/manage/content/recipes", {"fields": {"title": "Soup", "servings": 4, "intro": "<p>Hot<script>x</script></p>"}}
+        "/api/v1/manage/content/recipes",
+        {"fields": {"title": "Soup", "servings": 4, "intro": "<p>Hot<script>x</script></p>"}},
     )
     assert soup.status_code == 201, soup.content
     assert soup.json()["_status"] == {"en": "draft"}
-    stew = api.post("/api/v1/manage/content/recipes", {"fields": {"title": "Stew", "related": [soup.json()["_id"]]}})
+    stew = api.post(
+        "/api/v1/manage/content/recipes", {"fields": {"title": "Stew", "related": [soup.json()["_id"]]}}
+    )
     assert stew.status_code == 201, stew.content
     path = f"/api/v1/manage/content/recipes/{stew.json()['_id']}"
     published = api.post(f"{path}/publish")

@@ -1,11 +1,20 @@
-"""Changing a collection that has entries: told beforehand, lossless where possible, refused where it loses, old versions kept."""
+"""Changing a collection that has entries: told beforehand, lossless where possible, asked for where it loses."""
 
 import pytest
 
 from accounts.models import Event, Policy
 from content import rebuilding
 from content.models import Collection, Field, Version
-from tests.builders import administrator, allow, anonymous, make_collection, make_entry, make_key, make_locale, make_role
+from tests.builders import (
+    administrator,
+    allow,
+    anonymous,
+    make_collection,
+    make_entry,
+    make_key,
+    make_locale,
+    make_role,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +27,19 @@ URL = "/api/v1/manage/collections/books"
 
 
 def fields_of(api):
-    keys = ("id", "key", "type", "label", "required", "localized", "unique", "filterable", "options", "default", "data_class")
+    keys = (
+        "id",
+        "key",
+        "type",
+        "label",
+        "required",
+        "localized",
+        "unique",
+        "filterable",
+        "options",
+        "default",
+        "data_class",
+    )
     return [{key: field[key] for key in keys} for field in api.get(URL).json()["fields"]]
 
 
@@ -26,7 +47,9 @@ def fields_of(api):
 def books():
     make_collection("books", FIELDS)
     allow("public", collection="books")
-    return make_entry("books", title="One", year="1984", note="n"), make_entry("books", title="Two", year="soon")
+    return make_entry("books", title="One", year="1984", note="n"), make_entry(
+        "books", title="Two", year="soon"
+    )
 
 
 def test_a_renamed_field_keeps_its_values_and_its_policies(books):
@@ -49,7 +72,9 @@ def test_a_conversion_says_what_it_loses_and_asks(books):
     refused = api.patch(URL, {"fields": fields})
     assert refused.status_code == 409
     assert refused.json()["code"] == "confirmation-required"
-    assert [(e["field"], e["change"], e["affected"], e["lost"]) for e in refused.json()["effects"]] == [("year", "converted", 2, 1)]
+    assert [(e["field"], e["change"], e["affected"], e["lost"]) for e in refused.json()["effects"]] == [
+        ("year", "converted", 2, 1)
+    ]
     assert api.patch(URL, {"fields": fields, "dry_run": True}).json()["effects"] == refused.json()["effects"]
     before = {(v.entry_id, v.number): v.data for v in Version.objects.all()}
     assert api.patch(URL, {"fields": fields, "confirm": True}).status_code == 200
@@ -144,15 +169,31 @@ def test_a_field_becomes_localized_and_shared_again(books):
 @pytest.mark.parametrize(
     ("change", "pointer", "code"),
     [
-        ({"fields": [{"key": "a", "type": "text"}, {"key": "a", "type": "text"}]}, "/fields/1/key", "not-unique"),
+        (
+            {"fields": [{"key": "a", "type": "text"}, {"key": "a", "type": "text"}]},
+            "/fields/1/key",
+            "not-unique",
+        ),
         ({"fields": [{"key": "_a", "type": "text"}]}, "/fields/0/key", "invalid-key"),
         ({"fields": [{"key": "a", "type": "image"}]}, "/fields/0/type", "invalid-choice"),
-        ({"fields": [{"key": "a", "type": "text", "options": {"regex": "(a+)+$"}}]}, "/fields/0/options/regex", "unknown-option"),
+        (
+            {"fields": [{"key": "a", "type": "text", "options": {"regex": "(a+)+$"}}]},
+            "/fields/0/options/regex",
+            "unknown-option",
+        ),
         ({"fields": [{"key": "a", "type": "text", "colour": 1}]}, "/fields/0/colour", "unknown-key"),
         ({"fields": [{"key": "a", "type": "integer", "options": {"min": 5, "max": 1}}]}, None, None),
         ({"fields": [{"key": "a", "type": "integer", "default": "x"}]}, "/fields/0/default", "invalid-type"),
-        ({"fields": [{"key": "a", "type": "long_text", "filterable": True}]}, "/fields/0/filterable", "not-possible"),
-        ({"fields": [{"key": "a", "type": "text", "localized": True}], "localized": False}, "/fields/0/localized", "not-localized"),
+        (
+            {"fields": [{"key": "a", "type": "long_text", "filterable": True}]},
+            "/fields/0/filterable",
+            "not-possible",
+        ),
+        (
+            {"fields": [{"key": "a", "type": "text", "localized": True}], "localized": False},
+            "/fields/0/localized",
+            "not-localized",
+        ),
         ({"key": "Bad Key"}, "/key", "invalid-key"),
         ({"kind": "single"}, "/kind", "immutable"),
         ({"surprise": 1}, "/surprise", "unknown-key"),

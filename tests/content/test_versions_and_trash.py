@@ -10,7 +10,18 @@ from accounts.models import Event
 from content import editing
 from content.documents import hash_of_version
 from content.models import Entry, Version
-from tests.builders import ROOT, administrator, allow, anonymous, make_collection, make_entry, make_key, make_locale, make_role, writing
+from tests.builders import (
+    ROOT,
+    administrator,
+    allow,
+    anonymous,
+    make_collection,
+    make_entry,
+    make_key,
+    make_locale,
+    make_role,
+    writing,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -35,8 +46,15 @@ def test_each_save_is_a_version_and_a_save_without_a_change_is_none(posts):
     api = administrator()
     entry = make_entry("posts", title="The quick fox", published=False)
     path = path_of(entry)
-    assert api.patch(path, {"fields": {"title": "The slow fox"}, "message": "Slower"}, **{"If-Match": '"1"'}).json()["_version"] == 2
-    assert api.patch(path, {"fields": {"title": "The slow fox"}}, **{"If-Match": '"2"'}).json()["_version"] == 2
+    assert (
+        api.patch(
+            path, {"fields": {"title": "The slow fox"}, "message": "Slower"}, **{"If-Match": '"1"'}
+        ).json()["_version"]
+        == 2
+    )
+    assert (
+        api.patch(path, {"fields": {"title": "The slow fox"}}, **{"If-Match": '"2"'}).json()["_version"] == 2
+    )
     listed = api.get(f"{path}/versions").json()["data"]
     assert [(item["number"], item["message"]) for item in listed] == [(2, "Slower"), (1, "")]
     version = Version.objects.get(entry=entry, number=2)
@@ -92,7 +110,14 @@ def test_the_trash_withdraws_and_gives_back(posts):
     assert not Entry.objects.filter(pk=entry.pk).exists()
     assert not Version.objects.filter(entry_id=entry.pk).exists()
     types = list(Event.objects.filter(subject_id=str(entry.pk)).order_by("at").values_list("type", flat=True))
-    assert types == ["entry.created", "entry.published", "entry.unpublished", "entry.trashed", "entry.restored", "entry.deleted"]
+    assert types == [
+        "entry.created",
+        "entry.published",
+        "entry.unpublished",
+        "entry.trashed",
+        "entry.restored",
+        "entry.deleted",
+    ]
 
 
 def test_purging_needs_its_own_right(posts):
@@ -119,7 +144,12 @@ def test_publish_lists_everything_that_is_missing():
     fields = [
         {"key": "title", "type": "text", "required": True, "localized": True},
         {"key": "kind", "type": "text", "required": True},
-        {"key": "video", "type": "url", "required": True, "condition": {"field": "kind", "operator": "eq", "value": "video"}},
+        {
+            "key": "video",
+            "type": "url",
+            "required": True,
+            "condition": {"field": "kind", "operator": "eq", "value": "video"},
+        },
     ]
     make_collection("posts", fields)
     api = administrator()
@@ -140,10 +170,15 @@ def test_locales_are_published_apart(posts):
     api = administrator()
     entry = make_entry("posts", title="English")
     path = path_of(entry)
-    assert api.patch(path, {"locale": "de", "fields": {"title": "Deutsch"}}, **{"If-Match": '"1"'}).json()["_status"] == {"de": "draft", "en": "published"}
+    assert api.patch(path, {"locale": "de", "fields": {"title": "Deutsch"}}, **{"If-Match": '"1"'}).json()[
+        "_status"
+    ] == {"de": "draft", "en": "published"}
     read = f"/api/v1/content/posts/{entry.pk}?locale=de"
     assert anonymous().get(read).json()["title"] == "English"
-    assert api.post(f"{path}/publish", {"locales": ["de"]}).json()["_status"] == {"de": "published", "en": "published"}
+    assert api.post(f"{path}/publish", {"locales": ["de"]}).json()["_status"] == {
+        "de": "published",
+        "en": "published",
+    }
     assert anonymous().get(read).json()["title"] == "Deutsch"
     api.post(f"{path}/unpublish", {"locales": ["de"]})
     assert anonymous().get(read).json()["title"] == "English"
