@@ -15,7 +15,6 @@ import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import bleach
 import nh3
@@ -111,7 +110,7 @@ class Policy:
 
 _RICH_ATTRIBUTES: dict[str, Mapping[str, Check]] = {
     **dict.fromkeys(
-        "p br h2 h3 h4 strong em u s sub sup blockquote ul li hr table thead tbody tr figure figcaption".split(),
+        ["p", "br", "h2", "h3", "h4", "strong", "em", "u", "s", "sub", "sup", "blockquote", "ul", "li", "hr", "table", "thead", "tbody", "tr", "figure", "figcaption"],
         {},
     ),
     "a": {"href": safe_link, "title": _short},
@@ -130,7 +129,7 @@ MARKDOWN = Policy(
     {
         **_RICH_ATTRIBUTES,
         **dict.fromkeys([f"h{level}" for level in range(1, 7)], _HEADING),
-        **dict.fromkeys("kbd details summary dl dt dd".split(), {}),
+        **dict.fromkeys(["kbd", "details", "summary", "dl", "dt", "dd"], {}),
         "a": {"href": lambda value: safe_link(value, relative=True), "title": _short},
         "img": {
             "src": _image_source,
@@ -220,7 +219,7 @@ _LONG_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
 
 _VOID = frozenset({"br", "hr", "img"})
 _BLOCKS = frozenset(
-    "p h1 h2 h3 h4 h5 h6 ul ol li pre blockquote table hr figure figcaption details summary dl dt dd".split()
+    ["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "pre", "blockquote", "table", "hr", "figure", "figcaption", "details", "summary", "dl", "dt", "dd"]
 )
 _HEADINGS = frozenset(f"h{level}" for level in range(1, 7))
 _FRAME = frozenset({"table", "thead", "tbody", "tr"})
@@ -242,7 +241,7 @@ _SIBLINGS: dict[
 # Their content is no content: it goes with them.
 _DROPPED_WHOLE = {
     name: re.compile(rf"</{name}(?=[\s/>])[^>]*>?", re.IGNORECASE)
-    for name in "script style title textarea xmp iframe noembed noframes noscript template svg math object select".split()
+    for name in ["script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "template", "svg", "math", "object", "select"]
 }
 
 
