@@ -195,6 +195,7 @@ AXES_HANDLER = "axes.handlers.database.AxesDatabaseHandler"
 AXES_RESET_ON_SUCCESS = True
 AXES_SENSITIVE_PARAMETERS = ["password", "otp", "code", "token", "otp_token"]
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False
 AXES_USERNAME_FORM_FIELD = (
     "username"  # as django.contrib.auth.authenticate is called, whatever the model calls it
 )
@@ -214,7 +215,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["accounts.limits.Throttle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["cms_project.parsers.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "cms_project.openapi.Schema",
     "EXCEPTION_HANDLER": "cms_project.problems.handle",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
@@ -229,6 +230,11 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [  # ours come after the library's own, which writes the components anew
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "cms_project.openapi.add_problem",
+        "content.openapi.add_collections",
+    ],
 }
 
 # --- The browser

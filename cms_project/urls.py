@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from cms_project import environment, health
+from cms_project import environment, health, schema_view
 
 handler400 = "cms_project.problems.bad_request"
 handler403 = "cms_project.problems.permission_denied"
@@ -21,6 +21,7 @@ PLANES: dict[environment.Plane, list[URLPattern | URLResolver]] = {
         path("", RedirectView.as_view(pattern_name="admin:index")),
         path("admin", RedirectView.as_view(pattern_name="admin:index")),
         path("admin/", admin.site.urls),
+        path("api/v1/openapi.json", schema_view.SchemaView.as_view(), name="openapi"),
         path("api/v1/", include("accounts.api.urls")),
         path("api/v1/manage/", include("content.manage.urls")),
     ],

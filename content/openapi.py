@@ -5,7 +5,11 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
+from accounts.access import Action, Principal
+from content import fields
+from content.fields.base import nullable
 from content.parameters import MAX_LIMIT, MAX_OFFSET
+from content.schema import current
 
 
 def _query(name: str, description: str, type_: Any = OpenApiTypes.STR) -> OpenApiParameter:
@@ -64,8 +68,8 @@ def document_response(*, drafts: bool) -> OpenApiResponse:
     return OpenApiResponse(document_schema(drafts=drafts), description="The document.")
 
 
-def list_response(*, drafts: bool) -> OpenApiResponse:
-    """Return the response of a list."""
+def list_of(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of one page of documents."""
     meta = {
         "type": "object",
         "properties": {
@@ -75,11 +79,52 @@ def list_response(*, drafts: bool) -> OpenApiResponse:
         },
         "required": ["limit", "next_cursor"],
     }
-    return OpenApiResponse(
-        {
+    properties = {"data": {"type": "array", "items": document}, "meta": meta}
+    return {"type": "object", "properties": properties, "required": ["data", "meta"]}
+
+
+def list_response(*, drafts: bool) -> OpenApiResponse:
+    """Return the response of a list."""
+    return OpenApiResponse(list_of(document_schema(drafts=drafts)), description="One page.")
+
+
+def add_collections(result: dict[str, Any], *, request: Any = None, **_: Any) -> dict[str, Any]:
+    """Add what the caller may read: a schema and the paths of each collection (a hook of drf-spectacular)."""
+    principal = getattr(request, "auth", None)
+    if not isinstance(principal, Principal):
+        return result
+    present = current()
+    schemas = result.setdefault("components", {}).setdefault("schemas", {})
+    for spec in present.collections:
+        grant = principal.grant(Action.READ, on=spec.resource)
+        if not spec.has_entries or not grant:
+            continue
+        properties = {
+            field.key: nullable(fields.get(field.type).json_schema(field, present))
+            for field in spec.fields
+            if grant.allows(field)
+        }
+        name = "".join(part.capitalize() for part in spec.key.split("_"))
+        schemas[name] = {
             "type": "object",
-            "properties": {"data": {"type": "array", "items": document_schema(drafts=drafts)}, "meta": meta},
-            "required": ["data", "meta"],
-        },
-        description="One page.",
-    )
+            "title": spec.name,
+            "properties": {**_SYSTEM, **properties},
+            "required": sorted(_SYSTEM),
+        }
+        reference = {"$ref": f"#/components/schemas/{name}"}
+        answers = {"schema": reference} if spec.kind == "single" else {"schema": list_of(reference)}
+        result["paths"][f"/api/v1/content/{spec.key}"] = {"get": _operation(spec.key, "read", spec.name, answers)}
+        if spec.kind != "single":
+            one = _operation(spec.key, "read_one", spec.name, {"schema": reference})
+            one["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+            result["paths"][f"/api/v1/content/{spec.key}/{{id}}"] = {"get": one}
+    return result
+
+
+def _operation(key: str, verb: str, title: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": f"{verb}_{key}",
+        "tags": ["content"],
+        "summary": title,
+        "responses": {"200": {"description": "Published content.", "content": {"application/json": content}}},
+    }

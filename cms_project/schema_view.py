@@ -1,0 +1,14 @@
+"""The address of the OpenAPI schema; apart from `openapi`, which REST framework loads before it has views."""
+
+from django.conf import settings
+from drf_spectacular.views import SpectacularJSONAPIView
+
+from accounts.access import Needs
+from accounts.authentication import ManagementAuthentication
+
+
+class SchemaView(SpectacularJSONAPIView):
+    """`/api/v1/openapi.json`: for those who are signed in; in development for everyone (threat E20)."""
+
+    authentication_classes = [ManagementAuthentication]
+    needs = Needs("anyone" if settings.ENVIRONMENT.is_development else "signed_in")
