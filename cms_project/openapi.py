@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse
@@ -33,6 +32,7 @@ PROBLEM: dict[str, Any] = {
         },
     },
 }
+BEARER = {"type": "http", "scheme": "bearer", "description": "An access JWT, or an API key `qk_…`."}
 
 
 class Schema(AutoSchema):
@@ -55,23 +55,26 @@ class Schema(AutoSchema):
             }
         return operation
 
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        needs = getattr(self.view, "needs", None)
+        return [{"bearer": []}, {}] if needs is not None and needs.who == "anyone" else [{"bearer": []}]
+
+    def get_operation_id(self) -> str:
+        """Name an operation after its path: `manage_roles_list`, `manage_roles_get`, `manage_roles_create`."""
+        parts = self.path.removeprefix("/api/v1/").split("/")
+        one = self.path.endswith("}")
+        verbs = {"GET": "get" if one else "list", "POST": "post", "PATCH": "change", "DELETE": "delete"}
+        named = [part.replace("-", "_") for part in parts if not part.startswith("{")]
+        return "_".join([*named, verbs.get(self.method, self.method.lower())])
+
     def get_tags(self) -> list[str]:
         parts = [part for part in self.path.removeprefix("/api/v1/").split("/") if not part.startswith("{")]
         return [parts[1] if parts[0] == "manage" and len(parts) > 1 else parts[0]]
 
 
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers subclasses
-    """How a credential is sent: an access JWT or an API key."""
-
-    target_class = "accounts.authentication.BearerAuthentication"
-    match_subclasses = True
-    name = "bearer"
-
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002 (the library's signature)
-        return {"type": "http", "scheme": "bearer", "description": "An access JWT, or an API key `qk_…`."}
-
-
 def add_problem(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Put the problem document among the components (a hook of drf-spectacular)."""
-    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = PROBLEM
+    components["securitySchemes"] = {"bearer": BEARER}
     return result

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.access import Action
@@ -29,6 +30,7 @@ class KeyField(serializers.RegexField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"oneOf": [{"const": "*"}, {"type": "array", "items": {"type": "string"}}]})
 class FieldNames(serializers.Field[Any, Any, Any, Any]):
     """`"*"`, or a list of keys (which may hold `"*"` too)."""
 
@@ -42,6 +44,7 @@ class FieldNames(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+@extend_schema_field({"type": "object"})
 class JsonObjectField(serializers.Field[Any, Any, Any, Any]):
     """A JSON object, looked at by the rule that uses it."""
 
