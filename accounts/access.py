@@ -240,7 +240,7 @@ class Principal:
         return Grant(tuple(dict.fromkeys(clauses)))
 
     def require(self, action: Action, *, on: Resource) -> Grant:
-        """Return the grant, or raise `NotAllowedError`. Callers that must hide the thing ask for its read grant first."""
+        """Return the grant, or raise `NotAllowedError`. Who must hide the thing asks to read it first."""
         granted = self.grant(action, on=on)
         if not granted:
             raise NotAllowedError(f"You may not {action.value.replace('_', ' ')} here.")

@@ -12,7 +12,7 @@ from accounts.models.user import User
 
 @transaction.atomic
 def enrol(user: User, *, by: Principal) -> Authenticator:
-    """Give a user a confirmed authenticator at once (first administrator, demo). Raises ConflictError if there is one."""
+    """Give a user a confirmed authenticator at once (first administrator, demo). ConflictError if there is one."""
     by.require_area(Area.USERS)
     User.objects.select_for_update().get(pk=user.pk)
     if Authenticator.objects.filter(user=user, confirmed=True).exists():

@@ -7,7 +7,7 @@ from django.db import models
 
 from accounts.access import Action, Area, Principal, Resource
 from accounts.models.user import User
-from accounts.principals import action_of, of_user
+from accounts.principals import action_of, of_signed_in
 
 # Which area of administration a table of the admin belongs to, and what can be done with it there at all.
 AREAS: Final[Mapping[str, tuple[Area, frozenset[str]]]] = {
@@ -22,7 +22,7 @@ AREAS: Final[Mapping[str, tuple[Area, frozenset[str]]]] = {
 
 def allows(user: User, permission: str, obj: models.Model | None) -> bool:
     """Answer `has_perm("app.verb_model", obj)`; a name that is not known is refused."""
-    principal = _principal_of(user)
+    principal = of_signed_in(user)
     app_label, _, codename = permission.partition(".")
     verb, _, model = codename.partition("_")
     if app_label == "accounts":
@@ -37,20 +37,12 @@ def allows(user: User, permission: str, obj: models.Model | None) -> bool:
 
 def allows_module(user: User, app_label: str) -> bool:
     """Answer `has_module_perms`: whether anything of the room is open at all."""
-    principal = _principal_of(user)
+    principal = of_signed_in(user)
     if app_label == "accounts":
         return any(principal.administers(area) for area, _ in AREAS.values())
     if app_label == "content":
         return principal.is_administrator or bool(principal.object_grants) or bool(principal.rules)
     return False
-
-
-def _principal_of(user: User) -> Principal:
-    """Return the user's principal, kept on the instance: Django asks dozens of times for one page."""
-    known = user.__dict__.get("_principal")
-    if not isinstance(known, Principal):
-        known = user.__dict__["_principal"] = of_user(user)
-    return known
 
 
 def _covers(principal: Principal, action: Action, entry: Resource) -> bool:

@@ -149,7 +149,7 @@ class PolicyTerms:
 
 @transaction.atomic
 def add_policy(role: Role, terms: PolicyTerms, *, by: Principal) -> Policy:
-    """Give a role what the terms say. Raises InvalidInputError for terms without sense, NotAllowedError beyond own rights."""
+    """Give a role what the terms say. InvalidInputError: terms without sense; NotAllowedError: beyond own rights."""
     by.require_area(Area.POLICIES)
     role = _locked(role)
     _check(role, terms, by)

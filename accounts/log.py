@@ -112,7 +112,7 @@ def seal_bytes(previous_mac: str, position: int, event: Event, sealed_at: dateti
 
 
 def seal_pending(*, wait: bool = True) -> int:
-    """Seal every committed event that has no seal yet; return how many. Commits on its own, so never call it in a transaction.
+    """Seal every committed event that has no seal yet; return how many. Commits on its own, so not in a transaction.
 
     One sealer works at a time; with `wait=False` a second one returns 0 at once. Events are taken from the queue of
     unsealed ones, so one with an early id that commits late gets a later place, and is never skipped.

@@ -1,4 +1,4 @@
-"""Users and service accounts: adding, changing, passwords. Own rights can't be changed, the last administrator stays."""
+"""Users and service accounts: adding, changing, passwords. Nobody changes own rights; the last administrator stays."""
 
 from collections.abc import Collection
 from typing import Final

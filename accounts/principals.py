@@ -165,6 +165,14 @@ def of_user(user: User) -> Principal:
     return with_object_grants(principal) if user.is_active else replace(principal, rules=())
 
 
+def of_signed_in(user: User) -> Principal:
+    """Return the principal of a request's user, kept on that instance: Django asks dozens of times for one page."""
+    known = user.__dict__.get("_principal")
+    if not isinstance(known, Principal):
+        known = user.__dict__["_principal"] = of_user(user)
+    return known
+
+
 def of_request(request: HttpRequest) -> Principal:
     """Return the principal of a Django request (the admin, pages): its session's user, or anonymous. Kept on it."""
     known = getattr(request, "_principal", None)
@@ -173,7 +181,9 @@ def of_request(request: HttpRequest) -> Principal:
     user = getattr(request, "user", None)
     if isinstance(user, User):
         principal = replace(
-            of_user(user), credential="session", credential_id=str(request.session.get(SESSION_ID_KEY, ""))
+            of_signed_in(user),
+            credential="session",
+            credential_id=str(request.session.get(SESSION_ID_KEY, "")),
         )
     else:
         principal, _ = anonymous()
@@ -198,12 +208,15 @@ def with_object_grants(principal: Principal) -> Principal:
     wanted: dict[str, set[Action]] = {}
     direct = UserObjectPermission.objects.filter(user_id=principal.user_id)
     by_role = GroupObjectPermission.objects.filter(group__user=principal.user_id)
-    for rows in (direct, by_role):
-        of_entries = rows.filter(content_type__app_label=app_label, content_type__model=model)
-        for entry_id, codename in of_entries.values_list("object_pk", "permission__codename"):
-            action = action_of(codename)
-            if action is not None:
-                wanted.setdefault(entry_id, set()).add(action)
+    named, about = (
+        ("object_pk", "permission__codename"),
+        {"content_type__app_label": app_label, "content_type__model": model},
+    )
+    both = direct.filter(**about).values_list(*named).union(by_role.filter(**about).values_list(*named))
+    for entry_id, codename in both:
+        action = action_of(codename)
+        if action is not None:
+            wanted.setdefault(entry_id, set()).add(action)
     if not wanted:
         return principal
     entries = apps.get_model(app_label, model)._default_manager.filter(pk__in=wanted)  # noqa: SLF001 (Django's API)

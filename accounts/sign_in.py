@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 from uuid import UUID, uuid4
 
 from axes.handlers.proxy import AxesProxyHandler
@@ -60,13 +60,14 @@ class Tokens:
     expires_in: int
 
 
-# --- First step: the password ---------------------------------------------------------------------------------------
+# --- First step: the password -------------------------------------------------------------------------------
 
 
 def check_password(request: HttpRequest, email: str, password: str) -> User:
-    """Return the user. Raises NotAuthenticatedError (the same for unknown and known), LockedOutError, InvalidInputError.
+    """Return the user. Raises NotAuthenticatedError (same for unknown and known), LockedOutError, InvalidInputError.
 
-    A hash of an endless password would be an easy way to keep all processors busy, so its length is checked first.
+    A hash of an endless password would be an easy way to keep all processors busy, so its length
+    is checked first.
     """
     if len(password.encode(errors="replace")) > LONGEST_PASSWORD:
         raise InvalidInputError(errors=[Problem.at(["password"], "too-long", "At most 4096 bytes.")])
@@ -85,7 +86,7 @@ def what_is_next(user: User) -> Next:
     return Next.ENROLMENT if user.must_have_second_factor else Next.NOTHING
 
 
-# --- Second step: the code ------------------------------------------------------------------------------------------
+# --- Second step: the code ----------------------------------------------------------------------------------
 
 
 def check_code(request: HttpRequest, user: User, code: str) -> Authenticator:
@@ -96,11 +97,11 @@ def check_code(request: HttpRequest, user: User, code: str) -> Authenticator:
     credentials = {"username": user.email}
     if not AxesProxyHandler.is_allowed(request, credentials):
         _raise_locked(request, user.email)
-    device = match_token(user, "".join(code.split()))
-    if not isinstance(device, Authenticator) or not device.confirmed:
-        user_login_failed.send(sender=__name__, credentials=credentials, request=request)
-        _refuse(request, user.email)
-    return device
+    device: Authenticator | None = match_token(user, "".join(code.split()))
+    if device is not None and device.confirmed:
+        return device
+    user_login_failed.send(sender=__name__, credentials=credentials, request=request)
+    return _refuse(request, user.email)
 
 
 def new_authenticator(user: User) -> Authenticator:
@@ -141,7 +142,7 @@ def _confirmed(request: HttpRequest, user: User, code: str) -> Authenticator | N
     return device
 
 
-# --- The admin ------------------------------------------------------------------------------------------------------
+# --- The admin ----------------------------------------------------------------------------------------------
 
 
 def remember_password_step(request: HttpRequest, user: User, next_url: str) -> None:
@@ -156,7 +157,7 @@ def remember_password_step(request: HttpRequest, user: User, next_url: str) -> N
 
 
 def pending_user(request: HttpRequest) -> tuple[User, str] | None:
-    """Return whose second step this session waits for and where to go after it; None when there is none or it is old."""
+    """Return whose second step this session waits for, and where to go after it; None without one, or an old one."""
     pending: dict[str, Any] | None = request.session.get(PENDING_KEY)
     if pending is None or time.time() - pending["at"] > PENDING_LIFE.total_seconds():
         return None
@@ -187,7 +188,7 @@ def end_admin_session(request: HttpRequest) -> None:
     logout(request)
 
 
-# --- The API --------------------------------------------------------------------------------------------------------
+# --- The API ------------------------------------------------------------------------------------------------
 
 
 def sign_in_api(request: HttpRequest, email: str, password: str, code: str | None) -> Tokens:
@@ -212,7 +213,7 @@ def sign_in_api(request: HttpRequest, email: str, password: str, code: str | Non
 def refresh(request: HttpRequest, text: str) -> Tokens:
     """Exchange a refresh token for a new pair; the old one is dead. Raises NotAuthenticatedError.
 
-    A second use of one means that it was stolen, from us or from them: the whole session ends (RFC 9700, 4.14).
+    A second use of one means that it was stolen, from us or from them: the session ends (RFC 9700, 4.14).
     """
     claims = RefreshToken.read(text)
     with transaction.atomic():
@@ -234,7 +235,7 @@ def refresh(request: HttpRequest, text: str) -> Tokens:
     raise NotAuthenticatedError("This refresh token was used before. The session was ended.")
 
 
-# --- Sessions -------------------------------------------------------------------------------------------------------
+# --- Sessions -----------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
@@ -294,7 +295,7 @@ def _tokens(session: Session, user: User, jti: UUID) -> Tokens:
     )
 
 
-# --- Refusals -------------------------------------------------------------------------------------------------------
+# --- Refusals -----------------------------------------------------------------------------------------------
 
 
 def _refuse(request: HttpRequest, username: str) -> NoReturn:
@@ -306,7 +307,8 @@ def _refuse(request: HttpRequest, username: str) -> NoReturn:
 
 
 def _raise_locked(request: HttpRequest, username: str) -> NoReturn:
-    request.axes_locked_out = False  # type: ignore[attr-defined]  # or axes' middleware would replace our answer
+    # Or axes' middleware would put its own answer in the place of ours.
+    request.axes_locked_out = False  # type: ignore[attr-defined]
     _record_failure(request, username, "sign-in.locked-out")
     wait = get_cool_off(request) or timedelta(0)
     raise LockedOutError(retry_after=int(wait.total_seconds()))

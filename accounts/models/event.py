@@ -80,7 +80,7 @@ class PositionManager(models.Manager["Position"]):
     """Reads and moves consumers' positions."""
 
     def of(self, consumer: str, *, lock: bool = False) -> int:
-        """Return how far a consumer has read, 0 for a new one. `lock` makes other workers of it wait (in a transaction)."""
+        """Return how far a consumer has read, 0 for a new one. `lock` makes other workers wait until commit."""
         if not lock:
             found = self.filter(consumer=consumer).values_list("position", flat=True).first()
             return found or 0

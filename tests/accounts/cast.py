@@ -4,14 +4,14 @@ import json
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.test import Client
 from django_otp.oath import TOTP
 
 from accounts import api_keys, devices, granting, people
-from accounts.access import Action, Principal, Scopes, system
+from accounts.access import Action, DataClass, Principal, Scopes, system
 from accounts.granting import PolicyTerms
 from accounts.models import ApiKey, Authenticator, Policy, Role, User
 from accounts.principals import of_user
@@ -136,3 +136,30 @@ def make_key(owner: User, *scopes: tuple[UUID | None, Action], **options: Any) -
         **options,
     )
     return minted.key, minted.text
+
+
+ARTICLES, TITLE, AUTHOR, PHONE = (UUID(int=number) for number in (0xA, 0xB, 0xC, 0xD))
+
+
+class FakeDirectory:
+    """One collection `articles` with the fields `title`, `author` and the personal `phone`."""
+
+    fields: ClassVar = {"title": TITLE, "author": AUTHOR, "phone": PHONE}
+
+    def collection_id(self, key: str) -> UUID | None:
+        return ARTICLES if key == "articles" else None
+
+    def collection_key(self, collection_id: UUID) -> str | None:
+        return "articles" if collection_id == ARTICLES else None
+
+    def field_id(self, collection_id: UUID, key: str) -> UUID | None:
+        return self.fields.get(key) if collection_id == ARTICLES else None
+
+    def field_key(self, collection_id: UUID, field_id: UUID) -> str | None:
+        return next((key for key, value in self.fields.items() if value == field_id), None)
+
+    def field_data_class(self, collection_id: UUID, field_id: UUID) -> DataClass | None:
+        return DataClass.PERSONAL if field_id == PHONE else DataClass.PUBLIC
+
+    def filter_problem(self, collection_id: UUID, field_id: UUID, operator: str, value: object) -> str | None:
+        return None if isinstance(value, str | list) else "Texts are compared with texts."

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from django.conf import LazySettings
 from django.test import Client
 
@@ -17,6 +18,7 @@ Somebody = Callable[..., Person]
 def _own_data_dir(settings: LazySettings, tmp_path: Path) -> Iterator[None]:
     """Keep the head of the log of one test from the next one."""
     settings.DATA_DIR = tmp_path
+    settings.RESOURCE_DIRECTORY = "tests.accounts.cast.FakeDirectory"
     yield
     assert head_path().parent == tmp_path
 
@@ -49,6 +51,18 @@ def as_rita(rita: Person) -> Api:
 def anonymous(_django_db_helper: None) -> Api:
     """The API without a credential."""
     return Api(Client())
+
+
+@pytest.fixture
+def no_valkey() -> Iterator[None]:
+    """Make every command to Valkey fail, and let the reset after the test find it again."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise redis.ConnectionError("gone")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis.Redis, "execute_command", fail)
+        yield
 
 
 @pytest.fixture

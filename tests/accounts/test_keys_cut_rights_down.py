@@ -196,7 +196,7 @@ def test_use_is_noted_and_written_down(rita: Person, anonymous: Api) -> None:
     assert api_keys.flush_usage() == 0
 
 
-def test_without_the_store_a_key_still_works(rita: Person, broken_valkey: None) -> None:
+def test_without_the_store_a_key_still_works(rita: Person, no_valkey: None) -> None:
     _, text = make_key(rita.user)
     assert principal_of_key(text, of=DeliveryAuthentication).user_id == rita.user.pk
 

@@ -124,7 +124,10 @@ def test_triggers_refuse_even_the_owner(five: list[Event], table: str, statement
 )
 def test_the_application_has_no_right_to_try(five: list[Event], table: str, statement: str) -> None:
     change = "type = 'x'" if table == "accounts_event" else "mac = 'x'"
-    with pytest.raises(DatabaseError, match="permission denied|must be owner"), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match=r"permission denied|must be owner"),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement.format(table, change))
 
 
@@ -209,7 +212,8 @@ def test_two_swapped_events_are_found(five: list[Event]) -> None:
 
 
 INSERT = """
-INSERT INTO accounts_event (id, type, at, actor_kind, actor_label, credential, subject_type, subject_id, locale, request_id,
+INSERT INTO accounts_event (id, type, at, actor_kind, actor_label, credential, subject_type, subject_id, locale,
+request_id,
     address, detail, tag)
 SELECT %s, 'x.forged', now(), 'user', 'mallory', '', '', '', '', '', '', '{}', tag FROM accounts_event LIMIT 1
 """

@@ -1,0 +1,173 @@
+"""The admin of accounts: the same verbs as the API, their refusals in the form, and nothing for those without
+rights.
+"""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+
+from accounts.access import Action
+from accounts.log import seal_pending
+from accounts.models import ApiKey, Event, Policy, Role, User
+from tests.accounts.cast import PASSWORD, Person, make_key, make_person, make_policy, make_role
+
+MODELS = ["user", "role", "policy", "apikey", "event", "session"]
+
+
+@pytest.fixture
+def at_the_admin(ada: Person, browser: Client) -> Client:
+    """A browser in which Ada is signed in."""
+    browser.post("/admin/login/", {"email": ada.email, "password": PASSWORD})
+    assert browser.post("/admin/login/code/", {"code": ada.code()}).status_code == 303
+    return browser
+
+
+def problems(page: Any) -> str:
+    return " ".join(re.findall(r'<ul class="errorlist[^>]*>(.*?)</ul>', page.content.decode(), re.DOTALL))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_page_opens_for_an_administrator(at_the_admin: Client, model: str) -> None:
+    make_policy(make_role("editor"), Action.READ)
+    make_key(User.objects.get())
+    seal_pending()
+    assert at_the_admin.get("/admin/").status_code == 200
+    page = at_the_admin.get(f"/admin/accounts/{model}/")
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert "$argon2" not in text
+    link = re.search(rf'href="(/admin/accounts/{model}/[^"/]+/change/)"', text)
+    assert link is not None
+    shown = at_the_admin.get(link[1])
+    assert shown.status_code == 200
+    assert "$argon2" not in shown.content.decode()
+    added = at_the_admin.get(f"/admin/accounts/{model}/add/").status_code
+    assert added == (403 if model in ("event", "session") else 200)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("page", ["", "add/"])
+def test_nothing_opens_for_an_editor(browser: Client, model: str, page: str) -> None:
+    make_role("editor")
+    edith = make_person("edith@example.com", roles=["editor"])
+    browser.post("/admin/login/", {"email": edith.email, "password": PASSWORD})
+    assert browser.get("/admin/").status_code == 200
+    assert "/admin/accounts/" not in browser.get("/admin/").content.decode()
+    assert browser.get(f"/admin/accounts/{model}/{page}").status_code == 403
+    assert browser.post(f"/admin/accounts/{model}/{page}", {"x": "y"}).status_code == 403
+
+
+def test_a_person_is_added_and_changed(at_the_admin: Client) -> None:
+    make_role("editor")
+    body = {"email": "Edith@example.com", "name": "Edith", "roles": ["editor"]}
+    assert at_the_admin.post("/admin/accounts/user/add/", body).status_code == 302
+    edith = User.objects.get(email="edith@example.com")
+    assert edith.role_keys == ("editor",)
+    path = f"/admin/accounts/user/{edith.pk}/change/"
+    assert at_the_admin.post(path, {"email": edith.email, "name": "E.", "roles": []}).status_code == 302
+    changed = User.objects.get(pk=edith.pk)
+    assert (changed.name, changed.is_active, changed.role_keys) == ("E.", False, ())
+    assert Event.objects.filter(type="user.updated", subject_id=str(edith.pk)).count() == 1
+
+
+def test_a_refusal_stands_in_the_form(ada: Person, at_the_admin: Client) -> None:
+    make_role("editor")
+    page = at_the_admin.post("/admin/accounts/user/add/", {"email": ada.email, "roles": []})
+    assert "Somebody has this address already." in problems(page)
+    body = {"email": ada.email, "name": "", "roles": ["administrator", "editor"], "is_active": "on"}
+    page = at_the_admin.post(f"/admin/accounts/user/{ada.user.pk}/change/", body)
+    assert "Nobody changes roles of their own." in problems(page)
+    assert User.objects.get().role_keys == ("administrator",)
+
+
+def test_roles_and_policies(at_the_admin: Client) -> None:
+    assert (
+        at_the_admin.post("/admin/accounts/role/add/", {"key": "editor", "name": "Editors"}).status_code
+        == 302
+    )
+    role = Role.objects.get(key="editor")
+    body = {"role": role.pk, "collection": "articles", "actions": ["read"], "filter": '{"author": {"eq": "$user"}}',
+            "field_names": "*, phone", "presets": "{}"}  # fmt: skip
+    assert at_the_admin.post("/admin/accounts/policy/add/", body).status_code == 302
+    policy = Policy.objects.get()
+    assert (policy.every_field, len(policy.field_ids), policy.rows[0][1]) == (True, 1, "eq")
+    page = at_the_admin.post(
+        f"/admin/accounts/policy/{policy.pk}/change/", body | {"filter": '{"author": {"in": []}}'}
+    )
+    assert "a list that is not empty" in problems(page)
+    assert (
+        at_the_admin.post(
+            f"/admin/accounts/policy/{policy.pk}/change/", body | {"actions": ["read", "update"]}
+        ).status_code
+        == 302
+    )
+    assert Policy.objects.get().actions == ["read", "update"]
+    assert (
+        at_the_admin.post(f"/admin/accounts/policy/{policy.pk}/delete/", {"post": "yes"}).status_code == 302
+    )
+    assert not Policy.objects.exists()
+    make_person("edith@example.com", roles=["editor"])
+    answer = at_the_admin.post(f"/admin/accounts/role/{role.pk}/delete/", {"post": "yes"}, follow=True)
+    assert "still have this role" in answer.content.decode()
+    assert Role.objects.filter(key="editor").exists()
+
+
+def test_built_in_roles_have_no_delete_page(at_the_admin: Client) -> None:
+    public = Role.objects.get(key="public")
+    assert at_the_admin.post(f"/admin/accounts/role/{public.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert Role.objects.filter(key="public").exists()
+
+
+def test_a_key_is_shown_once(at_the_admin: Client) -> None:
+    role = make_role("reader")
+    body = {"name": "Website", "role": role.pk, "scope_lines": "articles:read\n*:read", "network_lines": ""}
+    answer = at_the_admin.post("/admin/accounts/apikey/add/", body)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert re.search(r"qk_development_\w{12}_\w{49}", answer.content.decode())
+    assert "qk_" not in str(answer.cookies)
+    key = ApiKey.objects.get()
+    assert not re.search(r"qk_development_", at_the_admin.get("/admin/accounts/apikey/").content.decode())
+    rotate = {"action": "rotate", "_selected_action": [str(key.pk)]}
+    rotated = at_the_admin.post("/admin/accounts/apikey/", rotate)
+    assert re.search(r"qk_development_\w{12}_\w{49}", rotated.content.decode())
+    assert ApiKey.objects.get().state == "retiring"
+    revoke = {"action": "revoke", "_selected_action": [str(key.pk)]}
+    assert at_the_admin.post("/admin/accounts/apikey/", revoke).status_code == 302
+    assert ApiKey.objects.get().state == "revoked"
+
+
+def test_bad_scopes_are_explained(at_the_admin: Client) -> None:
+    role = make_role("reader")
+    body = {"name": "Website", "role": role.pk, "scope_lines": "articles:fly", "network_lines": "here"}
+    assert "A scope is" in problems(at_the_admin.post("/admin/accounts/apikey/add/", body))
+    body = {"name": "Website", "scope_lines": "articles:read"}
+    assert "either an owner or a role" in problems(at_the_admin.post("/admin/accounts/apikey/add/", body))
+    assert not ApiKey.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["password__startswith=a", "_to_field=password", "sessions__refresh_jti=1", "groups__role__key=x"],
+)
+def test_the_lists_can_not_be_asked_about_other_columns(at_the_admin: Client, query: str) -> None:
+    answer = at_the_admin.get(f"/admin/accounts/user/?{query}")
+    assert answer.status_code in (302, 400)
+    assert answer.status_code == 400 or "e=1" in answer["Location"]
+
+
+def test_the_number_of_queries_of_a_list_does_not_grow(
+    at_the_admin: Client, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(20):
+        make_person(f"person{number}@example.com")
+    with django_assert_max_num_queries(12):
+        assert at_the_admin.get("/admin/accounts/user/").status_code == 200
+
+
+def test_only_our_tables_are_in_the_admin() -> None:
+    rooms = {model._meta.app_label for model in admin.site._registry}
+    assert rooms <= {"accounts", "content", "previews", "webhooks"}, rooms

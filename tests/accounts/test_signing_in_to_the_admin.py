@@ -1,0 +1,202 @@
+"""The doors of the admin: two steps, enrolment, invitations, signing out, and that there is no way around them."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.sessions.models import Session as DjangoSession
+from django.test import Client
+from django.utils import timezone
+
+from accounts import invitations, people
+from accounts.log import seal_pending
+from accounts.models import Authenticator, Event, Session, User
+from accounts.views import next_url
+from tests.accounts.cast import BUILDER, PASSWORD, Person, make_person, make_role, totp_code
+
+LOGIN, CODE, ENROLMENT = "/admin/login/", "/admin/login/code/", "/admin/login/enrolment/"
+
+
+def first_step(browser: Client, person: Person, **more: str) -> Any:
+    return browser.post(LOGIN, {"email": person.email, "password": PASSWORD, **more})
+
+
+def test_two_steps_lead_in(ada: Person, browser: Client) -> None:
+    answer = first_step(browser, ada, next="/admin/accounts/role/")
+    assert (answer.status_code, answer["Location"]) == (303, CODE)
+    answer = browser.post(CODE, {"code": ada.code()})
+    assert (answer.status_code, answer["Location"]) == (303, "/admin/accounts/role/")
+    assert browser.get("/admin/accounts/role/").status_code == 200
+    session = Session.objects.get()
+    assert session.kind == "admin"
+    assert session.verified_at is not None
+
+
+@pytest.mark.parametrize(
+    "path", ["/admin/", "/admin/accounts/user/", "/admin/password_change/", "/admin/jsi18n/"]
+)
+def test_after_the_password_alone_nothing_is_open(ada: Person, browser: Client, path: str) -> None:
+    assert first_step(browser, ada).status_code == 303
+    answer = browser.get(path)
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(LOGIN)
+    assert browser.get(ENROLMENT)["Location"] == LOGIN
+    assert "_auth_user_id" not in browser.session
+
+
+def test_no_password_waits_between_the_steps(ada: Person, browser: Client) -> None:
+    first_step(browser, ada)
+    stored = DjangoSession.objects.get().get_decoded()
+    assert PASSWORD not in str(stored)
+    assert User.objects.get(pk=ada.user.pk).password not in str(stored)
+    assert PASSWORD not in browser.get(CODE).content.decode()
+
+
+def test_a_wrong_code_does_not_lead_in(ada: Person, browser: Client) -> None:
+    first_step(browser, ada)
+    answer = browser.post(CODE, {"code": "000000"})
+    assert answer.status_code == 400
+    assert browser.get("/admin/").status_code == 302
+    assert browser.post(CODE, {"code": ada.code()}).status_code == 303
+
+
+def test_the_second_step_waits_five_minutes(ada: Person, browser: Client) -> None:
+    first_step(browser, ada)
+    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
+        assert browser.get(CODE)["Location"] == LOGIN
+
+
+def test_a_changed_password_ends_the_wait(ada: Person, browser: Client) -> None:
+    first_step(browser, ada)
+    people.set_password(ada.user, "another long password", by=ada.principal)
+    assert browser.get(CODE)["Location"] == LOGIN
+
+
+def test_the_session_key_changes_at_each_step(ada: Person, browser: Client) -> None:
+    browser.get(LOGIN)
+    planted = browser.session
+    planted["x"] = 1
+    planted.save()
+    browser.cookies["session"] = planted.session_key or ""
+    first_step(browser, ada)
+    middle = browser.session.session_key
+    browser.post(CODE, {"code": ada.code()})
+    assert len({planted.session_key, middle, browser.session.session_key}) == 3
+    assert not DjangoSession.objects.filter(session_key__in=[planted.session_key, middle]).exists()
+
+
+def test_the_second_step_without_the_first_is_no_door(browser: Client) -> None:
+    for path in (CODE, ENROLMENT):
+        assert browser.get(path)["Location"] == LOGIN
+        assert browser.post(path, {"code": "000000"})["Location"] == LOGIN
+
+
+def test_who_must_have_a_second_factor_sets_it_up_first(browser: Client) -> None:
+    make_role("editor", require_second_factor=True)
+    edith = make_person("edith@example.com", roles=["editor"])
+    assert first_step(browser, edith)["Location"] == ENROLMENT
+    assert browser.get("/admin/").status_code == 302
+    page = browser.get(ENROLMENT).content.decode()
+    device = Authenticator.objects.get(user=edith.user)
+    assert device.secret_base32[:4] in page
+    assert "<svg" in page
+    assert "style=" not in page
+    assert "<script" not in page
+    assert not device.confirmed
+    assert browser.post(ENROLMENT, {"code": "000000"}).status_code == 400
+    Authenticator.objects.update(throttling_failure_count=0)
+    assert browser.post(ENROLMENT, {"code": totp_code(device)}).status_code == 303
+    assert browser.get("/admin/").status_code == 200
+    assert Event.objects.filter(type="device.enrolled").count() == 1
+
+
+def test_the_secret_of_an_authenticator_is_not_readable_in_the_database(ada: Person) -> None:
+    assert ada.device is not None
+    row = Authenticator.objects.values().get(pk=ada.device.pk)
+    assert ada.device.raw_secret.hex() not in str(row)
+    assert ada.device.secret_base32 not in str(row)
+
+
+def test_who_has_no_role_is_not_let_into_the_admin(rita: Person, browser: Client) -> None:
+    assert first_step(browser, rita).status_code == 303
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_signing_out_ends_the_session(ada: Person, browser: Client) -> None:
+    first_step(browser, ada)
+    browser.post(CODE, {"code": ada.code()})
+    assert browser.get("/admin/logout/").status_code == 405
+    assert browser.post("/admin/logout/").status_code == 303
+    assert Session.objects.get().ended_at is not None
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_a_session_that_was_ended_elsewhere_is_over(ada: Person, browser: Client) -> None:
+    first_step(browser, ada)
+    browser.post(CODE, {"code": ada.code()})
+    assert browser.get("/admin/").status_code == 200
+    Session.objects.update(ended_at=timezone.now())
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_django_s_own_door_does_not_lead_in(ada: Person, browser: Client) -> None:
+    """A session made by `django.contrib.auth.login` alone has no row of ours, and so is none."""
+    browser.force_login(User.objects.get(pk=ada.user.pk), backend="accounts.backends.PasswordBackend")
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_forms_want_a_csrf_token(ada: Person) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    assert first_step(browser, ada).status_code == 403
+
+
+@pytest.mark.parametrize("email", ["nobody@example.com", "ada@example.com"])
+def test_pages_do_not_tell_who_exists(ada: Person, browser: Client, email: str) -> None:
+    page = browser.post(LOGIN, {"email": email, "password": "wrong"})
+    assert page.status_code == 400
+    text = re.sub(r'value="[^"]*"', "", page.content.decode())
+    assert "The e-mail address, the password or the code is wrong." in text
+    assert email not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["//e", "/\\e", "https:e", "https:///e", "\t//e", "@e", "%2f%2fe", "/admin//e", "/admin/..//e", "/admin/../x", "javascript:1",
+     "data:x", "/admin/\r\nX: y", "https://testserver/admin/", "/adminx", "", "/admin/<script>"],
+)  # fmt: skip
+def test_signing_in_leads_nowhere_else(text: str) -> None:
+    assert next_url(text) == "/admin/"
+
+
+def test_an_invited_person_chooses_a_password_once(browser: Client, outbox: list[Any]) -> None:
+    person = people.add_person("edith@example.com", name="Edith", by=BUILDER)
+    assert invitations.send_due() == 0
+    seal_pending()
+    assert invitations.send_due() == 1
+    assert invitations.send_due() == 0
+    (mail,) = outbox
+    assert mail.to == ["edith@example.com"]
+    (url,) = re.findall(r"http://testserver(/admin/invitation/\S+)", mail.body)
+    assert browser.get(url).status_code == 200
+    assert browser.post(url, {"password": "short", "repeated": "short"}).status_code == 400
+    assert browser.post(url, {"password": PASSWORD, "repeated": "another one"}).status_code == 400
+    assert not User.objects.get(pk=person.pk).has_usable_password()
+    assert browser.post(url, {"password": PASSWORD, "repeated": PASSWORD}).status_code == 303
+    assert browser.get(url).status_code == 404
+    assert browser.post(url, {"password": PASSWORD + "2", "repeated": PASSWORD + "2"}).status_code == 404
+    assert User.objects.get(pk=person.pk).check_password(PASSWORD)
+
+
+def test_an_invitation_is_good_for_its_person_only(browser: Client, outbox: list[Any]) -> None:
+    people.add_person("edith@example.com", by=BUILDER)
+    other = people.add_person("walter@example.com", by=BUILDER)
+    seal_pending()
+    invitations.send_due()
+    (url,) = re.findall(r"http://testserver(/admin/invitation/\S+)", outbox[0].body)
+    parts = url.split("/")
+    parts[3] = str(other.pk)
+    assert browser.get(url).status_code == 200
+    assert browser.get("/".join(parts)).status_code == 404
+    assert browser.get("/admin/invitation/x/y/").status_code == 404
