@@ -94,6 +94,11 @@ class Schema:
     def default_locale(self) -> LocaleSpec:
         return next(locale for locale in self.locales if locale.is_default)
 
+    def having(self, spec: CollectionSpec) -> "Schema":
+        """Return the schema with one collection as it shall be."""
+        others = tuple(item for item in self.collections if item.id != spec.id)
+        return replace(self, collections=(*others, spec))
+
     def locale_of(self, collection: CollectionSpec, code: str) -> str:
         """Return the locale under which a collection's documents are kept for readers of `code`."""
         return code if collection.localized else self.default_locale.code

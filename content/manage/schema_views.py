@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from accounts.access import Action, Principal, principal_of
 from accounts.canonical import Json
 from accounts.errors import NotFoundError
-from content import fields, locales, modeling, schema
+from content import designing, fields, locales, modeling, schema
 from content.fields.base import FieldSpec
 from content.manage.bodies import flag, members
 from content.manage.views import ManagementView
@@ -38,7 +38,7 @@ class CollectionsView(ManagementView):
     @extend_schema(operation_id="manage_collections_create")
     def post(self, request: Request) -> Response:
         """Create a collection."""
-        body = members(request.data, set(modeling.COLLECTION_KEYS))
+        body = members(request.data, set(designing.COLLECTION_KEYS))
         by = principal_of(request)
         spec = modeling.create_collection(body, by=by)
         return Response(described(spec, by), status=201)
@@ -57,11 +57,11 @@ class CollectionView(ManagementView):
     @extend_schema(operation_id="manage_collections_update")
     def patch(self, request: Request, key: str) -> Response:
         """Change a collection. `fields` is the whole new list; `"dry_run": true` only tells the effects."""
-        body = dict(members(request.data, {*modeling.COLLECTION_KEYS, "confirm", "dry_run"}))
+        body = dict(members(request.data, {*designing.COLLECTION_KEYS, "confirm", "dry_run"}))
         by = principal_of(request)
         spec = visible_collection(key, by)
         confirm, dry_run = flag(body, "confirm"), flag(body, "dry_run")
-        change = {name: value for name, value in body.items() if name in modeling.COLLECTION_KEYS}
+        change = {name: value for name, value in body.items() if name in designing.COLLECTION_KEYS}
         if dry_run:
             effects = modeling.effects_of_change(spec.id, change, by=by)
             return Response({"effects": [effect.as_json() for effect in effects]})

@@ -1,0 +1,134 @@
+"""What a change of a collection does to its entries, told before it is done."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from accounts.access import Principal
+from accounts.canonical import Json
+from content import documents, fields
+from content.designing import Design
+from content.fields.base import FieldError, FieldSpec
+from content.models import DraftDocument, Entry
+from content.schema import CollectionSpec, Schema
+from content.writing import Writing
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a change does to existing entries: how many it touches, and of how many something is lost."""
+
+    field: str
+    change: str  # removed, converted, required, tightened, shared, localized, deleted
+    affected: int
+    lost: int
+    detail: str
+
+    def as_json(self) -> dict[str, Json]:
+        return {
+            "field": self.field,
+            "change": self.change,
+            "affected": self.affected,
+            "lost": self.lost,
+            "detail": self.detail,
+        }
+
+
+def effects_of(before: CollectionSpec, design: Design, present: Schema, by: Principal) -> list[Effect]:
+    effects: list[Effect] = []
+    kept = {old.id for old in design.before.values()}
+    for spec in before.fields:
+        if spec.id not in kept and (count := _holding(before, spec)):
+            detail = f"{spec.name} is removed; {count} entries lose their value in it (old versions keep it)."
+            effects.append(Effect(spec.key, "removed", count, count, detail))
+    writing = Writing(present.having(design.spec), design.spec, by).unrestricted
+    for spec in design.spec.fields:
+        old = design.before.get(spec.id)
+        if old is None:
+            if spec.required and spec.default is None and (count := _entries(before)):
+                effects.append(_required(spec, count))
+            continue
+        effects += _effects_on_field(before, old, spec, writing)
+    return effects
+
+
+def _effects_on_field(
+    before: CollectionSpec, old: FieldSpec, new: FieldSpec, writing: Writing
+) -> list[Effect]:
+    effects: list[Effect] = []
+    values = DraftDocument.objects.filter(collection_id=before.id, data__has_key=str(old.id)).values_list(
+        "entry_id", "data"
+    )
+    if old.id != new.id:
+        affected, lost = set(), set()
+        for entry_id, data in values.iterator(chunk_size=1000):
+            affected.add(entry_id)
+            if convert(old, new, data[str(old.id)], writing) is None:
+                lost.add(entry_id)
+        kind, kept = fields.get(new.type).label.lower(), len(affected) - len(lost)
+        detail = f"{new.name} becomes {kind}: {kept} entries keep their value, {len(lost)} lose it."
+        if affected:
+            effects.append(Effect(new.key, "converted", len(affected), len(lost), detail))
+    elif old.options != new.options:
+        bad = {
+            entry_id
+            for entry_id, data in values.iterator(chunk_size=1000)
+            if not _is_clean(data[str(old.id)], new, writing)
+        }
+        if bad:
+            detail = (
+                f"{len(bad)} entries hold a {new.name} that is no longer allowed;"
+                " it stays until they are next published."
+            )
+            effects.append(Effect(new.key, "tightened", len(bad), 0, detail))
+    if new.required and not old.required and new.default is None:
+        count = _entries(before) - _holding(before, old)
+        if count > 0:
+            effects.append(_required(new, count))
+    if old.localized and not new.localized and old.id == new.id:
+        lost_entries = _differing_by_locale(before, old)
+        if lost_entries:
+            detail = (
+                f"{new.name} becomes one for all locales;"
+                f" {lost_entries} entries lose what differs from the default locale."
+            )
+            effects.append(Effect(new.key, "shared", lost_entries, lost_entries, detail))
+    return effects
+
+
+def _required(spec: FieldSpec, count: int) -> Effect:
+    return Effect(
+        spec.key, "required", count, 0, f"{count} entries lack {spec.name} and need it to be published again."
+    )
+
+
+def _entries(collection: CollectionSpec) -> int:
+    return Entry.objects.filter(collection_id=collection.id).count()
+
+
+def _holding(collection: CollectionSpec, spec: FieldSpec) -> int:
+    held = DraftDocument.objects.filter(collection_id=collection.id, data__has_key=str(spec.id))
+    return held.values("entry_id").distinct().count()
+
+
+def _differing_by_locale(collection: CollectionSpec, spec: FieldSpec) -> int:
+    found: dict[UUID, set[bytes]] = {}
+    rows = DraftDocument.objects.filter(collection_id=collection.id, data__has_key=str(spec.id))
+    for entry_id, data in rows.values_list("entry_id", "data").iterator(chunk_size=1000):
+        found.setdefault(entry_id, set()).add(documents.digest_of(data[str(spec.id)]).encode())
+    return sum(len(values) > 1 for values in found.values())
+
+
+def _is_clean(value: Json, spec: FieldSpec, writing: Writing) -> bool:
+    try:
+        fields.get(spec.type).clean(value, spec, writing)
+    except FieldError:
+        return False
+    return True
+
+
+def convert(old: FieldSpec, new: FieldSpec, value: Json, writing: Writing) -> Json:
+    """Return a value of a field as its new type, None when it can't be kept."""
+    try:
+        return fields.get(old.type).convert(value, fields.get(new.type), new, writing)
+    except FieldError:
+        return None
