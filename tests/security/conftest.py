@@ -1,0 +1,20 @@
+"""Fixtures of the attacks: nobody is slowed down, and each test keeps the log's head to itself."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.conf import LazySettings
+
+from accounts import limits
+
+
+@pytest.fixture(autouse=True)
+def _no_quota(monkeypatch: pytest.MonkeyPatch, settings: LazySettings, tmp_path: Path) -> None:
+    """Let a test send thousands of requests; the quotas have tests of their own."""
+    for name in ("READS", "WRITES"):
+        monkeypatch.setattr(limits, name, replace(getattr(limits, name), quota=1_000_000))
+    monkeypatch.setattr(limits.SignInThrottle, "policy", replace(limits.SIGN_INS, quota=1_000_000))
+    settings.DATA_DIR = tmp_path
+    monkeypatch.setattr(logging.getLogger("quillkeep.request"), "disabled", True)
