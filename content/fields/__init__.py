@@ -1,17 +1,22 @@
 """The field types. Adding one is adding a file, and naming it in the list below."""
 
 from content.fields import (  # noqa: F401  # importing registers
+    blocks,
     boolean,
     choice,
     color,
+    component,
     date,
     datetime,
     decimal,
     email,
     geo_point,
     integer,
+    json,
     long_text,
+    markdown,
     reference,
+    rich_text,
     slug,
     tags,
     text,

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from content.fields.base import FieldSpec
+from content.fields.strings import unix_lines
 
 EXTRA_ROWS = 2
 MAX_ROWS = 600
@@ -23,16 +24,29 @@ def common(field: FieldSpec) -> dict[str, Any]:
     return {"label": field.name, "help_text": field.help, "required": False}
 
 
+class LinesField(forms.CharField):
+    """Text of several lines. Browsers send `\\r\\n`; that alone changes nothing."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(strip=False, **arguments)
+
+    def to_python(self, value: Any) -> str:
+        return unix_lines(super().to_python(value) or "")
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return unix_lines(str(initial or "")) != unix_lines(str(data or ""))
+
+
 class KeepsUnknown(forms.widgets.ChoiceWidget):
     """A choice widget that offers the present value even when it is not (any more) among the choices."""
 
     def optgroups(self, name: str, value: list[str], attrs: dict[str, Any] | None = None) -> list[Any]:
-        before = self.choices  # type: ignore[has-type]  # of the widget this is mixed into
+        before = self.choices
         offered = {str(item) for item, _ in before}
         unknown = [(item, f"{item} (not offered any more)") for item in value if item and item not in offered]
         try:
             self.choices = [*before, *unknown]
-            return super().optgroups(name, value, attrs)  # type: ignore[misc,no-any-return]  # same
+            return super().optgroups(name, value, attrs)
         finally:
             self.choices = before
 

@@ -18,7 +18,7 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import common
+from content.fields.forms import LinesField, common
 from content.fields.options import Whole
 from content.fields.strings import MAX_LONG, normalised, text_in, unix_lines, within
 
@@ -59,4 +59,4 @@ class LongTextField(FieldType[LongTextOptions]):
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
         widget = forms.Textarea(attrs={"class": "vLargeTextField", "rows": 6})
-        return forms.CharField(strip=False, widget=widget, **common(field))
+        return LinesField(widget=widget, **common(field))

@@ -20,7 +20,7 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import common
+from content.fields.forms import LinesField, common
 from content.fields.lists import convert_list, counted, distinct_texts, too_few
 from content.fields.options import Whole
 from content.fields.strings import one_line, unix_lines
@@ -81,7 +81,7 @@ class TagsField(FieldType[TagsOptions]):
         arguments = common(field)
         arguments["help_text"] = f"{field.help} One a line.".strip()
         widget = forms.Textarea(attrs={"class": "vLargeTextField", "rows": 3, "data-tags": "true"})
-        return forms.CharField(strip=False, widget=widget, **arguments)
+        return LinesField(widget=widget, **arguments)
 
     def to_form(self, value: Json, field: FieldSpec, ctx: Schema) -> Any:
         return self.diff_text(value, field, ctx)

@@ -1,0 +1,253 @@
+"""Forms inside of a form, for components and blocks. They work without script, and lose nothing that was typed.
+
+Inputs of a field called NAME: `NAME-count`, `NAME-_add` (which component to append), and for each part
+`NAME-<n>-_component` (a part is there when this is), `NAME-<n>-_order`, `NAME-<n>-_delete` and `NAME-<n>-<field key>`.
+The numbers are names only; `_order` says where a part stands. The submit button `_arrange` asks for the page again,
+with parts added, moved and removed, without saving: see `is_arranging`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.datastructures import MultiValueDict
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from accounts.canonical import Json
+from accounts.errors import Problem
+from content.fields.base import ComponentSpec, FieldError, get
+from content.fields.forms import count_in, place_in
+from content.fields.nesting import Inside
+
+ARRANGE = "_arrange"
+
+
+def is_arranging(data: Mapping[str, Any]) -> bool:
+    """Tell whether a form was sent to be shown again with its parts arranged, not to be saved."""
+    return ARRANGE in data
+
+
+@dataclass
+class Part:
+    """One part: its number in the names of inputs, its component and the form that holds what was typed."""
+
+    number: int
+    component: ComponentSpec
+    form: forms.Form
+    is_deleted: bool = False
+
+
+@dataclass
+class Parts:
+    """What was typed into a nested field, in order; the removed parts are only counted out."""
+
+    parts: list[Part]
+    ctx: Inside
+
+    @property
+    def kept(self) -> list[Part]:
+        return [part for part in self.parts if not part.is_deleted]
+
+    def as_input(self, *, typed: bool) -> list[dict[str, object]]:
+        """Return the input for the field type's `clean`; raises FieldError with every place."""
+        problems: list[Problem] = []
+        found: list[dict[str, object]] = []
+        for index, part in enumerate(self.kept):
+            values: dict[str, object] = {"_component": str(part.component.id)} if typed else {}
+            for spec in part.component.fields:
+                raw = part.form.cleaned_data.get(spec.key) if part.form.is_valid() else None
+                try:
+                    values[spec.key] = get(spec.type).from_form(raw, spec, self.ctx)
+                except FieldError as error:
+                    problems += error.under(index, spec.key).problems
+            found.append(values)
+        if problems:
+            raise FieldError(problems)
+        return found
+
+    def __bool__(self) -> bool:
+        return bool(self.kept)
+
+
+class NestedWidget(forms.Widget):
+    """Draws a fieldset for each part, made of the ordinary forms of its fields."""
+
+    use_fieldset = True
+
+    def __init__(self, components: Sequence[ComponentSpec], ctx: Inside, *, single: bool) -> None:
+        super().__init__()
+        self.components = list(components)
+        self.ctx = ctx
+        self.single = single
+
+    def form_of(
+        self, component: ComponentSpec, prefix: str, data: Any = None, value: Any = None
+    ) -> forms.Form:
+        """Return the form of one part: bound to what was typed, or showing a canonical value."""
+        form = forms.Form(data, prefix=prefix, use_required_attribute=False)
+        for spec in component.fields:
+            field_type = get(spec.type)
+            form.fields[spec.key] = field_type.form_field(spec, self.ctx)
+            form.initial[spec.key] = field_type.to_form((value or {}).get(str(spec.id)), spec, self.ctx)
+        return form
+
+    def component_of(self, id_or_key: object) -> ComponentSpec | None:
+        """Return one of the components that may stand here."""
+        return next((item for item in self.components if id_or_key in (str(item.id), item.key)), None)
+
+    def value_from_datadict(
+        self, data: Mapping[str, Any], files: MultiValueDict[str, Any], name: str
+    ) -> Parts:
+        rows: list[tuple[float, int, Part]] = []
+        count = count_in(data.get(f"{name}-count"))
+        for number in range(count):
+            prefix = f"{name}-{number}"
+            component = self.component_of(data.get(f"{prefix}-_component"))
+            if component is not None:
+                part = Part(
+                    number,
+                    component,
+                    self.form_of(component, prefix, data),
+                    bool(data.get(f"{prefix}-_delete")),
+                )
+                rows.append((place_in(data.get(f"{prefix}-_order"), number), number, part))
+        parts = [part for _, _, part in sorted(rows, key=lambda row: row[:2])]
+        added = self.component_of(data.get(f"{name}-_add"))
+        if added is not None and not (self.single and parts):
+            blank = self.form_of(added, f"{name}-{count}", {})
+            parts.append(Part(count, added, blank))
+        return Parts(parts, self.ctx)
+
+    def value_omitted_from_data(
+        self, data: Mapping[str, Any], files: MultiValueDict[str, Any], name: str
+    ) -> bool:
+        return f"{name}-count" not in data
+
+    def id_for_label(self, id_: str) -> str:
+        return ""
+
+    @property
+    def media(self) -> forms.Media:
+        found = forms.Media()
+        for component in self.components:
+            for spec in component.fields:
+                found += get(spec.type).form_field(spec, self.ctx).widget.media
+        return found
+
+    def _parts(self, name: str, value: Any) -> list[Part]:
+        if isinstance(value, Parts):
+            return value.parts
+        parts: list[Part] = []
+        for item in value if isinstance(value, list) else ():
+            named = item.get("_component") if isinstance(item, dict) else None
+            component = self.component_of(named) if named else next(iter(self.components), None)
+            if component is not None:
+                number = len(parts)
+                parts.append(Part(number, component, self.form_of(component, f"{name}-{number}", value=item)))
+        if self.single and not parts and self.components:
+            parts.append(Part(0, self.components[0], self.form_of(self.components[0], f"{name}-0")))
+        return parts
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
+    ) -> SafeString:
+        parts = self._parts(name, value)
+        drawn = [(self._draw(name, place, part, renderer),) for place, part in enumerate(parts, start=1)]
+        return format_html(
+            '<div class="qk-parts"{}><input type="hidden" name="{}-count" value="{}">{}{}</div>',
+            format_html_join(
+                "", ' {}="{}"', ((k, v) for k, v in (attrs or {}).items() if k.startswith(("id", "aria-")))
+            ),
+            name,
+            max((part.number for part in parts), default=-1) + 1,
+            format_html_join("", "{}", drawn),
+            "" if self.single else self._draw_add(name, renderer),
+        )
+
+    def _draw(self, name: str, place: int, part: Part, renderer: Any) -> SafeString:
+        prefix = f"{name}-{part.number}"
+        hidden = format_html(
+            '<input type="hidden" name="{}-_component" value="{}">', prefix, part.component.id
+        )
+        if self.single:
+            return format_html('<div class="qk-part">{}{}</div>', hidden, part.form.as_div())
+        order = forms.NumberInput().render(
+            f"{prefix}-_order",
+            place,
+            {"class": "qk-order", "min": 1, "aria-label": f"Place of {part.component.name}"},
+        )
+        delete = format_html(
+            '<label class="qk-delete"><input type="checkbox" name="{}-_delete"{}> Remove</label>',
+            prefix,
+            SafeString(" checked") if part.is_deleted else "",
+        )
+        return format_html(
+            '<fieldset class="qk-part" data-part="{}"><legend>{}. {}</legend>'
+            '{}<div class="qk-part-tools">{}{}</div>{}</fieldset>',
+            part.component.key,
+            place,
+            part.component.name,
+            hidden,
+            order,
+            delete,
+            part.form.as_div(),
+        )
+
+    def _draw_add(self, name: str, renderer: Any) -> SafeString:
+        choices = [("", "Add …"), *((str(item.id), item.name) for item in self.components)]
+        select = forms.Select(choices=choices).render(
+            f"{name}-_add", "", {"aria-label": "Add a part"}, renderer
+        )
+        return format_html(
+            '<div class="qk-add">{} <button type="submit" name="{}" value="{}" formnovalidate>Arrange</button></div>',
+            select,
+            ARRANGE,
+            name,
+        )
+
+
+class NestedField(forms.Field):
+    """Holds `Parts`; the messages of the nested forms are its own messages too, with their place in front."""
+
+    widget: NestedWidget
+
+    def __init__(
+        self, *, components: Iterable[ComponentSpec], ctx: Inside, single: bool = False, **arguments: Any
+    ) -> None:
+        super().__init__(widget=NestedWidget(list(components), ctx, single=single), **arguments)
+
+    def clean(self, value: Any) -> Parts:
+        parts: Parts = value
+        messages = [
+            f"Part {index}, {part.form.fields[key].label}: {message}"
+            for index, part in enumerate(parts.kept, start=1)
+            for key, found in part.form.errors.items()
+            for message in found
+        ]
+        if messages:
+            raise ValidationError(messages)
+        return parts
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compare what was typed with what the form showed: the same components in order, each field unchanged."""
+        before: list[Mapping[str, Json]] = list(initial or [])
+        after: list[Part] = data.parts
+        if self.widget.single and not before and after:
+            before = [{}]
+        if len(before) != len(after) or any(part.is_deleted for part in after):
+            return True
+        for item, part in zip(before, after, strict=True):
+            if item.get("_component", str(part.component.id)) != str(part.component.id):
+                return True
+            for spec in part.component.fields:
+                shown = get(spec.type).to_form(item.get(str(spec.id)), spec, self.widget.ctx)
+                form_field = part.form.fields[spec.key]
+                typed = form_field.widget.value_from_datadict(
+                    part.form.data, part.form.files, part.form.add_prefix(spec.key)
+                )
+                if form_field.has_changed(shown, typed):
+                    return True
+        return False
