@@ -4,7 +4,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import Group  # registers groups, which is undone below
+from django.contrib.auth.admin import GroupAdmin
+from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -28,7 +29,8 @@ M = TypeVar("M", bound=Model)
 _LOOKUPS = frozenset({"id", "exact", "in", "isnull", "year", "month", "day", "gte", "lt"})
 
 # Groups are what roles stand on; changed as such they would escape the rules and the log of roles.
-admin.site.unregister(Group)
+if isinstance(admin.site.get_model_admin(Group), GroupAdmin):
+    admin.site.unregister(Group)
 
 
 def explain(error: DomainError) -> str:

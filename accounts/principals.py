@@ -167,9 +167,10 @@ def of_user(user: User) -> Principal:
 
 def of_signed_in(user: User) -> Principal:
     """Return the principal of a request's user, kept on that instance: Django asks dozens of times for one page."""
-    known = user.__dict__.get("_principal")
+    known = getattr(user, "access_principal", None)
     if not isinstance(known, Principal):
-        known = user.__dict__["_principal"] = of_user(user)
+        known = of_user(user)
+        user.access_principal = known  # type: ignore[attr-defined]  # through a lazy user it lands on the real one
     return known
 
 

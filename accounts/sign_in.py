@@ -97,18 +97,19 @@ def check_code(request: HttpRequest, user: User, code: str) -> Authenticator:
     credentials = {"username": user.email}
     if not AxesProxyHandler.is_allowed(request, credentials):
         _raise_locked(request, user.email)
-    device: Authenticator | None = match_token(user, "".join(code.split()))
-    if device is not None and device.confirmed:
-        return device
-    user_login_failed.send(sender=__name__, credentials=credentials, request=request)
-    return _refuse(request, user.email)
+    device = match_token(user, "".join(code.split()))
+    if device is None or not device.confirmed:
+        user_login_failed.send(sender=__name__, credentials=credentials, request=request)
+        _refuse(request, user.email)
+    found: Authenticator = Authenticator.objects.get(pk=device.pk)
+    return found
 
 
 def new_authenticator(user: User) -> Authenticator:
     """Return the authenticator that a user is about to enrol; its secret stays the same until it is confirmed."""
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)  # two tabs must not show two secrets
-        device = Authenticator.objects.filter(user=user, confirmed=False).first()
+        device: Authenticator | None = Authenticator.objects.filter(user=user, confirmed=False).first()
         if device is None:
             device = Authenticator(user=user, name="Authenticator app", confirmed=False)
             device.set_new_secret()
