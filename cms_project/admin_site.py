@@ -7,6 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
 
 from accounts import urls, views
+from content.admin import sidebar
+from content.admin.urls import urlpatterns as content_urls
 
 
 class QuillkeepAdminSite(admin.AdminSite):
@@ -19,8 +21,13 @@ class QuillkeepAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Put our doors before Django's, under Django's names."""
-        doors: list[URLResolver | URLPattern] = [*urls.urlpatterns]
+        doors: list[URLResolver | URLPattern] = [*urls.urlpatterns, *content_urls(self.admin_view)]
         return doors + super().get_urls()
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        """Return the sidebar: content first, each collection an entry of its own, then administration."""
+        own = sidebar.sections(request) if app_label is None else []
+        return own + super().get_app_list(request, app_label)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
         """Never Django's own form: it knows no second factor (CVE-2019-16766)."""

@@ -1,0 +1,287 @@
+"""Writing an entry: the form for a new one and for one that is there, saving, and saving with publishing."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_http_methods
+
+from accounts.access import Action
+from accounts.canonical import Json
+from accounts.errors import (
+    ConflictError,
+    DomainError,
+    EntryIncompleteError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    StaleVersionError,
+)
+from content import editing, publishing
+from content.admin.desk import Desk, OpenEntry, open_entry
+from content.admin.entry_form import EntryForm, number_in
+from content.admin.pages import BadAddressError, address, page, query, see, show
+from content.documents import in_locale, locales_of
+from content.models import Collection, Entry, Version
+from content.writing import Writing, allowed_fields
+
+
+@dataclass(frozen=True, slots=True)
+class LocaleTab:
+    """One locale of an entry, as the form's heading offers it."""
+
+    code: str
+    name: str
+    status: str  # "" when nothing is written in it yet
+    url: str
+    chosen: bool
+
+
+# A new entry
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def add(request: HttpRequest, key: str) -> HttpResponse:
+    """Write a new entry."""
+    desk = Desk.of(request)
+    writing = desk.writing(key)
+    collection = writing.collection
+    grant = writing.by.require(Action.CREATE, on=collection.resource)
+    locale = _locale_asked_for(desk, writing, query(request, "locale").get("locale"))
+    writable = allowed_fields(grant.clauses, collection)
+    defaults = {str(spec.id): spec.default for spec in writable if spec.default is not None}
+    form = EntryForm(
+        writing,
+        readable=writable,
+        writable=writable,
+        stored=defaults,
+        data=request.POST if request.method == "POST" else None,
+    )
+    if request.method == "POST":
+        try:
+            entry = editing.create(
+                form.changes(), writing=writing, locale=locale, message=request.POST.get("message", "").strip()
+            )
+        except InvalidInputError as error:
+            form.add(error.errors)
+        else:
+            return _saved(request, desk, writing, entry, locale, "Saved as a draft.")
+    tabs = [
+        LocaleTab(code, desk.schema.locale_by_code[code].name, "", address("add", key, locale=code), code == locale)
+        for code in desk.locales_of(collection)
+    ]
+    context = {
+        "title": f"New entry in {collection.name}" if collection.kind == Collection.Kind.MANY else collection.name,
+        "tabs": tabs if len(tabs) > 1 else [],
+        "may_save": True,
+        "may_publish": desk.may(Action.PUBLISH, collection),
+        "publish_locales": [(locale, desk.schema.locale_by_code[locale].name, "", True)],
+    }
+    return _show(request, desk, writing, form, locale, context)
+
+
+# An entry that is there
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def change(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
+    """Show and save an entry in one locale."""
+    desk = Desk.of(request)
+    given = query(request, "locale", "missing")
+    entry = open_entry(desk, key, name, given.get("locale"))
+    if request.method == "POST":
+        return _save(request, desk, entry)
+    form = _form_of(entry)
+    if "missing" in given and Action.PUBLISH in entry.may:
+        _add_what_is_missing(form, entry, given["missing"].split(","))
+    return _show_entry(request, desk, entry, form)
+
+
+def _form_of(entry: OpenEntry) -> EntryForm:
+    stored = in_locale(entry.latest.data, entry.locale)
+    writable = () if entry.is_in_trash else entry.writable
+    return EntryForm(entry.writing, readable=entry.readable, writable=writable, stored=stored)
+
+
+def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
+    if entry.is_in_trash:
+        raise ConflictError("The entry is in the trash. Restore it first.")
+    if not entry.writable:
+        if "_publish" not in request.POST:
+            raise NotAllowedError("You may not update this entry.")
+        return _saved(request, desk, entry.writing, entry.row, entry.locale, "")
+    base = number_in(request.POST.get("base"))
+    stored = _values_at(entry, base)
+    now = in_locale(entry.latest.data, entry.locale)
+    form = EntryForm(
+        entry.writing,
+        readable=entry.readable,
+        writable=entry.writable,
+        stored=stored,
+        data=request.POST,
+        now=None if base == entry.latest.number else now,
+    )
+    try:
+        values = form.changes()
+        saved = editing.save(
+            entry.row.pk,
+            values,
+            writing=entry.writing,
+            base=base or 0,
+            locale=entry.locale,
+            message=request.POST.get("message", "").strip(),
+        )
+    except InvalidInputError as error:
+        form.add(error.errors)
+        return _show_entry(request, desk, entry, form, stale=base != entry.latest.number, status=400)
+    except StaleVersionError:
+        fresh = open_entry(desk, entry.writing.collection.key, entry.row.pk, entry.locale)
+        newest = in_locale(fresh.latest.data, fresh.locale)
+        form = EntryForm(
+            fresh.writing,
+            readable=fresh.readable,
+            writable=fresh.writable,
+            stored=stored,
+            data=request.POST,
+            now=newest,
+        )
+        return _show_entry(request, desk, fresh, form, stale=True, status=409)
+    if saved.latest_number == entry.row.latest_number:
+        text = "Nothing has changed since the last save."
+    else:
+        text = f"Saved as version {saved.latest_number}."
+    return _saved(request, desk, entry.writing, saved, entry.locale, text)
+
+
+def _values_at(entry: OpenEntry, base: int | None) -> dict[str, Json]:
+    """Return the values that the writer started from; without such a version there were none."""
+    version = entry.latest if base == entry.latest.number else entry.row.versions.filter(number=base or 0).first()
+    return in_locale(version.data, entry.locale) if isinstance(version, Version) else {}
+
+
+def _saved(
+    request: HttpRequest, desk: Desk, writing: Writing, entry: Entry, locale: str, text: str
+) -> HttpResponse:
+    """Publish too when that was asked for, and go on to the form. What was saved stays saved."""
+    key = writing.collection.key
+    if not desk.may(Action.READ_DRAFT, writing.collection):
+        return see(request, "Saved. You may add entries here, not see them.", "add", key)
+    here = {"locale": locale} if writing.collection.localized else {}
+    if "_publish" not in request.POST:
+        return see(request, text, "change", key, entry.pk, **here)
+    locales = sorted(set(request.POST.getlist("locales"))) or [locale]
+    try:
+        publishing.publish(entry.pk, writing=writing, locales=locales)
+    except EntryIncompleteError as error:
+        count = len(error.errors)
+        told = f"{text} It is not published yet: {count} {'thing is' if count == 1 else 'things are'} missing.".strip()
+        return see(
+            request, told, "change", key, entry.pk, level=messages.ERROR, **here, missing=",".join(locales)
+        )
+    except (InvalidInputError, NotAllowedError, NotFoundError, ConflictError) as error:
+        return see(
+            request, f"{text} It is not published: {_sentence(error)}", "change", key, entry.pk,
+            level=messages.ERROR, **here,
+        )  # fmt: skip
+    names = ", ".join(desk.schema.locale_by_code[code].name for code in locales)
+    return see(request, f"{text} Published in {names}.".strip() if writing.collection.localized else f"{text} Published.".strip(),
+        "change", key, entry.pk, **here)  # fmt: skip
+
+
+def _sentence(error: DomainError) -> str:
+    return " ".join(item.detail for item in error.errors) or error.detail
+
+
+# The page
+
+
+def _show_entry(
+    request: HttpRequest, desk: Desk, entry: OpenEntry, form: EntryForm, *, stale: bool = False, status: int = 200
+) -> HttpResponse:
+    collection = entry.writing.collection
+    states = {draft.locale: "trashed" if draft.trashed else draft.status for draft in entry.drafts}
+    visible = [code for code in desk.locales_of(collection) if code in states or Action.UPDATE in entry.may]
+    tabs = [
+        LocaleTab(
+            code,
+            desk.schema.locale_by_code[code].name,
+            states.get(code, ""),
+            address("change", collection.key, entry.row.pk, locale=code),
+            code == entry.locale,
+        )
+        for code in visible
+    ]
+    published = [draft for draft in entry.drafts if draft.published_number is not None]
+    context: dict[str, Any] = {
+        "title": entry.title,
+        "entry": entry,
+        "tabs": tabs if collection.localized and len(tabs) > 1 else [],
+        "status": entry.status,
+        "base": entry.latest.number,
+        "latest": entry.latest,
+        "is_stale": stale,
+        "has_conflicts": stale and any(row.theirs is not None for row in form.rows()),
+        "may_save": bool(entry.writable) and not entry.is_in_trash,
+        "may_publish": Action.PUBLISH in entry.may and not entry.is_in_trash,
+        "may_unpublish": Action.UNPUBLISH in entry.may and bool(published) and not entry.is_in_trash,
+        "may_trash": Action.DELETE in entry.may and not entry.is_in_trash,
+        "may_restore": Action.RESTORE in entry.may and entry.is_in_trash,
+        "may_purge": Action.PURGE in entry.may and entry.is_in_trash,
+        "publish_locales": [
+            (tab.code, tab.name, tab.status, tab.code == entry.locale) for tab in tabs if tab.status or tab.chosen
+        ],
+        "is_new_locale": entry.locale not in states,
+    }
+    return _show(request, desk, entry.writing, form, entry.locale, context, status=status)
+
+
+def _show(
+    request: HttpRequest,
+    desk: Desk,
+    writing: Writing,
+    form: EntryForm,
+    locale: str,
+    context: dict[str, Any],
+    *,
+    status: int = 0,
+) -> HttpResponse:
+    rows = form.rows()
+    whole = {
+        "collection": writing.collection,
+        "form": form,
+        "rows": rows,
+        "has_inputs": any(row.is_input for row in rows),
+        "locale": desk.schema.locale_by_code[locale],
+        "message": request.POST.get("message", ""),
+        "summary": form.summary(),
+        "general": form.general,
+        **context,
+    }
+    failed = form.summary() or form.general
+    code = status or (400 if failed and request.method == "POST" else 200)
+    return show(request, "admin/content/form.html", whole, media=form.media, status=code)
+
+
+def _add_what_is_missing(form: EntryForm, entry: OpenEntry, locales: list[str]) -> None:
+    """Put at the fields what keeps the newest version from being published in these locales."""
+    present = locales_of(entry.latest.data)
+    asked = [code for code in locales if code in present]
+    if not asked:
+        return
+    collection = entry.writing.collection
+    for code in asked:
+        values = in_locale(entry.latest.data, code)
+        form.add(publishing.missing(collection, values, entry.writing, code, asked))
+
+
+def _locale_asked_for(desk: Desk, writing: Writing, locale: str | None) -> str:
+    if locale is None:
+        return desk.schema.default_locale.code
+    if locale not in desk.locales_of(writing.collection):
+        raise BadAddressError
+    return locale
+

@@ -1,0 +1,247 @@
+"""The form of an entry, made from its collection's fields: what was typed, what is stored, and what stands between."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.utils.safestring import SafeString
+
+from accounts.canonical import Json
+from accounts.errors import InvalidInputError, Problem
+from content import diffing, documents, editing, fields
+from content.admin.choices import REFERENCES, Choices, titles_of
+from content.fields.base import FieldError, FieldSpec
+from content.writing import Writing
+
+PREFIX = "f"  # of every input that stands for a field, so that no key clashes with an input of ours
+OWN_MEMBERS = frozenset({"message", "locales", "locale"})
+
+
+@dataclass
+class Row:
+    """One field as the page shows it."""
+
+    spec: FieldSpec
+    help: str = ""
+    html: SafeString | str = ""  # the input; empty for a field that is only shown
+    text: str = ""  # the value in plain words, for a field that is only shown
+    id_for_label: str = ""
+    is_group: bool = False  # several inputs, so that the label is a legend
+    errors: list[str] = field(default_factory=list)
+    theirs: str | None = None  # what somebody else saved meanwhile, in plain words, where both changed it
+    before: str | None = None  # what stood here before somebody else changed it; the input has theirs already
+    asked_when: str = ""
+
+    @property
+    def anchor(self) -> str:
+        return f"field-{self.spec.key}"
+
+    @property
+    def is_input(self) -> bool:
+        return bool(self.html)
+
+
+class EntryForm:
+    """What the writer sees of an entry in one locale.
+
+    `stored` holds the canonical values by field id that the writer started from. Only what the writer changed is sent
+    on, so that what they can't see, or what the schema no longer allows, stays as it is.
+    """
+
+    def __init__(
+        self,
+        writing: Writing,
+        *,
+        readable: Iterable[FieldSpec],
+        writable: Iterable[FieldSpec],
+        stored: Mapping[str, Json],
+        data: QueryDict | None = None,
+        now: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.writing = writing
+        self.readable = frozenset(readable)
+        self.writable = frozenset(writable)
+        self.stored = stored
+        self.now = stored if now is None else now
+        shown = self.readable | self.writable
+        self.specs = [spec for spec in writing.collection.fields if spec in shown]
+        self.problems: dict[str, list[str]] = {}
+        self.general: list[str] = []
+        visible = {key: value for key, value in {**stored, **self.now}.items() if self._may_read(key)}
+        self.choices = Choices(writing.schema, writing.by, writing.collection, visible)
+        self.form = self._build(stored, data)
+
+    @property
+    def media(self) -> forms.Media:
+        return self.form.media
+
+    def _may_read(self, field_id: str) -> bool:
+        return any(str(spec.id) == field_id for spec in self.readable)
+
+    def _build(self, values: Mapping[str, Json], data: QueryDict | None) -> forms.Form:
+        form = forms.Form(data, prefix=PREFIX, use_required_attribute=False)
+        for spec in self.specs:
+            if spec in self.writable:
+                field_type = fields.get(spec.type)
+                form.fields[spec.key] = field_type.form_field(spec, self.choices)
+                if spec in self.readable:
+                    value = values.get(str(spec.id))
+                    form.initial[spec.key] = field_type.to_form(value, spec, self.writing.schema)
+        return form
+
+    # What was typed
+
+    def changes(self) -> dict[str, object]:
+        """Return the inputs by field key that differ from what the writer started from.
+
+        Raises `InvalidInputError` with every fault; what was typed stays in the form.
+        """
+        changed = set(self.form.changed_data)
+        problems = [
+            Problem.at((key,), "invalid-value", str(text))
+            for key, found in self.form.errors.items()
+            for text in found
+            if key in changed
+        ]
+        values: dict[str, object] = {}
+        for spec in self.specs:
+            if spec.key in changed and spec.key in self.form.cleaned_data:
+                try:
+                    values[spec.key] = fields.get(spec.type).from_form(
+                        self.form.cleaned_data[spec.key], spec, self.writing.schema
+                    )
+                except FieldError as error:
+                    problems += error.under(spec.key).problems
+        if problems:
+            try:  # say the rest too, at once
+                editing.clean(values, self.writing, writable=set(self.writable))
+            except InvalidInputError as error:
+                problems += error.errors
+            raise InvalidInputError(errors=problems)
+        return values
+
+    # What is wrong
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Put problems at their fields; one at a field that is not shown says nothing of it."""
+        keys = {spec.key: spec for spec in self.specs}
+        for problem in problems:
+            first, *rest = [part.replace("~1", "/").replace("~0", "~") for part in (problem.pointer or "/").split("/")[1:]]
+            spec = keys.get(first)
+            if spec is None:
+                known = first in OWN_MEMBERS or not first
+                text = problem.detail if known else "Something is missing in a field that you can’t see."
+                if text not in self.general:
+                    self.general.append(text)
+                continue
+            place = self._place(rest)
+            self.problems.setdefault(first, []).append(f"{place}: {problem.detail}" if place else problem.detail)
+
+    def _place(self, path: list[str]) -> str:
+        """Say where inside a component or a list something is wrong: "Row 2 › title"."""
+        return " › ".join(f"row {int(part) + 1}" if part.isdecimal() and len(part) < 6 else part for part in path).capitalize()
+
+    def summary(self) -> list[tuple[str, str, str]]:
+        """Return (anchor, label, text) of everything that is wrong at a field, in the order of the fields."""
+        return [
+            (f"field-{spec.key}", spec.name, text) for spec in self.specs for text in self.problems.get(spec.key, ())
+        ]
+
+    # What the page shows
+
+    def rows(self) -> list[Row]:
+        """Return every field as it is to be shown: inputs for what may be written, plain words for the rest."""
+        present = self._build(self.now, None) if self.now is not self.stored else self.form
+        touched = set(self.form.changed_data) if self.form.is_bound else set()
+        return [self._row(spec, present, touched) for spec in self.specs]
+
+    def _row(self, spec: FieldSpec, present: forms.Form, touched: set[str]) -> Row:
+        row = Row(spec, asked_when=self._condition(spec), errors=self.problems.get(spec.key, []))
+        value, now = self.stored.get(str(spec.id)), self.now.get(str(spec.id))
+        if spec not in self.writable:
+            row.help = spec.help
+            row.text = self.words(spec, now)
+            return row
+        source = self.form
+        if self.now is not self.stored and value != now and spec in self.readable:
+            if spec.key in touched:
+                row.theirs = self.words(spec, now)
+            else:
+                source = present
+                row.before = self.words(spec, value)
+        bound = source[spec.key]
+        row.help = str(bound.help_text)
+        row.is_group = bool(bound.field.widget.use_fieldset)
+        row.id_for_label = "" if row.is_group else bound.id_for_label
+        described = [
+            *([f"{bound.auto_id}_helptext"] if row.help else []),
+            *([f"{row.anchor}-errors"] if row.errors else []),
+        ]
+        attrs: dict[str, Any] = {"aria-describedby": " ".join(described)} if described else {}
+        if row.errors:
+            attrs["aria-invalid"] = "true"
+        row.html = bound.as_widget(attrs=attrs)
+        return row
+
+    def words(self, spec: FieldSpec, value: Json) -> str:
+        """Return a value in plain words; references by title, as far as they may be seen."""
+        return in_words(spec, value, self.writing)
+
+    def _condition(self, spec: FieldSpec) -> str:
+        """Say when the field is asked for, as far as the field that decides may be seen."""
+        condition = spec.condition
+        if condition is None:
+            return ""
+        other = self.writing.collection.by_id.get(condition.field)
+        if other is None or other not in self.readable | self.writable:
+            return "Asked for in some cases only."
+        if condition.operator == "exists":
+            return f"Asked for when {other.name} is {'filled in' if condition.value else 'empty'}."
+        values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+        listed = " or ".join({True: "yes", False: "no"}.get(item, str(item)) if isinstance(item, bool) else str(item) for item in values)
+        return f"Asked for when {other.name} is {'not ' if condition.operator == 'ne' else ''}{listed}."
+
+
+def in_words(spec: FieldSpec, value: Json, writing: Writing) -> str:
+    """Return a canonical value in plain words; references by title, as far as the principal may see them."""
+    if value is None:
+        return ""
+    if spec.type not in REFERENCES:
+        return fields.get(spec.type).diff_text(value, spec, writing.schema)
+    ids = list(fields.get(spec.type).references(value, spec, writing.schema))
+    titles = titles_of(writing.schema, writing.by, ids)
+    return "\n".join(titles.get(entry_id, "An entry that you can’t see") for entry_id in ids)
+
+
+def differences(
+    before: Mapping[str, Mapping[str, Json]],
+    after: Mapping[str, Mapping[str, Json]],
+    *,
+    locale: str,
+    specs: Iterable[FieldSpec],
+    writing: Writing,
+) -> list[dict[str, Any]]:
+    """Return what differs between two versions in one locale, for people: as `diffing.diff`, references by title."""
+    shown = list(specs)
+    found: list[dict[str, Any]] = [
+        dict(item) for item in diffing.diff(before, after, locale=locale, specs=shown, schema=writing.schema)
+    ]
+    by_key = {spec.key: spec for spec in shown}
+    old, new = documents.in_locale(before, locale), documents.in_locale(after, locale)
+    for item in found:
+        spec = by_key[item["field"]]
+        if spec.type in REFERENCES:
+            one, other = in_words(spec, old.get(str(spec.id)), writing), in_words(spec, new.get(str(spec.id)), writing)
+            item["words"] = diffing.compare(one, other)
+    return found
+
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def number_in(text: str | None) -> int | None:
+    """Return the number of a version that a form or an address names, None for anything else."""
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None

@@ -1,0 +1,49 @@
+"""The entries of the sidebar: each collection that the principal may work in, and modelling for those who may."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from accounts.access import Action, Area
+from content import modeling
+from content.admin.desk import Desk
+from content.admin.pages import address
+
+
+def sections(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return content's sections in the shape of `AdminSite.get_app_list`."""
+    desk = Desk.of(request)
+    content = []
+    for collection in desk.schema.collections:
+        if desk.opens(collection):
+            reads = desk.may(Action.READ_DRAFT, collection)
+            is_many = collection.kind == "many"
+            add = address("add", collection.key) if is_many and desk.may(Action.CREATE, collection) else None
+            content.append(_link(collection.key, collection.name, address("list", collection.key) if reads or not is_many else None, add))
+    modelling = []
+    models_all = modeling.may_create(desk.principal)
+    if models_all or any(desk.may(Action.MANAGE_SCHEMA, item) for item in desk.schema.collections):
+        modelling.append(_link("collections", "Collections", address("collections"), address("collection-add") if models_all else None))
+    if desk.principal.administers(Area.LOCALES):
+        modelling.append(_link("locales", "Locales", address("locales"), address("locale-add")))
+    found = []
+    if content:
+        found.append(_section("content", "Content", address("home"), content))
+    if modelling:
+        found.append(_section("modeling", "Modelling", address("collections"), modelling))
+    return found
+
+
+def _section(label: str, name: str, url: str, models: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"app_label": label, "name": name, "app_url": url, "has_module_perms": True, "models": models}
+
+
+def _link(key: str, name: str, url: str | None, add: str | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "object_name": key,
+        "admin_url": url,
+        "add_url": add,
+        "view_only": False,
+        "perms": {"view": url is not None, "add": add is not None, "change": url is not None, "delete": False},
+    }

@@ -1,0 +1,41 @@
+"""The URLs of content's admin. The site wraps each view, so that none can be reached without its door."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.urls import URLPattern, path
+
+from content.admin import acts, collection_pages, entries, history, lists, locale_pages
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_ENTRY = "content/<str:key>/<uuid:name>/"
+_PAGES: list[tuple[str, Callable[..., Any], str]] = [
+    ("content/", lists.home, "home"),
+    ("content/<str:key>/", lists.entry_list, "list"),
+    ("content/<str:key>/add/", entries.add, "add"),
+    ("content/<str:key>/trash/", lists.trash_list, "trash-list"),
+    ("content/<str:key>/choices/", lists.choices, "choices"),
+    (f"{_ENTRY}change/", entries.change, "change"),
+    (f"{_ENTRY}publish/", acts.publish, "publish"),
+    (f"{_ENTRY}unpublish/", acts.unpublish, "unpublish"),
+    (f"{_ENTRY}trash/", acts.trash, "trash"),
+    (f"{_ENTRY}restore/", acts.restore, "restore"),
+    (f"{_ENTRY}purge/", acts.purge, "purge"),
+    (f"{_ENTRY}history/", history.versions, "history"),
+    (f"{_ENTRY}diff/", history.compare, "diff"),
+    (f"{_ENTRY}history/<int:number>/restore/", history.restore, "restore-version"),
+    ("modeling/collections/", collection_pages.index, "collections"),
+    ("modeling/collections/add/", collection_pages.add, "collection-add"),
+    ("modeling/collections/<str:key>/", collection_pages.change, "collection"),
+    ("modeling/collections/<str:key>/delete/", collection_pages.delete, "collection-delete"),
+    ("modeling/locales/", locale_pages.index, "locales"),
+    ("modeling/locales/add/", locale_pages.add, "locale-add"),
+    ("modeling/locales/<str:code>/", locale_pages.change, "locale"),
+    ("modeling/locales/<str:code>/delete/", locale_pages.delete, "locale-delete"),
+]
+
+
+def urlpatterns(wrap: Wrap) -> list[URLPattern]:
+    """Return the patterns, each view behind `wrap` (`AdminSite.admin_view`)."""
+    return [path(route, wrap(view), name=f"content-{name}") for route, view, name in _PAGES]
