@@ -24,6 +24,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     # Our API keys, webhook secrets and JSON web tokens look like nothing else.
     (re.compile(r"qk_[A-Za-z0-9]+_[A-Za-z0-9_-]+"), MASK),
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), MASK),
+    (re.compile(r"(/admin/invitation/[^/\s]+/)[^/\s]+"), rf"\1{MASK}"),
     (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic|digest|negotiate)(\s+|%20|\+)[^\s\"',;]+"), rf"\1 {MASK}"),
     (re.compile(r"\$?argon2(?:id|i|d)\$[^\s\"']+"), MASK),
@@ -151,6 +152,8 @@ def config(*, readable: bool) -> dict[str, Any]:
             # Each request is logged once, by our middleware, without its query string.
             "django.request": {"level": "ERROR"},
             "django.security.DisallowedHost": {"level": "CRITICAL"},
+            # It writes who was typed at a sign-in, and people type their password there; our own log has the rest.
+            "axes": {"level": "ERROR"},
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
         },

@@ -168,7 +168,7 @@ def test_a_key_can_not_be_made_beyond_its_makers_rights(ada: Person, rita: Perso
     def scopes(*actions: Action, areas: tuple[Area, ...] = ()) -> Scopes:
         return Scopes(frozenset((None, action) for action in actions), frozenset(areas))
 
-    assert api_keys.mint(rita.user, name="x", scopes=scopes(Action.READ), by=maker)
+    assert api_keys.mint(rita.user, name="x", scopes=scopes(Action.READ), by=maker).key.owner == rita.user
     before = ApiKey.objects.count()
     for wanted in (scopes(Action.UPDATE), scopes(Action.READ, areas=(Area.USERS,))):
         with pytest.raises(NotAllowedError):

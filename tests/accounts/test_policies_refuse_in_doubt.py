@@ -28,7 +28,7 @@ from accounts.principals import condition_of, rule_of, scopes_of
 COLLECTION = UUID(int=7)
 FIELD = UUID(int=8)
 scalars = st.one_of(st.text(max_size=5), st.integers(), st.booleans(), st.floats(allow_nan=False))
-odd = st.one_of(
+odd: st.SearchStrategy[object] = st.one_of(
     st.none(),
     st.just([]),
     st.just({}),
@@ -40,8 +40,8 @@ names = st.sampled_from(["_id", "_created_by", "_locale", str(FIELD)])
 
 def policy(**given_: Any) -> Policy:
     options: dict[str, Any] = {
-        "id": uuid4(), "role": Role(key="editor", name="Editor"), "collection_id": COLLECTION, "every_collection": False,
-        "actions": ["read"], "rows": [], "every_field": True, "field_ids": [], "presets": {},
+        "id": uuid4(), "role": Role(key="editor", name="Editor"), "collection_id": COLLECTION,
+        "every_collection": False, "actions": ["read"], "rows": [], "every_field": True, "field_ids": [], "presets": {},
     } | given_  # fmt: skip
     return Policy(**options)
 

@@ -14,6 +14,7 @@ from accounts import invitations, people
 from accounts.log import seal_pending
 from accounts.models import Authenticator, Event, Session, User
 from accounts.views import next_url
+from cms_project.logs import JSONFormatter
 from tests.accounts.cast import BUILDER, PASSWORD, Person, make_person, make_role, totp_code
 
 LOGIN, CODE, ENROLMENT = "/admin/login/", "/admin/login/code/", "/admin/login/enrolment/"
@@ -163,8 +164,10 @@ def test_pages_do_not_tell_who_exists(ada: Person, browser: Client, email: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ["//e", "/\\e", "https:e", "https:///e", "\t//e", "@e", "%2f%2fe", "/admin//e", "/admin/..//e", "/admin/../x", "javascript:1",
-     "data:x", "/admin/\r\nX: y", "https://testserver/admin/", "/adminx", "", "/admin/<script>"],
+    [
+     "//e", "/\\e", "https:e", "https:///e", "\t//e", "@e", "%2f%2fe", "/admin//e", "/admin/..//e", "/admin/../x",
+     "javascript:1", "data:x", "/admin/\r\nX: y", "https://testserver/admin/", "/adminx", "", "/admin/<script>",
+    ],
 )  # fmt: skip
 def test_signing_in_leads_nowhere_else(text: str) -> None:
     assert next_url(text) == "/admin/"
@@ -200,3 +203,12 @@ def test_an_invitation_is_good_for_its_person_only(browser: Client, outbox: list
     assert browser.get(url).status_code == 200
     assert browser.get("/".join(parts)).status_code == 404
     assert browser.get("/admin/invitation/x/y/").status_code == 404
+
+
+def test_the_token_of_an_invitation_is_not_logged(browser: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        browser.get("/admin/invitation/0192/canary-of-a-token/")
+    formatter = JSONFormatter()
+    lines = [formatter.format(entry) for entry in caplog.records]
+    assert any("/admin/invitation/0192/" in line for line in lines)
+    assert not any("canary-of-a-token" in line for line in lines)

@@ -51,7 +51,7 @@ def sign(body: str, key: bytes | None = None) -> str:
 
 
 def test_the_forge_makes_good_tokens_when_nothing_is_wrong() -> None:
-    assert AccessToken.read(forge())
+    assert AccessToken.read(forge()).token_version == 0
 
 
 KINDS: dict[str, type[QuillkeepToken]] = {"access": AccessToken, "refresh": RefreshToken}
@@ -78,8 +78,9 @@ def test_a_refresh_token_is_no_credential_and_an_access_token_refreshes_nothing(
 @pytest.mark.parametrize(
     "header",
     [
-        {"alg": "none"}, {"alg": "None"}, {"alg": "NONE"}, {"alg": "nOnE"}, {"alg": ""}, {"alg": None}, {"alg": "HS512"},
-        {"alg": "RS256"}, {"alg": ["HS256"]}, {"typ": None}, {"typ": "JWT"}, {"typ": "rt+jwt"}, {"typ": "preview+jwt"},
+        {"alg": "none"}, {"alg": "None"}, {"alg": "NONE"}, {"alg": "nOnE"}, {"alg": ""}, {"alg": None},
+        {"alg": "HS512"}, {"alg": "RS256"}, {"alg": ["HS256"]}, {"typ": None}, {"typ": "JWT"}, {"typ": "rt+jwt"},
+        {"typ": "preview+jwt"},
         {"kid": None}, {"kid": "../../x"}, {"kid": "' OR 1=1 --"}, {"kid": "k" * 10_000}, {"kid": 1}, {"kid": ["k1"]},
         {"jku": "https://evil.example/jwks"}, {"x5u": "https://evil.example"}, {"jwk": {"kty": "oct", "k": "AA"}},
         {"x5c": ["AA"]}, {"crit": ["exp"]}, {"zip": "DEF"}, {"b64": False}, {"cty": "JWT"}, {"enc": "A256GCM"},
@@ -143,7 +144,7 @@ FORMS: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("form", FORMS)
 def test_no_other_form_of_a_token_is_taken(form: str) -> None:
     text = forge()
-    assert AccessToken.read(text)
+    assert AccessToken.read(text).token_version == 0
     with pytest.raises(NotAuthenticatedError):
         AccessToken.read(FORMS[form](text))
 
