@@ -61,6 +61,10 @@ def work_through() -> int:
                 continue
             _set(row, FieldIndex.State.READY)
         done += 1
+    if done:
+        for table in TABLES:
+            # After the last one: statistics of expressions are costly, and each run makes those of all indexes.
+            _execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
     _drop_orphans()
     return done
 
@@ -95,7 +99,6 @@ def _make(spec: FieldSpec, collection_id: UUID) -> None:
             sql.Identifier(name), sql.Identifier(table), body, sql.Literal(str(collection_id))
         )
         _execute(statement)
-        _execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
 
 
 def _drop(field_id: UUID) -> None:
