@@ -16,7 +16,10 @@ def test_an_entry_is_written_saved_and_published(ada: Client) -> None:
     make_collection()
     page = ada.get("/admin/content/articles/add/")
     assert page.status_code == 200
-    answer = ada.post("/admin/content/articles/add/", {"f-title": "Soup", "f-body": "Hot.", "message": "First", "_save": "1"})
+    answer = ada.post(
+        "/admin/content/articles/add/",
+        {"f-title": "Soup", "f-body": "Hot.", "message": "First", "_save": "1"},
+    )
     entry = Entry.objects.get()
     assert answer.headers["Location"] == f"{url(entry)}?locale=en"
     assert Version.objects.get().message == "First"
@@ -44,8 +47,17 @@ def test_a_failed_publish_keeps_the_save_and_shows_what_is_missing_at_its_field(
 
 
 def test_invalid_input_comes_back_as_typed_with_errors_at_the_fields(ada: Client) -> None:
-    make_collection("things", [{"key": "title", "type": "text"}, {"key": "amount", "type": "integer"}, {"key": "site", "type": "url"}])
-    answer = ada.post("/admin/content/things/add/", {"f-title": "Kept", "f-amount": "many", "f-site": "javascript:alert(1)"})
+    make_collection(
+        "things",
+        [
+            {"key": "title", "type": "text"},
+            {"key": "amount", "type": "integer"},
+            {"key": "site", "type": "url"},
+        ],
+    )
+    answer = ada.post(
+        "/admin/content/things/add/", {"f-title": "Kept", "f-amount": "many", "f-site": "javascript:alert(1)"}
+    )
     text = answer.content.decode()
     assert answer.status_code == 400
     assert 'value="Kept"' in text
@@ -73,7 +85,9 @@ def test_a_stale_save_comes_back_with_both_and_overwrites_nothing(ada: Client) -
     assert rows["title"].theirs == "Theirs"
     assert rows["body"].theirs is None
     assert rows["body"].before == "Old body"
-    again = ada.post(url(entry), {"base": "2", "f-title": "Mine", "f-slug": "first", "f-body": "Their body", "_save": "1"})
+    again = ada.post(
+        url(entry), {"base": "2", "f-title": "Mine", "f-slug": "first", "f-body": "Their body", "_save": "1"}
+    )
     assert again.status_code == 302
     assert DraftDocument.objects.get().title == "Mine"
     newest = Version.objects.get(number=3).data["en"]
@@ -91,13 +105,19 @@ def test_a_stale_save_without_or_with_a_made_up_base_saves_nothing(ada: Client) 
 
 def test_each_locale_is_written_by_itself(ada: Client) -> None:
     make_locale("ar", direction="rtl")
-    make_collection("pages", [
-        {"key": "title", "type": "text", "localized": True}, {"key": "code", "type": "text"}], localized=True)
+    make_collection(
+        "pages",
+        [{"key": "title", "type": "text", "localized": True}, {"key": "code", "type": "text"}],
+        localized=True,
+    )
     entry = make_entry("pages", title="Hello", code="A1", published=False)
     page = ada.get(url(entry, collection="pages"), {"locale": "ar"})
     assert 'dir="rtl"' in page.content.decode()
     assert "Nothing is written in ar yet" in page.content.decode()
-    answer = ada.post(f"{url(entry, collection='pages')}?locale=ar", fields_of(page) | {"f-title": "مرحبا", "_publish": "1", "locales": "ar"})
+    answer = ada.post(
+        f"{url(entry, collection='pages')}?locale=ar",
+        fields_of(page) | {"f-title": "مرحبا", "_publish": "1", "locales": "ar"},
+    )
     assert answer.headers["Location"].endswith("?locale=ar")
     assert list(PublishedDocument.objects.values_list("locale", "content_locale")) == [("ar", "ar")]
     assert DraftDocument.objects.get(locale="en").title == "Hello"
@@ -113,8 +133,13 @@ def test_a_single_goes_straight_to_its_form(ada: Client) -> None:
     assert Entry.objects.count() == 1
 
 
-def test_what_may_not_be_seen_is_not_in_the_form_and_what_may_not_be_written_is_no_input(as_somebody: SignIn) -> None:
-    make_collection("staff", [{"key": "name", "type": "text"}, {"key": "note", "type": "text"}, {"key": "pay", "type": "text"}])
+def test_what_may_not_be_seen_is_not_in_the_form_and_what_may_not_be_written_is_no_input(
+    as_somebody: SignIn,
+) -> None:
+    make_collection(
+        "staff",
+        [{"key": "name", "type": "text"}, {"key": "note", "type": "text"}, {"key": "pay", "type": "text"}],
+    )
     entry = make_entry("staff", name="Ann", note="Kind", pay="CANARY-PAY", published=False)
     edith = as_somebody(
         "edith",
@@ -138,8 +163,15 @@ def test_who_may_only_add_sees_nothing_of_what_is_there(as_somebody: SignIn) -> 
     make_collection()
     entry = make_entry(title="CANARY-TITLE", published=False)
     walter = as_somebody("walter", {"collection": "articles", "actions": ("create",)})
-    for path in ("/admin/content/articles/", "/admin/content/articles/trash/", url(entry), url(entry, "history"), url(entry, "publish"),
-                 url(entry, "trash"), f"{url(entry, 'diff')}?from=1&to=1"):
+    for path in (
+        "/admin/content/articles/",
+        "/admin/content/articles/trash/",
+        url(entry),
+        url(entry, "history"),
+        url(entry, "publish"),
+        url(entry, "trash"),
+        f"{url(entry, 'diff')}?from=1&to=1",
+    ):
         answer = walter.get(path)
         assert answer.status_code == 404, path
         assert b"CANARY" not in answer.content
@@ -198,16 +230,29 @@ def test_hidden_of_another_collection_and_missing_look_the_same(as_somebody: Sig
     assert edith.get(url(mine)).status_code == 200
 
 
-def test_a_reference_is_chosen_by_title_and_a_hidden_one_is_not_told(ada: Client, as_somebody: SignIn) -> None:
+def test_a_reference_is_chosen_by_title_and_a_hidden_one_is_not_told(
+    ada: Client, as_somebody: SignIn
+) -> None:
     make_collection("authors", [{"key": "name", "type": "text"}])
-    make_collection("books", [{"key": "title", "type": "text"}, {"key": "author", "type": "reference", "options": {"collections": ["authors"]}}])
+    make_collection(
+        "books",
+        [
+            {"key": "title", "type": "text"},
+            {"key": "author", "type": "reference", "options": {"collections": ["authors"]}},
+        ],
+    )
     ann = make_entry("authors", name="CANARY-ANN", published=False)
     book = make_entry("books", title="Book", author=str(ann.pk), published=False)
     assert "CANARY-ANN" in ada.get(url(book, collection="books")).content.decode()
     edith = as_somebody("edith", {"collection": "books", "actions": ("read_draft", "update")})
     page = edith.get(url(book, collection="books"))
     assert "CANARY" not in page.content.decode()
-    assert edith.post(url(book, collection="books"), fields_of(page) | {"f-title": "New", "_save": "1"}).status_code == 302
+    assert (
+        edith.post(
+            url(book, collection="books"), fields_of(page) | {"f-title": "New", "_save": "1"}
+        ).status_code
+        == 302
+    )
     assert str(ann.pk) in Version.objects.get(entry=book, number=2).data["*"].values()
     assert edith.get("/admin/content/authors/choices/").status_code == 404
     assert ada.get("/admin/content/authors/choices/?q=canary").json()["choices"][0]["title"] == "CANARY-ANN"
