@@ -21,7 +21,8 @@ from content.fields.base import (
 from content.fields.forms import LinesField, common
 from content.fields.options import Whole
 from content.fields.strings import text_in
-from content.markdown import MAX_BYTES, to_html
+from content.markdown import MAX_BYTES
+from content.recent_html import to_html
 from content.sanitizing import MarkupError, plain_text
 
 
