@@ -60,6 +60,10 @@ class Choices:
             self._titles = titles_of(self.schema, self.principal, self._present_ids())
         return self._titles
 
+    def has_more(self, collection_id: UUID) -> bool:
+        """Tell whether a collection has (or may have) more entries than are offered."""
+        return len(self._offered.get(collection_id, ())) >= MAX_OFFERED
+
     def _newest(self, collection_id: UUID) -> list[tuple[str, str]]:
         if collection_id not in self._offered:
             collection = self.schema.by_id.get(collection_id)

@@ -24,6 +24,7 @@ from content.admin.desk import Desk, OpenEntry, open_entry
 from content.admin.entry_form import EntryForm, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
+from content.fields.nested_forms import is_arranging
 from content.models import Collection, Entry, Version
 from content.writing import Writing, allowed_fields
 
@@ -60,7 +61,7 @@ def add(request: HttpRequest, key: str) -> HttpResponse:
         stored=defaults,
         data=request.POST if request.method == "POST" else None,
     )
-    if request.method == "POST":
+    if request.method == "POST" and not is_arranging(request.POST):
         try:
             entry = editing.create(
                 form.changes(), writing=writing, locale=locale, message=request.POST.get("message", "").strip()
@@ -125,6 +126,8 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
         data=request.POST,
         now=None if base == entry.latest.number else now,
     )
+    if is_arranging(request.POST):
+        return _show_entry(request, desk, entry, form, base=base)
     try:
         values = form.changes()
         saved = editing.save(
@@ -200,7 +203,14 @@ def _sentence(error: DomainError) -> str:
 
 
 def _show_entry(
-    request: HttpRequest, desk: Desk, entry: OpenEntry, form: EntryForm, *, stale: bool = False, status: int = 200
+    request: HttpRequest,
+    desk: Desk,
+    entry: OpenEntry,
+    form: EntryForm,
+    *,
+    stale: bool = False,
+    base: int | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     collection = entry.writing.collection
     states = {draft.locale: "trashed" if draft.trashed else draft.status for draft in entry.drafts}
@@ -221,7 +231,7 @@ def _show_entry(
         "entry": entry,
         "tabs": tabs if collection.localized and len(tabs) > 1 else [],
         "status": entry.status,
-        "base": entry.latest.number,
+        "base": base or entry.latest.number,
         "latest": entry.latest,
         "is_stale": stale,
         "has_conflicts": stale and any(row.theirs is not None for row in form.rows()),

@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString
 from accounts.canonical import Json
 from accounts.errors import InvalidInputError, Problem
 from content import diffing, documents, editing, fields
-from content.admin.choices import REFERENCES, Choices, titles_of
+from content.admin.choices import HIDDEN, REFERENCES, Choices, titles_of
+from content.admin.pages import address
 from content.fields.base import FieldError, FieldSpec
 from content.writing import Writing
 
@@ -34,6 +35,7 @@ class Row:
     theirs: str | None = None  # what somebody else saved meanwhile, in plain words, where both changed it
     before: str | None = None  # what stood here before somebody else changed it; the input has theirs already
     asked_when: str = ""
+    choices: str = ""  # addresses to find further entries at, where a reference field offers not all of them
 
     @property
     def anchor(self) -> str:
@@ -172,6 +174,7 @@ class EntryForm:
             else:
                 source = present
                 row.before = self.words(spec, value)
+        row.choices = self._more_choices(spec)
         bound = source[spec.key]
         row.help = str(bound.help_text)
         row.is_group = bool(bound.field.widget.use_fieldset)
@@ -185,6 +188,13 @@ class EntryForm:
             attrs["aria-invalid"] = "true"
         row.html = bound.as_widget(attrs=attrs)
         return row
+
+    def _more_choices(self, spec: FieldSpec) -> str:
+        """Return where to look for entries that the field's select has no room for."""
+        if spec.type not in REFERENCES:
+            return ""
+        targets = [self.writing.schema.by_id[item] for item in self.writing.schema.target_collections((spec,))]
+        return " ".join(address("choices", target.key) for target in targets if self.choices.has_more(target.id))
 
     def words(self, spec: FieldSpec, value: Json) -> str:
         """Return a value in plain words; references by title, as far as they may be seen."""
@@ -213,7 +223,7 @@ def in_words(spec: FieldSpec, value: Json, writing: Writing) -> str:
         return fields.get(spec.type).diff_text(value, spec, writing.schema)
     ids = list(fields.get(spec.type).references(value, spec, writing.schema))
     titles = titles_of(writing.schema, writing.by, ids)
-    return "\n".join(titles.get(entry_id, "An entry that you can’t see") for entry_id in ids)
+    return "\n".join(titles.get(entry_id, HIDDEN) for entry_id in ids)
 
 
 def differences(
