@@ -258,7 +258,7 @@ def test_every_answer_carries_the_headers_of_the_browser(client: Client) -> None
     for url in ("/healthz", "/nowhere", "/raise/api/unforeseen"):
         headers = client.get(url).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
         assert headers["X-Frame-Options"] == "DENY"
         policy = headers["Content-Security-Policy"]
