@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from accounts.canonical import Json
 from content import documents, fields
-from content.fields.base import FieldSpec, Schema
+from content.fields.base import Context, FieldSpec
 
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 MAX_WORDS = (
@@ -20,7 +20,7 @@ def diff(
     *,
     locale: str,
     specs: Iterable[FieldSpec],
-    schema: Schema,
+    ctx: Context,
 ) -> list[dict[str, Json]]:
     """Return what differs in one locale: `{"field", "label", "change", "words": [[op, text], …]}` for each field.
 
@@ -32,12 +32,21 @@ def diff(
         one, other = old.get(str(spec.id)), new.get(str(spec.id))
         if one == other:
             continue
-        field_type = fields.get(spec.type)
         change = "added" if one is None else "removed" if other is None else "changed"
-        words = compare(field_type.diff_text(one, spec, schema), field_type.diff_text(other, spec, schema))
+        words = compare(text_of(one, spec, ctx), text_of(other, spec, ctx))
         shown: list[Json] = [[op, text] for op, text in words]
         found.append({"field": spec.key, "label": spec.name, "change": change, "words": shown})
     return found
+
+
+def text_of(value: Json, spec: FieldSpec, ctx: Context) -> str:
+    """Return a value in words; entries that the reader can't see today are not named, not even by id."""
+    field_type = fields.get(spec.type)
+    text = field_type.diff_text(value, spec, ctx)
+    for target in field_type.references(value, spec, ctx):
+        if ctx.reference_problem(target, frozenset()) is not None:
+            text = text.replace(str(target), "(an entry that you can't see)")
+    return text
 
 
 def compare(one: str, other: str) -> list[tuple[str, str]]:

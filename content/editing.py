@@ -25,7 +25,7 @@ from content.fields.base import FieldError, FieldSpec
 from content.fields.slug import SlugField
 from content.models import Collection, DraftDocument, DraftSearch, Entry, Reference, Version
 from content.publishing import withdraw
-from content.rows import rows_of
+from content.rows import flag, rows_of
 from content.schema import CollectionSpec
 from content.writing import (
     Writing,
@@ -38,6 +38,7 @@ from content.writing import (
 
 MAX_MESSAGE = 300
 MAX_SLUG_TRIES = 50
+MAX_REFERRERS = 50
 
 
 @transaction.atomic
@@ -106,6 +107,9 @@ def save(
         raise ConflictError("The entry is in the trash. Restore it first.")
     require_base(entry, base)
     cleaned = clean(values, writing, writable=allowed_fields(held, collection))
+    shared = {spec for spec in cleaned if place_of(spec, collection, locale) == SHARED}
+    if not shared <= allowed_fields(clauses_for(entry, Action.UPDATE, writing, []), collection):
+        raise NotAllowedError("These values are the same in every locale, and you may not write them in all.")
     latest = entry.versions.get(number=entry.latest_number)
     data = merged(latest.data, cleaned, locale, writing, entry)
     if data == latest.data:
@@ -130,6 +134,8 @@ def restore_version(
     collection = writing.collection
     entry = lock(entry_id, collection)
     held = require_rows(entry, Action.RESTORE, writing, [])
+    if entry.trashed_at is not None:
+        raise ConflictError("The entry is in the trash. Restore it first.")
     require_base(entry, base)
     old = entry.versions.filter(number=number).first()
     if old is None:
@@ -219,24 +225,22 @@ def purge(entry_id: object, *, writing: Writing, confirm: bool = False) -> None:
 def refuse_if_referred_to(entry: Entry, writing: Writing) -> None:
     """Raise `ConflictError` that says who refers to the entry, as far as the principal may know."""
     sources = Entry.objects.filter(references__target=entry, trashed_at=None).exclude(pk=entry.pk).distinct()
-    total = sources.count()
-    if total == 0:
+    if not sources.exists():
         return
     shown: list[Json] = []
-    for source in sources.order_by("pk")[:50]:
+    for source in sources.order_by("pk").iterator(chunk_size=200):
+        if len(shown) == MAX_REFERRERS:
+            break
         spec = writing.schema.by_id[source.collection_id]
-        readable_rows = rows_of(writing.by.grant(Action.READ_DRAFT, on=spec.resource), spec)
-        draft = DraftDocument.objects.filter(readable_rows, entry=source).order_by("locale").first()
+        grant = writing.by.grant(Action.READ_DRAFT, on=spec.resource)
+        rows = {"is_titled": flag(rows_of(grant.holding(spec.title_field) if spec.title_field else (), spec))}
+        drafts = DraftDocument.objects.filter(rows_of(grant, spec), entry=source).order_by("locale")
+        draft = drafts.values("title", **rows).first()
         if draft is not None:
-            title = spec.title_field
-            readable = title is not None and writing.by.grant(Action.READ_DRAFT, on=spec.resource).allows(
-                title
-            )
-            shown.append(
-                {"_id": str(source.pk), "_collection": spec.key, "title": draft.title if readable else ""}
-            )
+            title = draft["title"] if draft["is_titled"] else ""
+            shown.append({"_id": str(source.pk), "_collection": spec.key, "title": title})
     raise ConflictError(
-        f"Other entries refer to this one ({total}). Change them first, or confirm.",
+        "Other entries refer to this one. Change them first, or confirm.",
         code="referenced",
         referrers=shown,
     )

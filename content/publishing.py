@@ -16,7 +16,15 @@ from content.conditions import asked_for
 from content.fields.base import FieldError, moved
 from content.models import DraftDocument, Entry, PublishedDocument, PublishedSearch, Reference, Version
 from content.schema import CollectionSpec
-from content.writing import Writing, lock, require_rows, subject_of
+from content.writing import (
+    Writing,
+    allowed_fields,
+    clauses_for,
+    lock,
+    require_rows,
+    require_seen,
+    subject_of,
+)
 
 
 @transaction.atomic
@@ -27,19 +35,22 @@ def publish(entry_id: object, *, writing: Writing, locales: AnyOf[str] | None = 
     """
     collection = writing.collection
     entry = lock(entry_id, collection)
-    writing.by.require(Action.PUBLISH, on=entry.resource)
+    require_seen(entry, Action.PUBLISH, writing)
     version = entry.versions.get(number=entry.latest_number)
     chosen = _chosen(documents.locales_of(version.data), locales, writing)
     if entry.trashed_at is not None:
         raise NotFoundError
-    require_rows(entry, Action.PUBLISH, writing, chosen)
+    held = require_rows(entry, Action.PUBLISH, writing, chosen)
     problems = [
         problem
         for locale in chosen
         for problem in missing(collection, documents.in_locale(version.data, locale), writing, locale, chosen)
     ]
     if problems:
-        raise EntryIncompleteError(errors=problems)
+        held = (*held, *clauses_for(entry, Action.READ_DRAFT, writing, chosen))
+        raise EntryIncompleteError(
+            errors=_shown(problems, {spec.key for spec in allowed_fields(held, collection)})
+        )
     now = timezone.now()
     for draft in DraftDocument.objects.filter(entry=entry, locale__in=chosen):
         draft.status = DraftDocument.Status.PUBLISHED
@@ -58,7 +69,7 @@ def unpublish(entry_id: object, *, writing: Writing, locales: AnyOf[str] | None 
     """Take the entry back from the public in these locales (default: all). What is not public stays so, silently."""
     collection = writing.collection
     entry = lock(entry_id, collection)
-    writing.by.require(Action.UNPUBLISH, on=entry.resource)
+    require_seen(entry, Action.UNPUBLISH, writing)
     live = list(
         DraftDocument.objects.filter(entry=entry, published_number__isnull=False).values_list(
             "locale", flat=True
@@ -156,6 +167,17 @@ def write_documents(entry: Entry, collection: CollectionSpec, writing: Writing) 
         for field_id, vector in documents.words(collection, row.data, schema, row.content_locale)
     )
     writing.note_references(entry, {code: resolved[code] for code in live}, published=True)
+
+
+def _shown(problems: Iterable[Problem], keys: AnyOf[str]) -> list[Problem]:
+    """Return the problems as they may be told: those of hidden fields as one, without a name."""
+    listed = list(problems)
+    told = [problem for problem in listed if (problem.pointer or "").split("/")[1] in keys]
+    if len(told) < len(listed):
+        told.append(
+            Problem.at((), "hidden-field", "A field that you can't see keeps this from being published.")
+        )
+    return told
 
 
 def _chosen(present: list[str], locales: AnyOf[str] | None, writing: Writing) -> list[str]:

@@ -17,13 +17,16 @@ from django.contrib.postgres.search import SearchQuery, SearchRank
 from django.db.models import (
     Case,
     DateTimeField,
+    Exists,
     F,
+    Func,
     IntegerField,
     OuterRef,
     Q,
     QuerySet,
     Subquery,
     Sum,
+    TextField,
     Value,
     When,
 )
@@ -329,7 +332,10 @@ class Reader:
     # Filters, search, order
 
     def _filtered(self, collection: CollectionSpec, parameters: Parameters) -> QuerySet[Any]:
-        wants_trash = any(item.path == ("_status",) and item.raw == "trashed" for item in parameters.filters)
+        wants_trash = any(
+            item.path == ("_status",) and item.operator is Operator.EQ and item.raw == "trashed"
+            for item in parameters.filters
+        )
         documents = self.documents(collection, trashed=wants_trash)
         for item in parameters.filters:
             documents = documents.filter(self._filter(collection, item))
@@ -360,7 +366,8 @@ class Reader:
         if len(item.path) == 1:
             if not spec.filterable or fields.get(spec.type).kind is Kind.NONE:
                 raise unknown
-            return holding & self._compare(spec, item)
+            compared = self._compare(spec, item)
+            return holding & (self._refers(spec, item, compared) if spec.type in REFERENCES else compared)
         if spec.type not in REFERENCES:
             raise unknown
         targets = [
@@ -387,6 +394,24 @@ class Reader:
             else:
                 rows |= Q(OverlapsKeys(KeyTransform(str(spec.id), "data"), ArraySubquery(ids)))
         return rows
+
+    def _refers(self, spec: FieldSpec, item: Filter, compared: Q) -> Q:
+        """Compare with what is shown of a reference: a target that the principal may not see counts as none.
+
+        Otherwise `exists` and `eq` would tell of drafts and hidden entries that a document refers to.
+        """
+        shown = self.plane.model.objects.using(self.plane.using).filter(
+            self._visible(self._targets_of([spec])), Q(HasElement(OuterRef("refs"), F("entry_id")))
+        )
+        # `refs` holds the targets of every field; these are of this one.
+        target = Cast("entry_id", TextField())
+        held = KeyTransform(str(spec.id), OuterRef("data"))
+        shown = shown.filter(OverlapsKeys(held, Func(target, template="ARRAY[%(expressions)s]")))
+        if item.operator is Operator.EXISTS:
+            return Q(Exists(shown)) if _boolean(item) else ~Q(Exists(shown))
+        wanted = [UUID(raw) for raw in _listed(item) if raw]
+        found = Q(Exists(shown.filter(entry_id__in=wanted)))
+        return ~found if item.operator in {Operator.NE, Operator.NIN} else compared & found
 
     def _compare(self, spec: FieldSpec, item: Filter) -> Q:
         allowed = operators_of(spec)
@@ -573,16 +598,9 @@ class Reader:
         targets = self._targets_of(specs)
         if not targets:
             return None
-        visible = Q(pk__in=[])
-        for target in targets:
-            visible |= Q(
-                collection_id=target.id, locale=self.schema.locale_of(target, self.locale)
-            ) & rows_of(self.grant(target.id), target)
         found = self.plane.model.objects.using(self.plane.using).filter(
-            Q(HasElement(OuterRef("refs"), F("entry_id"))), visible
+            Q(HasElement(OuterRef("refs"), F("entry_id"))), self._visible(targets)
         )
-        if self.plane.drafts:
-            found = found.filter(trashed=False)
         members: dict[str, Any] = {"id": F("entry_id"), "collection": F("collection_id")}
         if expand:
             members |= {
@@ -609,6 +627,15 @@ class Reader:
             if deeper is not None:
                 members["targets"] = deeper
         return ArraySubquery(found.annotate(_target=JSONObject(**members)).values("_target"))
+
+    def _visible(self, targets: Iterable[CollectionSpec]) -> Q:
+        """Return the documents of these collections that the principal may see as targets, in this locale."""
+        visible = Q(pk__in=[])
+        for target in targets:
+            visible |= Q(
+                collection_id=target.id, locale=self.schema.locale_of(target, self.locale)
+            ) & rows_of(self.grant(target.id), target)
+        return visible & Q(trashed=False) if self.plane.drafts else visible
 
 
 class _InSubquery(Exact):

@@ -176,6 +176,17 @@ def clauses_for(entry: Entry, action: Action, writing: Writing, locales: Iterabl
     )
 
 
+def require_seen(entry: Entry, action: Action, writing: Writing) -> None:
+    """Refuse as missing, before a word is said, unless some row of the entry is open to the action or to reading."""
+    drafts = DraftDocument.objects.filter(entry=entry)
+    for right in (action, Action.READ_DRAFT):
+        rows = rows_of(writing.by.grant(right, on=entry.resource), writing.collection)
+        if drafts.filter(rows).exists():
+            writing.by.require(action, on=entry.resource)
+            return
+    raise NotFoundError
+
+
 def require_rows(
     entry: Entry, action: Action, writing: Writing, locales: Iterable[str]
 ) -> tuple[Clause, ...]:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.access import Action, Needs, principal_of
+from accounts.access import EVERY_FIELD, Action, Needs, principal_of
 from accounts.authentication import ManagementAuthentication
 from accounts.canonical import Json
 from accounts.errors import InvalidInputError, NotFoundError, Problem, StaleVersionError
@@ -70,7 +70,7 @@ class EntriesView(ManagementView):
         locale = text_or_none(body, "locale")
         values, message = object_of(body, "fields"), text_or_none(body, "message") or ""
         entry = editing.create(values, writing=writing, locale=locale, message=message)
-        return document(request, writing.collection, entry.pk, locale, status=201)
+        return document(request, writing.collection, entry.pk, locale, status=201, is_done=True)
 
 
 class EntryView(ManagementView):
@@ -106,7 +106,7 @@ class EntryView(ManagementView):
             )
 
         entry = with_current(request, writing.collection, name, locale, act)
-        return document(request, writing.collection, entry.pk, locale)
+        return document(request, writing.collection, entry.pk, locale, is_done=True)
 
     @extend_schema(operation_id="manage_content_delete", responses={204: None})
     def delete(self, request: Request, collection: str, name: str) -> Response:
@@ -135,7 +135,7 @@ class PublishView(ManagementView):
         """Make the newest version public in `locales` (default: all that have content)."""
         writing = Writing.on(collection, by=principal_of(request))
         entry = publishing.publish(name, writing=writing, locales=locales_of(request))
-        return document(request, writing.collection, entry.pk, None)
+        return document(request, writing.collection, entry.pk, None, is_done=True)
 
 
 class UnpublishView(ManagementView):
@@ -146,7 +146,7 @@ class UnpublishView(ManagementView):
         """Take the entry back from the public in `locales` (default: all)."""
         writing = Writing.on(collection, by=principal_of(request))
         entry = publishing.unpublish(name, writing=writing, locales=locales_of(request))
-        return document(request, writing.collection, entry.pk, None)
+        return document(request, writing.collection, entry.pk, None, is_done=True)
 
 
 class RestoreView(ManagementView):
@@ -160,7 +160,7 @@ class RestoreView(ManagementView):
         members(request.data or {}, set())
         writing = Writing.on(collection, by=principal_of(request))
         entry = editing.restore(name, writing=writing)
-        return document(request, writing.collection, entry.pk, None)
+        return document(request, writing.collection, entry.pk, None, is_done=True)
 
 
 class VersionsView(ManagementView):
@@ -170,10 +170,11 @@ class VersionsView(ManagementView):
     def get(self, request: Request, collection: str, name: str) -> Response:
         """List who saved what when, newest first."""
         given = parse(request.query_params, allowed=frozenset({"limit", "cursor"}))
-        _, entry, _ = readable_entry(request, collection, name)
+        writing, entry, _ = readable_entry(request, collection, name)
+        whole = sees_all(entry, writing)
         versions = entry.versions.order_by("-number")
         if given.cursor is not None:
-            if not given.cursor.isdigit() or len(given.cursor) > 9:
+            if not given.cursor.isdecimal() or not given.cursor.isascii() or len(given.cursor) > 9:
                 raise refuse("cursor", "invalid-cursor", "This cursor is not of this list.")
             versions = versions.filter(number__lt=int(given.cursor))
         rows = list(versions[: given.limit + 1])
@@ -181,7 +182,7 @@ class VersionsView(ManagementView):
         rows = rows[: given.limit]
         return Response(
             {
-                "data": [version_json(row) for row in rows],
+                "data": [version_json(row, is_hash_shown=whole) for row in rows],
                 "meta": {"limit": given.limit, "next_cursor": str(rows[-1].number) if more else None},
             }
         )
@@ -201,7 +202,9 @@ class VersionView(ManagementView):
             writing, version.data, locale, [spec for spec in writing.collection.fields if spec in specs]
         )
         shown = {"_id": str(entry.pk), "_collection": writing.collection.key, "_locale": locale}
-        return Response({**shown, **version_json(version), "fields": values})
+        return Response(
+            {**shown, **version_json(version, is_hash_shown=sees_all(entry, writing)), "fields": values}
+        )
 
 
 class VersionRestoreView(ManagementView):
@@ -219,7 +222,7 @@ class VersionRestoreView(ManagementView):
             return editing.restore_version(name, number, writing=writing, base=base, message=message)
 
         entry = with_current(request, writing.collection, name, None, act)
-        return document(request, writing.collection, entry.pk, None)
+        return document(request, writing.collection, entry.pk, None, is_done=True)
 
 
 class DiffView(ManagementView):
@@ -239,7 +242,7 @@ class DiffView(ManagementView):
         before, after = version_of(entry, numbers["from"]), version_of(entry, numbers["to"])
         locale = known_locale(given["locale"][0] if "locale" in given else None, writing)
         shown = [spec for spec in writing.collection.fields if spec in specs]
-        changes = diff(before.data, after.data, locale=locale, specs=shown, schema=writing.schema)
+        changes = diff(before.data, after.data, locale=locale, specs=shown, ctx=writing)
         return Response({"from": before.number, "to": after.number, "locale": locale, "fields": changes})
 
 
@@ -251,8 +254,13 @@ def document(
     parameters: Parameters | None = None,
     *,
     status: int = 200,
+    is_done: bool = False,
 ) -> Response:
-    """Answer an entry's draft document, in the locale asked for, else the default one, else the first with content."""
+    """Answer an entry's draft document, in the locale asked for, else the default one, else the first with content.
+
+    After something `is_done` to the entry, who may act without reading learns that it worked, and nothing else: a 404
+    would deny what was committed.
+    """
     principal = principal_of(request)
     present = schema.current()
     asked = parameters or Parameters()
@@ -262,7 +270,7 @@ def document(
     except NotFoundError:
         other = next(iter(locales_with_content(reader, spec, str(name))), None) if locale is None else None
         if other is None:
-            if status == 201:  # who may create without reading learns nothing but that it worked
+            if is_done:
                 return Response({"_id": str(name), "_collection": spec.key}, status=status)
             raise
         reader = Reader.of(DRAFTS, present, principal, other)
@@ -288,7 +296,7 @@ def with_current(
     try:
         return act()
     except StaleVersionError as error:
-        current = document(request, spec, name, locale).data
+        current = document(request, spec, name, locale, is_done=True).data
         raise StaleVersionError(error.detail, current=current) from None
 
 
@@ -362,13 +370,22 @@ def known_locale(locale: str | None, writing: Writing) -> str:
     return locale or writing.schema.default_locale.code
 
 
-def version_json(version: Version) -> dict[str, Json]:
-    """Return what is known of a version but its content."""
+def sees_all(entry: Entry, writing: Writing) -> bool:
+    """Tell whether the principal may read every field of an entry, whatever its class, gone ones included."""
+    held = clauses_for(entry, Action.READ_DRAFT, writing, [])
+    return any(clause.fields == EVERY_FIELD for clause in held)
+
+
+def version_json(version: Version, *, is_hash_shown: bool) -> dict[str, Json]:
+    """Return what is known of a version but its content.
+
+    The hash is over all of it: who may not read some field could find its value by trying (an oracle).
+    """
     return {
         "number": version.number,
         "created_at": rfc3339(version.created_at),
         "author": version.author_label,
         "message": version.message,
-        "sha256": version.sha256,
+        "sha256": version.sha256 if is_hash_shown else None,
         "locales": sorted(key for key in version.data if key != "*"),
     }

@@ -73,8 +73,8 @@ SAMPLES: dict[str, Sample] = {
     "geo_point": Sample(lambda w: {"lat": 7.3164829, "lng": 73.164829}),
     "reference": Sample(lambda w: str(w.hidden_target.pk), {"collections": ["vault"]}, filterable=True),
     "references": Sample(lambda w: [str(w.hidden_target.pk)], {"collections": ["vault"]}),
-    "component": Sample(lambda w: {"text": f"{WORD} part"}, {"component": "part"}),
-    "components": Sample(lambda w: [{"text": f"{WORD} part"}], {"component": "part"}),
+    "component": Sample(lambda w: {"text": f"{WORD} part"}, {"components": ["part"]}),
+    "components": Sample(lambda w: [{"text": f"{WORD} part"}], {"components": ["part"]}),
     "blocks": Sample(lambda w: [{"_component": "part", "text": f"{WORD} block"}], {"components": ["part"]}),
 }
 
