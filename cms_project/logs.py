@@ -154,6 +154,7 @@ def config(*, readable: bool) -> dict[str, Any]:
             "django.security.DisallowedHost": {"level": "CRITICAL"},
             # It writes who was typed at a sign-in, and people type their password there; our own log has the rest.
             "axes": {"level": "ERROR"},
+            "celery.beat": {"level": "WARNING"},  # what is due every two seconds is no news
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
         },

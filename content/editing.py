@@ -31,6 +31,7 @@ from content.writing import (
     Writing,
     allowed_fields,
     clauses_for,
+    hold_schema,
     lock,
     require_rows,
     subject_of,
@@ -56,6 +57,7 @@ def create(
     """
     collection = writing.collection
     grant = writing.by.require(Action.CREATE, on=collection.resource)
+    hold_schema(writing)
     if collection.kind == Collection.Kind.SINGLE:
         Collection.objects.select_for_update().get(pk=collection.id)
         if Entry.objects.filter(collection_id=collection.id, trashed_at=None).exists():
@@ -101,7 +103,7 @@ def save(
     """
     collection = writing.collection
     locale = content_locale(writing, locale)
-    entry = lock(entry_id, collection)
+    entry = lock(entry_id, writing)
     held = require_rows(entry, Action.UPDATE, writing, [locale])
     if entry.trashed_at is not None:
         raise ConflictError("The entry is in the trash. Restore it first.")
@@ -132,7 +134,7 @@ def restore_version(
 ) -> Entry:
     """Make an old version's content the newest version again. Fields that are gone from the schema stay gone."""
     collection = writing.collection
-    entry = lock(entry_id, collection)
+    entry = lock(entry_id, writing)
     held = require_rows(entry, Action.RESTORE, writing, [])
     if entry.trashed_at is not None:
         raise ConflictError("The entry is in the trash. Restore it first.")
@@ -172,7 +174,7 @@ def trash(entry_id: object, *, writing: Writing, confirm: bool = False) -> Entry
 
     Raises `ConflictError` with the visible referrers when others refer to it, unless confirmed.
     """
-    entry = lock(entry_id, writing.collection)
+    entry = lock(entry_id, writing)
     require_rows(entry, Action.DELETE, writing, [])
     if entry.trashed_at is not None:
         return entry
@@ -192,7 +194,7 @@ def trash(entry_id: object, *, writing: Writing, confirm: bool = False) -> Entry
 @transaction.atomic
 def restore(entry_id: object, *, writing: Writing) -> Entry:
     """Take an entry out of the trash, as a draft."""
-    entry = lock(entry_id, writing.collection)
+    entry = lock(entry_id, writing)
     require_rows(entry, Action.RESTORE, writing, [])
     if entry.trashed_at is None:
         return entry
@@ -210,7 +212,7 @@ def restore(entry_id: object, *, writing: Writing) -> Entry:
 @transaction.atomic
 def purge(entry_id: object, *, writing: Writing, confirm: bool = False) -> None:
     """Erase an entry with every version. Cannot be undone; only the log knows that it was there."""
-    entry = lock(entry_id, writing.collection)
+    entry = lock(entry_id, writing)
     require_rows(entry, Action.PURGE, writing, [])
     if not confirm:
         refuse_if_referred_to(entry, writing)

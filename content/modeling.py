@@ -7,7 +7,7 @@ removing keeps the row for old versions to be read by. Nothing here touches an o
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.access import Action, Principal
@@ -31,7 +31,7 @@ from content.models import Collection, DraftDocument, Entry, Field, Version
 from content.publishing import write_documents
 from content.rebuilding import rebuild_later
 from content.schema import CollectionSpec, Schema
-from content.writing import Writing
+from content.writing import Writing, schema_lock
 
 
 @transaction.atomic
@@ -68,9 +68,7 @@ def change_collection(
 
     Raises `ConfirmationRequiredError` with the effects when data would be lost and `confirm` is not set.
     """
-    row = Collection.objects.select_for_update().filter(pk=collection_id).first()
-    if row is None:
-        raise NotFoundError
+    row = _alone(collection_id)
     present = schema.read()
     before = _managed(present, collection_id, by)
     design = read_design(raw, before, by=by)
@@ -102,9 +100,7 @@ def change_collection(
 @transaction.atomic
 def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = False) -> None:
     """Delete a collection with its entries. Refused while other collections refer to it."""
-    row = Collection.objects.select_for_update().filter(pk=collection_id).first()
-    if row is None:
-        raise NotFoundError
+    row = _alone(collection_id)
     present = schema.read()
     before = _managed(present, collection_id, by)
     users = sorted(
@@ -136,6 +132,16 @@ def may_create(by: Principal) -> bool:
     return bool(
         by.grant(Action.MANAGE_SCHEMA, on=CollectionSpec(everywhere, "", "", "many", False, ()).resource)
     )
+
+
+def _alone(collection_id: UUID) -> Collection:
+    """Lock a collection against every writer of its entries, or raise `NotFoundError`."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", schema_lock(collection_id))
+    row = Collection.objects.select_for_update().filter(pk=collection_id).first()
+    if row is None:
+        raise NotFoundError
+    return row
 
 
 def _managed(present: Schema, collection_id: UUID, by: Principal) -> CollectionSpec:

@@ -34,7 +34,7 @@ def publish(entry_id: object, *, writing: Writing, locales: AnyOf[str] | None = 
     Raises `EntryIncompleteError` with everything that is missing, each with its field; then nothing has changed.
     """
     collection = writing.collection
-    entry = lock(entry_id, collection)
+    entry = lock(entry_id, writing)
     require_seen(entry, Action.PUBLISH, writing)
     version = entry.versions.get(number=entry.latest_number)
     chosen = _chosen(documents.locales_of(version.data), locales, writing)
@@ -68,7 +68,7 @@ def publish(entry_id: object, *, writing: Writing, locales: AnyOf[str] | None = 
 def unpublish(entry_id: object, *, writing: Writing, locales: AnyOf[str] | None = None) -> Entry:
     """Take the entry back from the public in these locales (default: all). What is not public stays so, silently."""
     collection = writing.collection
-    entry = lock(entry_id, collection)
+    entry = lock(entry_id, writing)
     require_seen(entry, Action.UNPUBLISH, writing)
     live = list(
         DraftDocument.objects.filter(entry=entry, published_number__isnull=False).values_list(

@@ -274,7 +274,9 @@ class Reader:
         self, documents: QuerySet[Any], collection: CollectionSpec, selection: Selection
     ) -> dict[str, Any]:
         documents = self._used(documents, collection, selection.expand)
-        row = self._columns(documents, collection, selection, ()).order_by("entry_id").first()
+        # A slug may stand for two entries: one in this locale, one that falls back to it. The former is meant.
+        own = flag(Q(content_locale=self.schema.locale_of(collection, self.locale)))
+        row = self._columns(documents, collection, selection, ()).order_by(own.desc(), "entry_id").first()
         if row is None:
             raise NotFoundError
         return dict(row)

@@ -5,18 +5,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from accounts.access import Action, Clause, Principal, system
 from accounts.canonical import Json
-from accounts.errors import InvalidInputError, NotAllowedError, NotFoundError, Problem
+from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, Problem
 from accounts.log import Subject
 from content import documents
 from content.fields.base import ComponentSpec, FieldSpec
 from content.models import DraftDocument, Entry, PublishedDocument, Reference, UniqueValue, Version
 from content.rows import clause_rows, flag, rows_of
 from content.schema import CollectionSpec, Schema, current
+
+_SCHEMA_LOCKS = 0x71_6B_73_63  # "qksc": the first half of every such lock
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,29 @@ def subject_of(entry: Entry) -> Subject:
     return Subject("entry", str(entry.pk), entry.collection_id)
 
 
-def lock(entry_id: object, collection: CollectionSpec) -> Entry:
+def hold_schema(writing: Writing) -> None:
+    """Keep the collection from being remodelled until this transaction ends, and see that it was not meanwhile.
+
+    Writers share the lock, `content.modeling` takes it alone; so no save writes values into fields that just moved.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", schema_lock(writing.collection.id))
+    if current().by_id.get(writing.collection.id) != writing.collection:
+        raise ConflictError("The collection was changed at this moment. Try again.", code="schema-changed")
+
+
+def schema_lock(collection_id: UUID) -> tuple[int, int]:
+    """Return the advisory lock of a collection's schema, as PostgreSQL takes it: two signed 32-bit numbers."""
+    return _SCHEMA_LOCKS, int.from_bytes(collection_id.bytes[-4:], "big", signed=True)
+
+
+def lock(entry_id: object, writing: Writing) -> Entry:
     """Lock an entry of the collection, or raise `NotFoundError`; ids of other collections are missing here."""
+    hold_schema(writing)
     try:
-        return Entry.objects.select_for_update().get(pk=UUID(str(entry_id)), collection_id=collection.id)
+        return Entry.objects.select_for_update().get(
+            pk=UUID(str(entry_id)), collection_id=writing.collection.id
+        )
     except (ValueError, Entry.DoesNotExist):
         raise NotFoundError from None
 

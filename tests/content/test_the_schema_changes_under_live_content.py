@@ -2,8 +2,9 @@
 
 import pytest
 
+from accounts.errors import ConflictError
 from accounts.models import Event, Policy
-from content import rebuilding
+from content import editing, rebuilding
 from content.models import Collection, Field, Version
 from tests.builders import (
     administrator,
@@ -14,6 +15,7 @@ from tests.builders import (
     make_key,
     make_locale,
     make_role,
+    writing,
 )
 
 pytestmark = pytest.mark.django_db
@@ -219,3 +221,14 @@ def test_deleting_a_collection_asks_and_leaves_no_grant(books):
     make_collection("books", FIELDS)
     make_entry("books", title="New")
     assert anonymous().get("/api/v1/content/books").status_code == 404
+
+
+def test_a_save_that_started_before_the_schema_changed_writes_nothing(books):
+    started = writing("books")
+    api = administrator()
+    fields = fields_of(api)
+    fields[1] |= {"type": "long_text", "options": {}}
+    assert api.patch(URL, {"fields": fields}).status_code == 200
+    with pytest.raises(ConflictError):
+        editing.save(books[0].pk, {"year": "1985"}, writing=started, base=2)
+    assert editing.save(books[0].pk, {"year": "1985"}, writing=writing("books"), base=2).latest_number == 3
