@@ -235,9 +235,9 @@ def refuse_if_referred_to(entry: Entry, writing: Writing) -> None:
             break
         spec = writing.schema.by_id[source.collection_id]
         grant = writing.by.grant(Action.READ_DRAFT, on=spec.resource)
-        rows = {"is_titled": flag(rows_of(grant.holding(spec.title_field) if spec.title_field else (), spec))}
+        titled = rows_of(grant.holding(spec.title_field) if spec.title_field else (), spec)
         drafts = DraftDocument.objects.filter(rows_of(grant, spec), entry=source).order_by("locale")
-        draft = drafts.values("title", **rows).first()
+        draft = drafts.annotate(is_titled=flag(titled)).values("title", "is_titled").first()
         if draft is not None:
             title = draft["title"] if draft["is_titled"] else ""
             shown.append({"_id": str(source.pk), "_collection": spec.key, "title": title})

@@ -237,7 +237,7 @@ def differences(
     """Return what differs between two versions in one locale, for people: as `diffing.diff`, references by title."""
     shown = list(specs)
     found: list[dict[str, Any]] = [
-        dict(item) for item in diffing.diff(before, after, locale=locale, specs=shown, schema=writing.schema)
+        dict(item) for item in diffing.diff(before, after, locale=locale, specs=shown, ctx=writing)
     ]
     by_key = {spec.key: spec for spec in shown}
     old, new = documents.in_locale(before, locale), documents.in_locale(after, locale)
