@@ -34,6 +34,7 @@ from accounts.log import Subject, record
 from accounts.models.api_key import LONGEST_LIFE, ApiKey
 from accounts.models.credential import Credential
 from accounts.models.generation import KEYS, Generation
+from accounts.models.role import PUBLIC
 from accounts.models.user import User
 from accounts.people import add_service
 from accounts.principals import scopes_of
@@ -174,7 +175,7 @@ def mint(
 def mint_for_role(role: str, *, name: str, scopes: Scopes, by: Principal, **options: Any) -> Minted:
     """Make a key, and a service account with one role to own it. Errors and options as `mint`."""
     by.require_area(Area.KEYS)
-    owner = add_service(name, roles=[role], by=by)
+    owner = add_service(name, roles=[] if role == PUBLIC else [role], by=by)  # everybody has the public role already
     return mint(owner, name=name, scopes=scopes, by=by, **options)
 
 
