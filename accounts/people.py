@@ -108,6 +108,7 @@ def change_user(
             raise InvalidInputError(
                 errors=[Problem.at(["email"], "not-possible", "Service accounts have no mail.")]
             )
+        require_to_hold_roles(by, _role_keys(user))  # whoever gets the mail of an account can become it
         user.email = _free_address(email)
         user.token_version += 1
         changed["email"] = True
@@ -117,6 +118,7 @@ def change_user(
     if is_active is not None and is_active != user.is_active:
         if user.pk == by.user_id:
             raise NotAllowedError("Nobody switches their own account on or off.")
+        require_to_hold_roles(by, _role_keys(user))
         user.is_active = is_active
         user.token_version += 1
         changed["is_active"] = is_active

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from accounts.errors import Problem, UnknownParameterError
 from accounts.ids import uuid7
 from cms_project import logs, problems
 
@@ -122,6 +123,9 @@ class ProblemMiddleware:
 class GuardMiddleware:
     """Refuses what no view should have to think of.
 
+    NUL in a path: PostgreSQL takes none, so no name holds one. Parameters of writes: what is not read must not be
+    taken for understood.
+
     Credentials in the query string: they would stay in histories, logs and Referer headers. Endless queries
     and credentials. Bodies without a length: Django would take them for empty and act on that.
     """
@@ -138,6 +142,8 @@ class GuardMiddleware:
             return problems.render(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if "HTTP_TRANSFER_ENCODING" in request.META:
             return problems.render(request, HTTPStatus.LENGTH_REQUIRED)
+        if "\x00" in request.path:
+            return problems.render(request, HTTPStatus.NOT_FOUND)
         if query and self._holds_credential(request, query):
             return problems.render(
                 request,
@@ -145,6 +151,10 @@ class GuardMiddleware:
                 code="credential-in-query",
                 detail="Credentials go in the Authorization header. The one you sent has leaked: revoke it.",
             )
+        if query and request.method in ("POST", "PUT", "PATCH") and not problems.wants_pages(request):
+            name = next(iter(request.GET), "")[:120]
+            unknown = Problem("unknown-parameter", "There is no such parameter here.", parameter=name)
+            return problems.for_domain_error(request, UnknownParameterError(errors=[unknown]))
         return self.get_response(request)
 
     @staticmethod

@@ -103,11 +103,13 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
     row = _alone(collection_id)
     present = schema.read()
     before = _managed(present, collection_id, by)
-    users = sorted(
-        other.name for other in present.collections if other.id != collection_id and _names(other, before)
-    )
+    users = [other for other in present.collections if other.id != collection_id and _names(other, before)]
     if users:
-        raise ConflictError(f"Used by {', '.join(users)}. Change those first.", code="in-use")
+        seen = sorted(
+            other.name for other in users if any(by.grant(action, on=other.resource) for action in Action)
+        )
+        shown = ", ".join(seen) or "collections that you can't see"
+        raise ConflictError(f"Used by {shown}. Change those first.", code="in-use")
     count = Entry.objects.filter(collection=row).count()
     if count and not confirm:
         effect = Effect("", "deleted", count, count, f"{count} entries with all their versions are erased.")

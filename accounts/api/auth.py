@@ -131,6 +131,7 @@ class SessionView(APIView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
+        read_query(request, ())
         principal = principal_of(request)
         sign_in.end_session(_own(session_id, principal), by=principal)
         return Response(status=204)

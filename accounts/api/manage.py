@@ -45,6 +45,12 @@ class ManagementView(APIView):
 
     authentication_classes = [ManagementAuthentication]
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Let no write take parameters; those that read name theirs."""
+        super().initial(request, *args, **kwargs)
+        if request.method == "DELETE":
+            read_query(request, ())
+
     def handle_list(self, request: Request, rows: QuerySet[Any], shape: Any, *, order: str) -> Response:
         parameters = read_query(request, PARAMETERS)
         return page(rows, parameters, order=order, shape=shape, about=about_request(request, parameters))

@@ -105,15 +105,23 @@ def problems_of(details: Any) -> list[Problem]:
 def read_query(request: Request, allowed: Sequence[str]) -> dict[str, str]:
     """Return the query parameters. Raises UnknownParameterError for one that is unknown or comes twice."""
     parameters = request.query_params
-    problems = [
-        Problem("unknown-parameter", "There is no such parameter.", parameter=name)
-        for name in parameters
-        if name not in allowed
-    ] + [
-        Problem("repeated-parameter", "This parameter stands here twice.", parameter=name)
-        for name in parameters
-        if name in allowed and len(parameters.getlist(name)) > 1
-    ]
+    problems = (
+        [
+            Problem("unknown-parameter", "There is no such parameter.", parameter=name)
+            for name in parameters
+            if name not in allowed
+        ]
+        + [
+            Problem("repeated-parameter", "This parameter stands here twice.", parameter=name)
+            for name in parameters
+            if name in allowed and len(parameters.getlist(name)) > 1
+        ]
+        + [
+            Problem("invalid-value", "A value may not hold the character NUL.", parameter=name)
+            for name in parameters
+            if name in allowed and "\x00" in parameters[name]
+        ]
+    )
     if problems:
         raise UnknownParameterError(errors=problems)
     return {name: parameters[name] for name in parameters}

@@ -1,5 +1,6 @@
 """The management API of the schema: collections and locales."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -115,6 +116,7 @@ class LocaleView(ManagementView):
     @extend_schema(operation_id="manage_locales_delete", responses={204: None})
     def delete(self, request: Request, code: str) -> Response:
         """Delete a locale without content."""
+        parse(request.query_params, allowed=frozenset())
         locales.delete_locale(code, by=principal_of(request))
         return Response(status=204)
 
@@ -151,6 +153,7 @@ def collection_json(
     grants = [by.grant(action, on=spec.resource) for action in ANY_RIGHT]
     manages = bool(by.grant(Action.MANAGE_SCHEMA, on=spec.resource))
     shown = [field for field in spec.fields if manages or any(grant.allows(field) for grant in grants)]
+    known = present if manages else known_part(present, by)
     return {
         "id": str(spec.id),
         "key": spec.key,
@@ -158,14 +161,25 @@ def collection_json(
         "description": description,
         "kind": spec.kind,
         "localized": spec.localized,
-        "fields": [field_json(field, spec, present) for field in shown],
+        "fields": [field_json(field, shown, known) for field in shown],
     }
 
 
-def field_json(field: FieldSpec, spec: CollectionSpec, present: Schema) -> dict[str, Json]:
-    """Return a field as a client may send it back."""
+def known_part(present: Schema, by: Principal) -> Schema:
+    """Return the schema without collections that the principal has no right in; components go with their fields."""
+    seen = (spec for spec in present.collections if spec.kind == Collection.Kind.COMPONENT or sees(by, spec))
+    return replace(present, collections=tuple(seen))
+
+
+def field_json(field: FieldSpec, shown: list[FieldSpec], known: Schema) -> dict[str, Json]:
+    """Return a field as a client may send it back, without the names of fields and collections that are not shown."""
     field_type = fields.get(field.type)
-    options: Any = field_type.options_json(field_type.options(field), present)
+    options: Any = field_type.options_json(field_type.options(field), known)
+    if options.get("from") not in {None, *(other.key for other in shown)}:
+        del options["from"]
+    condition = field.condition
+    if condition is not None and condition.field not in {other.id for other in shown}:
+        condition = None
     return {
         "id": str(field.id),
         "key": field.key,
@@ -179,7 +193,7 @@ def field_json(field: FieldSpec, spec: CollectionSpec, present: Schema) -> dict[
         "default": field.default,
         "data_class": field.data_class,
         "options": options,
-        "condition": field.condition.shown(spec.fields) if field.condition else None,
+        "condition": condition.shown(shown) if condition else None,
     }
 
 
