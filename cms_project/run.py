@@ -79,7 +79,8 @@ class Supervisor:
                 ) from error
         self.manage("migrate", "--verbosity", "0")
         if settings.is_development and importlib.util.find_spec("cms_project.management.commands.demo"):
-            self.manage("demo")
+            # Our own output is a pipe to the command, so it can't see whether anybody could scan a code.
+            self.manage("demo", "--update-url", *(["--qr"] if sys.stdout.isatty() else []))
         return settings
 
     def environment(self) -> dict[str, str]:

@@ -1,0 +1,71 @@
+"""`demo`: the content of a first start, and people and keys to look around with. Development only."""
+
+import json
+import sys
+from typing import Any
+
+import segno
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from cms_project.demo import making
+
+
+class Command(BaseCommand):
+    """Makes the demo once."""
+
+    help = (
+        "Make the demo: two locales, articles, authors, pages with blocks, site settings, private notes, roles, an"
+        " administrator and an editor with authenticators, and two API keys. Credentials go to quickstart.json in the"
+        " data folder (mode 0600). A second run changes nothing. Development only."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add how to show what was made."""
+        parser.add_argument(
+            "--qr", action="store_true", help="Show the QR code although this is no terminal."
+        )
+        parser.add_argument(
+            "--update-url",
+            action="store_true",
+            help="Let the file name this start's address, when the port is another one than before.",
+        )
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON, in the last line.")
+
+    def handle(self, *, qr: bool, update_url: bool, **options: Any) -> None:
+        """Make it, or say why there is nothing to do."""
+        if not settings.ENVIRONMENT.is_development:
+            raise CommandError("The demo is for development only: it writes passwords to a file.")
+        file = making.quickstart_file()
+        made = None
+        if making.is_made():
+            self._again(update_url=update_url)
+        elif making.is_in_use():
+            self.stdout.write("There are people or collections here already, so no demo is made.")
+        else:
+            made = making.make()
+            self.stdout.write("The demo is there: Gull & Lamp, a small press in a lighthouse.")
+            self._sign_in(made.admin.user.email, f"password {made.admin.password}")
+            self.stdout.write("Second factor: scan this with an authenticator app, or type the secret:")
+            self.stdout.write(made.admin.totp_secret)
+            if qr or self.stdout.isatty():
+                segno.make(made.admin.totp_url, micro=False).terminal(out=sys.stdout, compact=True)
+            self.stdout.write(f"All of this, the editor and two API keys are in {file}.")
+        if options["json"]:
+            self.stdout.write(json.dumps({"made": made is not None, "file": str(file)}))
+
+    def _again(self, *, update_url: bool) -> None:
+        """Say that nothing was changed."""
+        values = making.read_quickstart()
+        if values is None:
+            self.stdout.write(
+                "The demo was made before; its credentials are gone with the file. See `createadmin`."
+            )
+            return
+        if update_url and values.get("url") != settings.PUBLIC_URL:
+            making.write_quickstart({**values, "url": settings.PUBLIC_URL})
+        self.stdout.write("The demo is there already; nothing was changed.")
+        self._sign_in(str(values.get("admin", {}).get("email")), f"password in {making.quickstart_file()}")
+
+    def _sign_in(self, email: str, hint: str) -> None:
+        self.stdout.write(f"Sign in at {settings.PUBLIC_URL}/admin/ as {email}, {hint}")
