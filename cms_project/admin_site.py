@@ -33,6 +33,10 @@ class QuillkeepAdminSite(admin.AdminSite):
         """Never Django's own form: it knows no second factor (CVE-2019-16766)."""
         return views.password_step(request)
 
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
+    def logout(  # type: ignore[override]  # a redirect serves as well
+        self,
+        request: HttpRequest,
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
         """End the session's row too, not only the cookie."""
         return views.sign_out(request)

@@ -26,7 +26,11 @@ def publish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     _require(entry, Action.PUBLISH, in_trash=False)
     present = locales_of(entry.latest.data)
     seen = [draft.locale for draft in entry.drafts]
-    lines = [_readiness(desk, entry, code) for code in desk.locales_of(entry.writing.collection) if code in present and code in seen]
+    lines = [
+        _readiness(desk, entry, code)
+        for code in desk.locales_of(entry.writing.collection)
+        if code in present and code in seen
+    ]
     if request.method == "POST":
         chosen = request.POST.getlist("locales")
         if not chosen:
@@ -34,18 +38,30 @@ def publish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
         try:
             publishing.publish(entry.row.pk, writing=entry.writing, locales=chosen)
         except EntryIncompleteError:
-            return _publish_page(request, entry, lines, "Not published: something is still missing, see below.", chosen)
+            return _publish_page(
+                request, entry, lines, "Not published: something is still missing, see below.", chosen
+            )
         names = ", ".join(line["name"] for line in lines if line["code"] in chosen)
-        return see(request, f"Published in {names}.", "change", key, entry.row.pk, **_here(entry))
+        return see(request, f"Published in {names}.", address("change", key, entry.row.pk, **_here(entry)))
     return _publish_page(request, entry, lines, "", [entry.locale])
 
 
 def _publish_page(
-    request: HttpRequest, entry: OpenEntry, lines: list[dict[str, Any]], fault: str, chosen: list[str] | None = None
+    request: HttpRequest,
+    entry: OpenEntry,
+    lines: list[dict[str, Any]],
+    fault: str,
+    chosen: list[str] | None = None,
 ) -> HttpResponse:
     for line in lines:
         line["chosen"] = line["code"] in (chosen or [])
-    context = {"title": f"Publish {entry.title}", "entry": entry, "collection": entry.writing.collection, "lines": lines, "fault": fault}
+    context = {
+        "title": f"Publish {entry.title}",
+        "entry": entry,
+        "collection": entry.writing.collection,
+        "lines": lines,
+        "fault": fault,
+    }
     return show(request, "admin/content/publish.html", context, status=400 if fault else 200)
 
 
@@ -77,7 +93,11 @@ def unpublish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
         chosen = request.POST.getlist("locales")
         if chosen:
             publishing.unpublish(entry.row.pk, writing=entry.writing, locales=chosen)
-            return see(request, "Unpublished. Readers no longer see it.", "change", key, entry.row.pk, **_here(entry))
+            return see(
+                request,
+                "Unpublished. Readers no longer see it.",
+                address("change", key, entry.row.pk, **_here(entry)),
+            )
     context = {
         "title": f"Unpublish {entry.title}",
         "entry": entry,
@@ -95,7 +115,9 @@ def unpublish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
         ],
         "fault": "Choose at least one locale." if request.method == "POST" else "",
     }
-    return show(request, "admin/content/unpublish.html", context, status=400 if request.method == "POST" else 200)
+    return show(
+        request, "admin/content/unpublish.html", context, status=400 if request.method == "POST" else 200
+    )
 
 
 @page
@@ -107,7 +129,7 @@ def trash(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     _require(entry, Action.DELETE, in_trash=False)
     if request.method == "POST":
         editing.trash(entry.row.pk, writing=entry.writing, confirm=request.POST.get("confirm") == "1")
-        return see(request, f"“{entry.title}” is in the trash.", "list", key)
+        return see(request, f"“{entry.title}” is in the trash.", address("list", key))
     context = {
         "title": f"Move {entry.title} to the trash",
         "entry": entry,
@@ -125,7 +147,7 @@ def restore(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     desk = Desk.of(request)
     entry = open_entry(desk, key, name, None)
     editing.restore(entry.row.pk, writing=entry.writing)
-    return see(request, f"“{entry.title}” is back, as a draft.", "change", key, entry.row.pk)
+    return see(request, f"“{entry.title}” is back, as a draft.", address("change", key, entry.row.pk))
 
 
 @page
@@ -138,9 +160,9 @@ def purge(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     _require(entry, Action.PURGE, in_trash=True)
     if request.method == "POST":
         if request.POST.get("confirm") != "1":
-            return see(request, "Nothing was erased.", "trash-list", key, level=messages.WARNING)
+            return see(request, "Nothing was erased.", address("trash-list", key), level=messages.WARNING)
         editing.purge(entry.row.pk, writing=entry.writing, confirm=True)
-        return see(request, "Erased for good.", "trash-list", key)
+        return see(request, "Erased for good.", address("trash-list", key))
     context = {
         "title": f"Erase {entry.title}",
         "entry": entry,
@@ -155,7 +177,9 @@ def _require(entry: OpenEntry, action: Action, *, in_trash: bool) -> None:
     if action not in entry.may:
         raise NotAllowedError(f"You may not {action.value} this entry.")
     if entry.is_in_trash is not in_trash:
-        raise ConflictError("The entry is in the trash." if entry.is_in_trash else "The entry is not in the trash.")
+        raise ConflictError(
+            "The entry is in the trash." if entry.is_in_trash else "The entry is not in the trash."
+        )
 
 
 def _here(entry: OpenEntry) -> dict[str, str]:

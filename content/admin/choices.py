@@ -11,7 +11,7 @@ from django.db.models.fields.json import KeyTextTransform
 from accounts.access import Action, Principal
 from accounts.canonical import Json
 from content import fields
-from content.fields.base import FieldSpec
+from content.fields.base import ComponentSpec, FieldSpec
 from content.models import DraftDocument, Entry, PublishedDocument
 from content.rows import rows_of
 from content.schema import CollectionSpec, Schema
@@ -23,7 +23,7 @@ REFERENCES = frozenset({"reference", "references"})
 
 @dataclass
 class Choices:
-    """Answers what building a form asks (`content.fields.FormContext`). `present` are the values that the form shows."""
+    """Answers what building a form asks (`content.fields.FormContext`). `present` are the values that it shows."""
 
     schema: Schema
     principal: Principal
@@ -32,7 +32,7 @@ class Choices:
     _offered: dict[UUID, list[tuple[str, str]]] = field(default_factory=dict)
     _titles: dict[UUID, str] | None = None
 
-    def component(self, key_or_id: str) -> CollectionSpec | None:
+    def component(self, key_or_id: str) -> ComponentSpec | None:
         return self.schema.component(key_or_id)
 
     def collection_id(self, key: str) -> UUID | None:

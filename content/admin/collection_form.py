@@ -14,6 +14,7 @@ from accounts.errors import Problem
 from content import designing, fields
 from content.admin.json_text import JsonTextField, write
 from content.fields.base import FieldSpec, FieldType
+from content.fields.text import PATTERNS
 from content.models import Collection
 from content.schema import CollectionSpec, Schema
 
@@ -26,17 +27,36 @@ CLASSES = {
 }
 
 
+MEMBERS = (
+    *("key", "type", "label", "help", "required", "localized", "unique", "filterable"),
+    *("data_class", "default", "condition"),
+)
+BOXES = (
+    *("key", "type", "label", "help", "options", "default", "condition", "data_class"),
+    *("required", "localized", "unique", "filterable", "order", "remove"),
+)
+
+
 class CollectionMembersForm(forms.Form):
     """What a collection has besides its fields."""
 
-    name = forms.CharField(max_length=80, help_text="What people call it, e.g. Recipes.", widget=forms.TextInput(attrs={"class": "vTextField"}))
+    name = forms.CharField(
+        max_length=80,
+        help_text="What people call it, e.g. Recipes.",
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+    )
     key = forms.CharField(
         max_length=41,
         help_text="Its name in URLs and in the API: lower-case letters, digits and _. Clients depend on it.",
-        widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false", "autocapitalize": "none"}),
+        widget=forms.TextInput(
+            attrs={"class": "vTextField", "spellcheck": "false", "autocapitalize": "none"}
+        ),
     )
     description = forms.CharField(
-        max_length=300, required=False, help_text="For the people who write in it.", widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 2})
+        max_length=300,
+        required=False,
+        help_text="For the people who write in it.",
+        widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 2}),
     )
     kind = forms.ChoiceField(
         choices=[
@@ -48,7 +68,9 @@ class CollectionMembersForm(forms.Form):
         help_text="It can’t be changed later.",
     )
     localized = forms.BooleanField(
-        required=False, label="Localized", help_text="Entries are written in several locales. Each field says whether it differs by locale."
+        required=False,
+        label="Localized",
+        help_text="Entries are written in several locales. Each field says whether it differs by locale.",
     )
 
 
@@ -57,9 +79,17 @@ class FieldRowForm(forms.Form):
 
     id = forms.CharField(required=False, max_length=36, widget=forms.HiddenInput)
     remove = forms.BooleanField(required=False, label="Remove this field")
-    order = forms.IntegerField(required=False, label="Place", min_value=-9999, max_value=9999, widget=forms.NumberInput(attrs={"class": "qk-order"}))
+    order = forms.IntegerField(
+        required=False,
+        label="Place",
+        min_value=-9999,
+        max_value=9999,
+        widget=forms.NumberInput(attrs={"class": "qk-order"}),
+    )
     key = forms.CharField(
-        required=False, max_length=41, widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "none"})
+        required=False,
+        max_length=41,
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "none"}),
     )
     type = forms.ChoiceField()
     label = forms.CharField(required=False, max_length=80)
@@ -68,20 +98,29 @@ class FieldRowForm(forms.Form):
     localized = forms.BooleanField(required=False, label="Differs by locale")
     unique = forms.BooleanField(required=False, label="Unique")
     filterable = forms.BooleanField(required=False, label="Can be filtered and sorted by")
-    data_class = forms.ChoiceField(choices=[(item.value, text) for item, text in CLASSES.items()], label="Data class")
+    data_class = forms.ChoiceField(
+        choices=[(item.value, text) for item, text in CLASSES.items()], label="Data class"
+    )
     default = JsonTextField(
-        help_text='JSON, e.g. "text", 3, true or ["a"]. Empty: none.', widget=forms.Textarea(attrs={"rows": 1, "class": "qk-json"})
+        help_text='JSON, e.g. "text", 3, true or ["a"]. Empty: none.',
+        widget=forms.Textarea(attrs={"rows": 1, "class": "qk-json"}),
     )
     options = JsonTextField(widget=forms.Textarea(attrs={"rows": 3, "class": "qk-json"}))
     condition = JsonTextField(
         label="Asked for when",
-        help_text='JSON: {"field": "kind", "operator": "eq", "value": "video"}. Operators: eq, ne, in, exists. Empty: always.',
+        help_text=(
+            'JSON: {"field": "kind", "operator": "eq", "value": "video"}. '
+            "Operators: eq, ne, in, exists. Empty: always."
+        ),
         widget=forms.Textarea(attrs={"rows": 1, "class": "qk-json"}),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        types = [(key, field_type.label) for key, field_type in sorted(fields.REGISTRY.items(), key=lambda item: item[1].label)]
+        types = [
+            (key, field_type.label)
+            for key, field_type in sorted(fields.REGISTRY.items(), key=lambda item: item[1].label)
+        ]
         self.fields["type"] = forms.ChoiceField(choices=types)
         self.fields["options"].help_text = ""
 
@@ -117,8 +156,9 @@ class FieldRow:
 
     def boxes(self) -> list["Box"]:
         """Return the inputs in the order of the page."""
-        names = ("key", "type", "label", "help", "options", "default", "condition", "data_class", "required", "localized", "unique", "filterable", "order", "remove")  # fmt: skip
-        return [Box(self.form[name], self.problems.get(name, [])) for name in names if name in self.form.fields]
+        return [
+            Box(self.form[name], self.problems.get(name, [])) for name in names if name in self.form.fields
+        ]
 
 
 @dataclass
@@ -137,7 +177,7 @@ class Box:
         described = [f"{self.bound.auto_id}_helptext"] if self.bound.help_text else []
         if self.problems:
             described.append(f"{self.bound.auto_id}-errors")
-        attrs = {"aria-describedby": " ".join(described)} if described else {}
+        attrs: dict[str, str | bool] = {"aria-describedby": " ".join(described)} if described else {}
         if self.problems:
             attrs["aria-invalid"] = "true"
         return self.bound.as_widget(attrs=attrs)
@@ -146,7 +186,14 @@ class Box:
 class CollectionForm:
     """The whole form. `raw()` is what the verbs of `content.modeling` read."""
 
-    def __init__(self, *, before: CollectionSpec | None, description: str, schema: Schema, data: QueryDict | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        before: CollectionSpec | None,
+        description: str,
+        schema: Schema,
+        data: QueryDict | None = None,
+    ) -> None:
         self.before = before
         self.schema = schema
         self.general: list[str] = []
@@ -155,11 +202,15 @@ class CollectionForm:
         if data is None:
             initial = _members_of(before, description) if before else {"kind": "many"}
             self.members = CollectionMembersForm(initial=initial, use_required_attribute=False)
-            self.rows = [self._stored_row(number, spec) for number, spec in enumerate(before.fields if before else ())]
+            self.rows = [
+                self._stored_row(number, spec) for number, spec in enumerate(before.fields if before else ())
+            ]
         else:
             self.members = CollectionMembersForm(data, use_required_attribute=False)
             count = data.get("field-count", "")
-            total = min(int(count), MAX_ROWS) if count.isascii() and count.isdecimal() and len(count) < 5 else 0
+            total = (
+                min(int(count), MAX_ROWS) if count.isascii() and count.isdecimal() and len(count) < 5 else 0
+            )
             self.rows = [
                 FieldRow(FieldRowForm(data, prefix=f"field-{number}", use_required_attribute=False), number)
                 for number in range(total)
@@ -189,7 +240,9 @@ class CollectionForm:
             "options": write(field_type.options_json(field_type.options(spec), self.schema) or None),
             "condition": write(spec.condition.shown(siblings) if spec.condition else None),
         }
-        return FieldRow(FieldRowForm(prefix=f"field-{number}", initial=initial, use_required_attribute=False), number)
+        return FieldRow(
+            FieldRowForm(prefix=f"field-{number}", initial=initial, use_required_attribute=False), number
+        )
 
     def add_row(self, type_key: str) -> None:
         """Put one more row at the end, of a type; nothing is saved by that."""
@@ -197,8 +250,14 @@ class CollectionForm:
         if number >= MAX_ROWS:
             self.general.append(f"At most {designing.MAX_FIELDS} fields.")
             return
-        initial = {"type": type_key if type_key in fields.REGISTRY else "text", "order": number + 1, "data_class": "public"}
-        row = FieldRow(FieldRowForm(prefix=f"field-{number}", initial=initial, use_required_attribute=False), number)
+        initial = {
+            "type": type_key if type_key in fields.REGISTRY else "text",
+            "order": number + 1,
+            "data_class": "public",
+        }
+        row = FieldRow(
+            FieldRowForm(prefix=f"field-{number}", initial=initial, use_required_attribute=False), number
+        )
         self.rows.append(row)
 
     @property
@@ -207,10 +266,7 @@ class CollectionForm:
 
     def raw(self) -> dict[str, Any] | None:
         """Return the collection's JSON as typed; None when something typed can't even be read."""
-        if self.before is not None:
-            stored = {str(spec.id) for spec in self.before.fields}
-        else:
-            stored = set()
+        stored = {str(spec.id) for spec in self.before.fields} if self.before is not None else set()
         is_sound = self.members.is_valid()
         for name, texts in self.members.errors.items():
             self.member_problems.setdefault(name, []).extend(map(str, texts))
@@ -218,7 +274,12 @@ class CollectionForm:
         for row in self.rows:
             is_read = row.form.is_valid()
             data = row.form.cleaned_data
-            is_blank = not data.get("id") and not data.get("key") and not data.get("label") and not data.get("options")
+            is_blank = (
+                not data.get("id")
+                and not data.get("key")
+                and not data.get("label")
+                and not data.get("options")
+            )
             if data.get("remove") or is_blank:
                 continue
             if not is_read:
@@ -243,12 +304,21 @@ class CollectionForm:
     def add(self, problems: Iterable[Problem]) -> None:
         """Put each problem where its member was typed: `/fields/3/options/max_length` at the fourth row's options."""
         for problem in problems:
-            path = [part.replace("~1", "/").replace("~0", "~") for part in (problem.pointer or "").split("/")[1:]]
-            if path[:1] == ["fields"] and len(path) > 1 and path[1].isdecimal() and int(path[1]) < len(self.order):
+            path = [
+                part.replace("~1", "/").replace("~0", "~") for part in (problem.pointer or "").split("/")[1:]
+            ]
+            if (
+                path[:1] == ["fields"]
+                and len(path) > 1
+                and path[1].isdecimal()
+                and int(path[1]) < len(self.order)
+            ):
                 row = self.order[int(path[1])]
                 name = path[2] if len(path) > 2 and path[2] in row.form.fields else "key"
                 below = " › ".join(path[3:])
-                row.problems.setdefault(name, []).append(f"{below}: {problem.detail}" if below else problem.detail)
+                row.problems.setdefault(name, []).append(
+                    f"{below}: {problem.detail}" if below else problem.detail
+                )
             elif path and path[0] in self.members.fields:
                 self.member_problems.setdefault(path[0], []).append(problem.detail)
             else:
@@ -281,14 +351,15 @@ def described_options(field_type: FieldType[Any]) -> Iterable[str]:
 
 
 def _option_names(field_type: FieldType[Any]) -> set[str]:
-    return {item.metadata["name"] or item.name for item in field_type.options_class.__dataclass_fields__.values()}
+    return {
+        item.metadata["name"] or item.name for item in field_type.options_class.__dataclass_fields__.values()
+    }
 
 
 OPTIONS_TEXT: Mapping[str, str] = {
     "max_length": "the most characters, e.g. 120",
     "min_length": "the least characters",
-    "pattern": "one of a set of names: letters, digits, letters-digits, no-spaces, upper, lower, kebab, identifier, phone, "
-    "postal-code, country-code, currency-code, language-tag, time, isbn",
+    "pattern": f"one of {', '.join(PATTERNS)}",
     "min": "the lowest number, date, or count of items",
     "max": "the highest number, date, or count of items",
     "choices": 'a list such as [{"value": "red", "label": "Red"}], or ["red", "green"]',
@@ -311,10 +382,7 @@ def _members_of(before: CollectionSpec, description: str) -> dict[str, Json]:
 
 def _raw_field(row: FieldRow, stored: set[str]) -> dict[str, Any]:
     data = row.form.cleaned_data
-    raw = {
-        name: data[name]
-        for name in ("key", "type", "label", "help", "required", "localized", "unique", "filterable", "data_class", "default", "condition")
-    }  # fmt: skip
+    raw = {name: data[name] for name in MEMBERS}
     raw["options"] = data["options"] or {}
     if data["id"] in stored:
         raw["id"] = data["id"]

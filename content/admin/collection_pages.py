@@ -7,11 +7,17 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import Action
-from accounts.errors import ConfirmationRequiredError, ConflictError, InvalidInputError, NotAllowedError, NotFoundError
+from accounts.errors import (
+    ConfirmationRequiredError,
+    ConflictError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+)
 from content import fields, modeling
 from content.admin.collection_form import KINDS, CollectionForm
 from content.admin.desk import Desk
-from content.admin.pages import page, query, see, show
+from content.admin.pages import address, page, query, see, show
 from content.models import Collection, Entry, FieldIndex, Rebuild
 from content.schema import CollectionSpec
 
@@ -26,7 +32,9 @@ def index(request: HttpRequest) -> HttpResponse:
     may_add = modeling.may_create(desk.principal)
     if not managed and not may_add:
         raise NotAllowedError("You may not change collections.")
-    busy = set(FieldIndex.objects.exclude(state=FieldIndex.State.READY).values_list("collection_id", flat=True))
+    busy = set(
+        FieldIndex.objects.exclude(state=FieldIndex.State.READY).values_list("collection_id", flat=True)
+    )
     busy |= set(Rebuild.objects.exclude(state=Rebuild.State.DONE).values_list("collection_id", flat=True))
     context = {
         "title": "Collections",
@@ -44,7 +52,12 @@ def add(request: HttpRequest) -> HttpResponse:
     desk = Desk.of(request)
     if not modeling.may_create(desk.principal):
         raise NotAllowedError("You may not create collections.")
-    form = CollectionForm(before=None, description="", schema=desk.schema, data=request.POST if request.method == "POST" else None)
+    form = CollectionForm(
+        before=None,
+        description="",
+        schema=desk.schema,
+        data=request.POST if request.method == "POST" else None,
+    )
     if request.method == "POST":
         if "_add_row" in request.POST:
             form.add_row(request.POST.get("new_type", ""))
@@ -56,7 +69,7 @@ def add(request: HttpRequest) -> HttpResponse:
             except InvalidInputError as error:
                 form.add(error.errors)
             else:
-                return see(request, f"The collection {spec.name} is there.", "collection", spec.key)
+                return see(request, f"The collection {spec.name} is there.", address("collection", spec.key))
         return _show(request, form, None, status=400)
     return _show(request, form, None)
 
@@ -94,7 +107,7 @@ def change(request: HttpRequest, key: str) -> HttpResponse:
     except ConflictError as error:
         form.general.append(error.detail)
     else:
-        return see(request, f"The collection {changed.name} is changed.", "collection", changed.key)
+        return see(request, f"The collection {changed.name} is changed.", address("collection", changed.key))
     return _show(request, form, spec, status=400)
 
 
@@ -113,7 +126,7 @@ def delete(request: HttpRequest, key: str) -> HttpResponse:
             except ConflictError as error:
                 fault = error.detail
             else:
-                return see(request, f"The collection {spec.name} is deleted.", "collections")
+                return see(request, f"The collection {spec.name} is deleted.", address("collections"))
         else:
             fault = "Type the key of the collection to delete it."
     context = {
@@ -140,7 +153,9 @@ def _managed(desk: Desk, key: str) -> CollectionSpec:
 def _ask(request: HttpRequest, spec: CollectionSpec, effects: list[Any]) -> HttpResponse:
     """Show the effects, with everything that was typed in hidden inputs."""
     buttons = {"csrfmiddlewaretoken", "_save", "_confirm", "_edit", "_add_row"}
-    typed = [(name, value) for name, values in request.POST.lists() if name not in buttons for value in values]
+    typed = [
+        (name, value) for name, values in request.POST.lists() if name not in buttons for value in values
+    ]
     context = {
         "title": f"Change {spec.name}?",
         "collection": spec,
@@ -151,12 +166,17 @@ def _ask(request: HttpRequest, spec: CollectionSpec, effects: list[Any]) -> Http
     return show(request, "admin/content/collection_confirm.html", context, status=200)
 
 
-def _show(request: HttpRequest, form: CollectionForm, spec: CollectionSpec | None, *, status: int = 200) -> HttpResponse:
+def _show(
+    request: HttpRequest, form: CollectionForm, spec: CollectionSpec | None, *, status: int = 200
+) -> HttpResponse:
     context: dict[str, Any] = {
         "title": spec.name if spec else "New collection",
         "collection": spec,
         "form": form,
-        "types": [(key, item.label, item.description) for key, item in sorted(fields.REGISTRY.items(), key=lambda pair: pair[1].label)],
+        "types": [
+            (key, item.label, item.description)
+            for key, item in sorted(fields.REGISTRY.items(), key=lambda pair: pair[1].label)
+        ],
         "summary": form.summary(),
         "indexes": [],
         "rebuilds": [],
@@ -164,7 +184,8 @@ def _show(request: HttpRequest, form: CollectionForm, spec: CollectionSpec | Non
     if spec is not None:
         names: dict[UUID, str] = {item.id: item.name for item in spec.fields}
         context["indexes"] = [
-            {"name": names.get(row.field_id, "a removed field"), "row": row} for row in FieldIndex.objects.filter(collection_id=spec.id)
+            {"name": names.get(row.field_id, "a removed field"), "row": row}
+            for row in FieldIndex.objects.filter(collection_id=spec.id)
         ]
         context["rebuilds"] = list(Rebuild.objects.filter(collection_id=spec.id)[:5])
     return show(request, "admin/content/collection.html", context, status=status)

@@ -124,7 +124,9 @@ def open_entry(desk: Desk, key: str, name: UUID, locale: str | None) -> OpenEntr
     held = clauses_for(row, Action.READ_DRAFT, writing, [locale])
     if not held:
         raise NotFoundError
-    rights = {action: clauses_for(row, action, writing, [locale]) for action in ACTS if desk.may(action, collection)}
+    rights = {
+        action: clauses_for(row, action, writing, [locale]) for action in ACTS if desk.may(action, collection)
+    }
     return OpenEntry(
         writing=writing,
         row=row,

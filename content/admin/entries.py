@@ -64,18 +64,25 @@ def add(request: HttpRequest, key: str) -> HttpResponse:
     if request.method == "POST" and not is_arranging(request.POST):
         try:
             entry = editing.create(
-                form.changes(), writing=writing, locale=locale, message=request.POST.get("message", "").strip()
+                form.changes(),
+                writing=writing,
+                locale=locale,
+                message=request.POST.get("message", "").strip(),
             )
         except InvalidInputError as error:
             form.add(error.errors)
         else:
             return _saved(request, desk, writing, entry, locale, "Saved as a draft.")
     tabs = [
-        LocaleTab(code, desk.schema.locale_by_code[code].name, "", address("add", key, locale=code), code == locale)
+        LocaleTab(
+            code, desk.schema.locale_by_code[code].name, "", address("add", key, locale=code), code == locale
+        )
         for code in desk.locales_of(collection)
     ]
     context = {
-        "title": f"New entry in {collection.name}" if collection.kind == Collection.Kind.MANY else collection.name,
+        "title": f"New entry in {collection.name}"
+        if collection.kind == Collection.Kind.MANY
+        else collection.name,
         "tabs": tabs if len(tabs) > 1 else [],
         "may_save": True,
         "may_publish": desk.may(Action.PUBLISH, collection),
@@ -162,7 +169,9 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
 
 def _values_at(entry: OpenEntry, base: int | None) -> dict[str, Json]:
     """Return the values that the writer started from; without such a version there were none."""
-    version = entry.latest if base == entry.latest.number else entry.row.versions.filter(number=base or 0).first()
+    version = (
+        entry.latest if base == entry.latest.number else entry.row.versions.filter(number=base or 0).first()
+    )
     return in_locale(version.data, entry.locale) if isinstance(version, Version) else {}
 
 
@@ -172,10 +181,10 @@ def _saved(
     """Publish too when that was asked for, and go on to the form. What was saved stays saved."""
     key = writing.collection.key
     if not desk.may(Action.READ_DRAFT, writing.collection):
-        return see(request, "Saved. You may add entries here, not see them.", "add", key)
+        return see(request, "Saved. You may add entries here, not see them.", address("add", key))
     here = {"locale": locale} if writing.collection.localized else {}
     if "_publish" not in request.POST:
-        return see(request, text, "change", key, entry.pk, **here)
+        return see(request, text, address("change", key, entry.pk, **here))
     locales = sorted(set(request.POST.getlist("locales"))) or [locale]
     try:
         publishing.publish(entry.pk, writing=writing, locales=locales)
@@ -183,16 +192,26 @@ def _saved(
         count = len(error.errors)
         told = f"{text} It is not published yet: {count} {'thing is' if count == 1 else 'things are'} missing.".strip()
         return see(
-            request, told, "change", key, entry.pk, level=messages.ERROR, **here, missing=",".join(locales)
+            request,
+            told,
+            address("change", key, entry.pk, **here, missing=",".join(locales)),
+            level=messages.ERROR,
         )
     except (InvalidInputError, NotAllowedError, NotFoundError, ConflictError) as error:
         return see(
-            request, f"{text} It is not published: {_sentence(error)}", "change", key, entry.pk,
-            level=messages.ERROR, **here,
-        )  # fmt: skip
+            request,
+            f"{text} It is not published: {_sentence(error)}",
+            address("change", key, entry.pk, **here),
+            level=messages.ERROR,
+        )
     names = ", ".join(desk.schema.locale_by_code[code].name for code in locales)
-    return see(request, f"{text} Published in {names}.".strip() if writing.collection.localized else f"{text} Published.".strip(),
-        "change", key, entry.pk, **here)  # fmt: skip
+    return see(
+        request,
+        f"{text} Published in {names}.".strip()
+        if writing.collection.localized
+        else f"{text} Published.".strip(),
+        address("change", key, entry.pk, **here),
+    )
 
 
 def _sentence(error: DomainError) -> str:
@@ -242,7 +261,9 @@ def _show_entry(
         "may_restore": Action.RESTORE in entry.may and entry.is_in_trash,
         "may_purge": Action.PURGE in entry.may and entry.is_in_trash,
         "publish_locales": [
-            (tab.code, tab.name, tab.status, tab.code == entry.locale) for tab in tabs if tab.status or tab.chosen
+            (tab.code, tab.name, tab.status, tab.code == entry.locale)
+            for tab in tabs
+            if tab.status or tab.chosen
         ],
         "is_new_locale": entry.locale not in states,
     }
@@ -294,4 +315,3 @@ def _locale_asked_for(desk: Desk, writing: Writing, locale: str | None) -> str:
     if locale not in desk.locales_of(writing.collection):
         raise BadAddressError
     return locale
-

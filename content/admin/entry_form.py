@@ -131,7 +131,9 @@ class EntryForm:
         """Put problems at their fields; one at a field that is not shown says nothing of it."""
         keys = {spec.key: spec for spec in self.specs}
         for problem in problems:
-            first, *rest = [part.replace("~1", "/").replace("~0", "~") for part in (problem.pointer or "/").split("/")[1:]]
+            first, *rest = [
+                part.replace("~1", "/").replace("~0", "~") for part in (problem.pointer or "/").split("/")[1:]
+            ]
             spec = keys.get(first)
             if spec is None:
                 known = first in OWN_MEMBERS or not first
@@ -140,16 +142,22 @@ class EntryForm:
                     self.general.append(text)
                 continue
             place = self._place(rest)
-            self.problems.setdefault(first, []).append(f"{place}: {problem.detail}" if place else problem.detail)
+            self.problems.setdefault(first, []).append(
+                f"{place}: {problem.detail}" if place else problem.detail
+            )
 
     def _place(self, path: list[str]) -> str:
         """Say where inside a component or a list something is wrong: "Row 2 › title"."""
-        return " › ".join(f"row {int(part) + 1}" if part.isdecimal() and len(part) < 6 else part for part in path).capitalize()
+        return " › ".join(
+            f"row {int(part) + 1}" if part.isdecimal() and len(part) < 6 else part for part in path
+        ).capitalize()
 
     def summary(self) -> list[tuple[str, str, str]]:
         """Return (anchor, label, text) of everything that is wrong at a field, in the order of the fields."""
         return [
-            (f"field-{spec.key}", spec.name, text) for spec in self.specs for text in self.problems.get(spec.key, ())
+            (f"field-{spec.key}", spec.name, text)
+            for spec in self.specs
+            for text in self.problems.get(spec.key, ())
         ]
 
     # What the page shows
@@ -193,8 +201,12 @@ class EntryForm:
         """Return where to look for entries that the field's select has no room for."""
         if spec.type not in REFERENCES:
             return ""
-        targets = [self.writing.schema.by_id[item] for item in self.writing.schema.target_collections((spec,))]
-        return " ".join(address("choices", target.key) for target in targets if self.choices.has_more(target.id))
+        targets = [
+            self.writing.schema.by_id[item] for item in self.writing.schema.target_collections((spec,))
+        ]
+        return " ".join(
+            address("choices", target.key) for target in targets if self.choices.has_more(target.id)
+        )
 
     def words(self, spec: FieldSpec, value: Json) -> str:
         """Return a value in plain words; references by title, as far as they may be seen."""
@@ -211,7 +223,10 @@ class EntryForm:
         if condition.operator == "exists":
             return f"Asked for when {other.name} is {'filled in' if condition.value else 'empty'}."
         values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
-        listed = " or ".join({True: "yes", False: "no"}.get(item, str(item)) if isinstance(item, bool) else str(item) for item in values)
+        listed = " or ".join(
+            {True: "yes", False: "no"}.get(item, str(item)) if isinstance(item, bool) else str(item)
+            for item in values
+        )
         return f"Asked for when {other.name} is {'not ' if condition.operator == 'ne' else ''}{listed}."
 
 
@@ -244,7 +259,10 @@ def differences(
     for item in found:
         spec = by_key[item["field"]]
         if spec.type in REFERENCES:
-            one, other = in_words(spec, old.get(str(spec.id)), writing), in_words(spec, new.get(str(spec.id)), writing)
+            one, other = (
+                in_words(spec, old.get(str(spec.id)), writing),
+                in_words(spec, new.get(str(spec.id)), writing),
+            )
             item["words"] = diffing.compare(one, other)
     return found
 

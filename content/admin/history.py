@@ -69,7 +69,9 @@ def compare(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     entry = open_entry(desk, key, name, given.get("locale"))
     numbers = number_in(given.get("from")), number_in(given.get("to"))
     if numbers[0] is None or numbers[1] is None:
-        return see(request, "Choose two versions to compare.", "history", key, name, level=messages.WARNING)
+        return see(
+            request, "Choose two versions to compare.", address("history", key, name), level=messages.WARNING
+        )
     before, after = _version(entry, numbers[0]), _version(entry, numbers[1])
     locales = [draft.locale for draft in entry.drafts]
     present = sorted({*locales_of(before.data), *locales_of(after.data)} & set(locales), key=locales.index)
@@ -88,7 +90,9 @@ def compare(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
             {
                 "name": desk.schema.locale_by_code[code].name,
                 "chosen": code == entry.locale,
-                "url": address("diff", key, name, **{"from": str(before.number), "to": str(after.number), "locale": code}),
+                "url": address(
+                    "diff", key, name, **{"from": str(before.number), "to": str(after.number), "locale": code}
+                ),
             }
             for code in present
             if code in desk.schema.locale_by_code
@@ -110,12 +114,18 @@ def restore(request: HttpRequest, key: str, name: UUID, number: int) -> HttpResp
         saved = editing.restore_version(entry.row.pk, number, writing=entry.writing, base=base)
     except StaleVersionError:
         return see(
-            request, "Somebody saved in between. Nothing was restored; look at the newest version first.",
-            "history", key, name, level=messages.WARNING,
-        )  # fmt: skip
+            request,
+            "Somebody saved in between. Nothing was restored; look at the newest version first.",
+            address("history", key, name),
+            level=messages.WARNING,
+        )
     if saved.latest_number == entry.row.latest_number:
-        return see(request, "That version is no different from the newest one.", "history", key, name)
-    return see(request, f"Version {number} is back, as version {saved.latest_number}.", "change", key, name)
+        return see(
+            request, "That version is no different from the newest one.", address("history", key, name)
+        )
+    return see(
+        request, f"Version {number} is back, as version {saved.latest_number}.", address("change", key, name)
+    )
 
 
 def _version(entry: OpenEntry, number: int) -> Version:

@@ -81,7 +81,9 @@ def trash_list(request: HttpRequest, key: str) -> HttpResponse:
     collection = desk.writing(key).collection
     if not desk.may(Action.READ_DRAFT, collection):
         raise NotFoundError
-    return _list(request, desk, collection, query(request, "q", "locale", "sort", "page", "cursor"), trashed=True)
+    return _list(
+        request, desk, collection, query(request, "q", "locale", "sort", "page", "cursor"), trashed=True
+    )
 
 
 @page
@@ -95,7 +97,9 @@ def choices(request: HttpRequest, key: str) -> HttpResponse:
         raise NotFoundError
     if not desk.may(Action.READ_DRAFT, collection) and not desk.may(Action.READ, collection):
         raise NotFoundError
-    found = found_entries(desk.schema, desk.principal, collection, given.get("q", "")[:MAX_SEARCH_LENGTH], MAX_OFFERED)
+    found = found_entries(
+        desk.schema, desk.principal, collection, given.get("q", "")[:MAX_SEARCH_LENGTH], MAX_OFFERED
+    )
     return JsonResponse({"choices": [{"id": entry_id, "title": title} for entry_id, title in found]})
 
 
@@ -117,14 +121,16 @@ def _list(
 ) -> HttpResponse:
     try:
         reader = desk.reader(given.get("locale") or None)
-        parameters = _parameters(given, collection, trashed=trashed)
+        parameters = _parameters(given, desk, collection, trashed=trashed)
         found = reader.page(reader.collection(collection.key), parameters)
     except InvalidInputError as error:  # an unknown name and a hidden one end alike
         raise BadAddressError from error
     number = parameters.offset // PAGE_SIZE + 1
     rows = _rows(reader, collection, found)
     name = "trash-list" if trashed else "list"
-    here = {name: value for name, value in given.items() if name in {"q", "status", "locale", "sort"} and value}
+    here = {
+        name: value for name, value in given.items() if name in {"q", "status", "locale", "sort"} and value
+    }
 
     def link(**changes: str | None) -> str:
         kept = {**here, **changes}
@@ -139,7 +145,10 @@ def _list(
         "is_filtered": bool(here.keys() & {"q", "status"}),
         "states": [
             Link("All", link(status=None), not given.get("status")),
-            *(Link(label, link(status=state), given.get("status") == state) for state, label in STATES.items()),
+            *(
+                Link(label, link(status=state), given.get("status") == state)
+                for state, label in STATES.items()
+            ),
         ],
         "locales": [
             Link(desk.schema.locale_by_code[code].name, link(locale=code), code == reader.locale)
@@ -161,7 +170,9 @@ def _list(
     return show(request, "admin/content/list.html", context)
 
 
-def _parameters(given: dict[str, str], collection: CollectionSpec, *, trashed: bool) -> Parameters:
+def _parameters(
+    given: dict[str, str], desk: Desk, collection: CollectionSpec, *, trashed: bool
+) -> Parameters:
     status = "trashed" if trashed else given.get("status", "")
     if not trashed and status and status not in STATES:
         raise BadAddressError
@@ -173,8 +184,9 @@ def _parameters(given: dict[str, str], collection: CollectionSpec, *, trashed: b
     if len(words) > MAX_SEARCH_LENGTH or len(sort) > 50 or ("cursor" in given and number != "1"):
         raise BadAddressError
     title = collection.title_field
+    grant = desk.principal.grant(Action.READ_DRAFT, on=collection.resource)
     return Parameters(
-        fields=Tree.of([title.key] if title else []),
+        fields=Tree.of([title.key] if title and grant.allows(title) else []),
         filters=(Filter(("_status",), Operator.EQ, status, "status"),) if status else (),
         sorts=(Sort(sort.removeprefix("-"), sort.startswith("-")),) if sort else (),
         limit=PAGE_SIZE,

@@ -10,7 +10,7 @@ from accounts.access import Area
 from accounts.errors import ConflictError, InvalidInputError, NotFoundError, Problem
 from content import locales as verbs
 from content.admin.desk import Desk
-from content.admin.pages import page, query, see, show
+from content.admin.pages import address, page, query, see, show
 from content.models import Locale
 
 
@@ -28,13 +28,20 @@ class LocaleForm(forms.Form):
         help_text="Codes of the locales that stand in where nothing is published in this one, in order: pt, en.",
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "none"}),
     )
-    direction = forms.ChoiceField(choices=Locale.Direction.choices, help_text="Arabic, Hebrew and others run right to left.")
+    direction = forms.ChoiceField(
+        choices=Locale.Direction.choices, help_text="Arabic, Hebrew and others run right to left."
+    )
 
     def raw(self) -> dict[str, Any]:
         """Return the locale's JSON."""
         data = self.cleaned_data
         fallback = [item.strip() for item in data["fallback"].split(",") if item.strip()]
-        return {"code": data["code"], "name": data["name"], "fallback": fallback, "direction": data["direction"]}
+        return {
+            "code": data["code"],
+            "name": data["name"],
+            "fallback": fallback,
+            "direction": data["direction"],
+        }
 
     def add(self, problems: tuple[Problem, ...]) -> None:
         """Put the verbs' problems at their inputs."""
@@ -68,7 +75,7 @@ def add(request: HttpRequest) -> HttpResponse:
         except InvalidInputError as error:
             form.add(error.errors)
         else:
-            return see(request, f"The locale {locale.name} is there.", "locales")
+            return see(request, f"The locale {locale.name} is there.", address("locales"))
     return _show(request, form, None)
 
 
@@ -82,8 +89,15 @@ def change(request: HttpRequest, code: str) -> HttpResponse:
     locale = Locale.objects.filter(pk=code).first()
     if locale is None:
         raise NotFoundError
-    initial = {"code": code, "name": locale.name, "fallback": ", ".join(locale.fallback), "direction": locale.direction}
-    form = LocaleForm(request.POST if request.method == "POST" else None, initial=initial, use_required_attribute=False)
+    initial = {
+        "code": code,
+        "name": locale.name,
+        "fallback": ", ".join(locale.fallback),
+        "direction": locale.direction,
+    }
+    form = LocaleForm(
+        request.POST if request.method == "POST" else None, initial=initial, use_required_attribute=False
+    )
     form.fields["code"].disabled = True
     if request.method == "POST" and form.is_valid():
         try:
@@ -91,7 +105,7 @@ def change(request: HttpRequest, code: str) -> HttpResponse:
         except InvalidInputError as error:
             form.add(error.errors)
         else:
-            return see(request, "The locale is changed.", "locales")
+            return see(request, "The locale is changed.", address("locales"))
     return _show(request, form, locale)
 
 
@@ -112,7 +126,7 @@ def delete(request: HttpRequest, code: str) -> HttpResponse:
         except ConflictError as error:
             fault = error.detail
         else:
-            return see(request, f"The locale {locale.name} is deleted.", "locales")
+            return see(request, f"The locale {locale.name} is deleted.", address("locales"))
     context = {"title": f"Delete {locale.name}", "locale": locale, "fault": fault}
     return show(request, "admin/content/locale_delete.html", context, status=400 if fault else 200)
 

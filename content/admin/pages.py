@@ -1,7 +1,7 @@
 """What the pages of the admin share: the frame, refusals as pages, and addresses read strictly."""
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
@@ -29,15 +29,16 @@ def page(view: View[P]) -> View[P]:
     A right or a filter that an address asks for must never be tried out by way of its error (CVE-2014-0483).
     """
 
-    @wraps(view)
-    def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
             response = view(request, *args, **kwargs)
         except NotFoundError as error:
             raise Http404 from error
         except NotAllowedError as error:
             response = refusal(request, error, 403)
-        except BadAddressError:
+        except BadAddressError as error:
+            if request.GET.keys() == {"e"}:  # it was shown without the query already; never in circles
+                raise Http404 from error
             response = HttpResponseRedirect(f"{request.path}?e=1")
         except ConflictError as error:
             response = refusal(request, error, 409)
@@ -46,6 +47,7 @@ def page(view: View[P]) -> View[P]:
         response.headers["Cache-Control"] = "private, no-store"
         return response
 
+    update_wrapper(answer, view)
     return answer
 
 
@@ -56,7 +58,12 @@ def refusal(request: HttpRequest, error: DomainError, status: int) -> HttpRespon
 
 
 def show(
-    request: HttpRequest, template: str, context: Mapping[str, Any], *, media: Media | None = None, status: int = 200
+    request: HttpRequest,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    media: Media | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     """Render a page in the frame of the admin. Scripts of widgets get the request's nonce."""
     whole = {
@@ -84,11 +91,11 @@ def read_once(given: QueryDict, allowed: set[str]) -> dict[str, str]:
     return found
 
 
-def see(request: HttpRequest, text: str, name: str, *args: object, level: int = messages.SUCCESS, **query: str) -> HttpResponse:
+def see(request: HttpRequest, text: str, url: str, *, level: int = messages.SUCCESS) -> HttpResponse:
     """Note a message and go to another page."""
     if text:
         messages.add_message(request, level, text)
-    return HttpResponseRedirect(address(name, *args, **query))
+    return HttpResponseRedirect(url)
 
 
 def address(name: str, *args: object, **query: str) -> str:

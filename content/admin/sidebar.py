@@ -19,11 +19,25 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             reads = desk.may(Action.READ_DRAFT, collection)
             is_many = collection.kind == "many"
             add = address("add", collection.key) if is_many and desk.may(Action.CREATE, collection) else None
-            content.append(_link(collection.key, collection.name, address("list", collection.key) if reads or not is_many else None, add))
+            content.append(
+                _link(
+                    collection.key,
+                    collection.name,
+                    address("list", collection.key) if reads or not is_many else None,
+                    add,
+                )
+            )
     modelling = []
     models_all = modeling.may_create(desk.principal)
     if models_all or any(desk.may(Action.MANAGE_SCHEMA, item) for item in desk.schema.collections):
-        modelling.append(_link("collections", "Collections", address("collections"), address("collection-add") if models_all else None))
+        modelling.append(
+            _link(
+                "collections",
+                "Collections",
+                address("collections"),
+                address("collection-add") if models_all else None,
+            )
+        )
     if desk.principal.administers(Area.LOCALES):
         modelling.append(_link("locales", "Locales", address("locales"), address("locale-add")))
     found = []
@@ -45,5 +59,10 @@ def _link(key: str, name: str, url: str | None, add: str | None) -> dict[str, An
         "admin_url": url,
         "add_url": add,
         "view_only": False,
-        "perms": {"view": url is not None, "add": add is not None, "change": url is not None, "delete": False},
+        "perms": {
+            "view": url is not None,
+            "add": add is not None,
+            "change": url is not None,
+            "delete": False,
+        },
     }

@@ -14,7 +14,8 @@ ARGUMENTS = [
 ]  # fmt: skip
 LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) => {
-  window.tellViolation([event.violatedDirective, event.blockedURI, event.sourceFile, event.lineNumber, event.sample].join(" "));
+  const { violatedDirective, blockedURI, sourceFile, lineNumber, sample } = event;
+  window.tellViolation([violatedDirective, blockedURI, sourceFile, lineNumber, sample].join(" "));
 });
 """
 

@@ -2,10 +2,10 @@
 
 from django.test import Client
 
+from content import editing
 from content.models import DraftDocument, Entry, PublishedDocument, Version
 from tests.builders import make_collection, make_entry, make_locale, writing
 from tests.content.admin.conftest import SignIn, fields_of
-from content import editing
 
 
 def url(entry: Entry, act: str = "change", collection: str = "articles") -> str:
