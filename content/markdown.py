@@ -8,6 +8,7 @@ frontend that compiles the source, and nothing to a reader of the HTML.
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -32,13 +33,15 @@ _MODULE_LINE = re.compile(
     r"""|export\s+(?:const|let|var|default|function|async|class|type|\{|\*)"""
 )
 _JSX_MARK = re.compile(r"[\"'`{}>]")
-_COMPONENT = re.compile(r"</?(?:[A-Z][\w.]*|[a-z][\w]*\.[\w.]+)?(?=[\s/>])")
+_COMPONENT = re.compile(r"</?(?:[A-Z][\w.]*|[a-z]\w*\.[\w.]+)(?=[\s/>])|</?(?=>)")
 
 
+@lru_cache(maxsize=16)
 def to_html(source: str) -> str:
     """Return safe HTML of a Markdown source. Raises MarkupError when it is too long or too deeply nested.
 
-    Takes time in proportion to the length: what would make it slower is counted and limited.
+    Takes time in proportion to the length: what would make it slower is counted and limited. The last few answers
+    are kept, since a save cleans, publishes and indexes the same source, in each locale that falls back to it.
     """
     if len(source) > MAX_BYTES or len(source.encode("utf-8", "replace")) > MAX_BYTES:
         raise MarkupError("too-long", f"At most {MAX_BYTES // 1000:,} KB of Markdown.")
@@ -114,7 +117,7 @@ def _component_block(state: StateBlock, start: int, end: int, silent: bool) -> b
     return True
 
 
-def _component_inline(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 -- same
+def _component_inline(state: StateInline, silent: bool) -> bool:  # noqa: ARG001, FBT001 -- same
     """Skip a component's tag or a comment `{/* … */}` within a line."""
     if state.src[state.pos] not in ("<", "{"):
         return False

@@ -108,11 +108,14 @@ class Policy:
         return check(value) if check is not None else None
 
 
+def _bare(*names: str) -> dict[str, Mapping[str, Check]]:
+    return {name: {} for name in names}
+
+
 _RICH_ATTRIBUTES: dict[str, Mapping[str, Check]] = {
-    **dict.fromkeys(
-        ["p", "br", "h2", "h3", "h4", "strong", "em", "u", "s", "sub", "sup", "blockquote", "ul", "li", "hr", "table", "thead", "tbody", "tr", "figure", "figcaption"],
-        {},
-    ),
+    **_bare("p", "br", "hr", "h2", "h3", "h4", "blockquote", "ul", "li"),
+    **_bare("strong", "em", "u", "s", "sub", "sup", "figure", "figcaption"),
+    **_bare("table", "thead", "tbody", "tr"),
     "a": {"href": safe_link, "title": _short},
     "code": {"class": _LANGUAGE},
     "pre": {"class": _LANGUAGE},
@@ -124,12 +127,12 @@ _RENAMED = {"b": "strong", "i": "em", "strike": "s", "del": "s"}
 
 RICH_TEXT = Policy(_RICH_ATTRIBUTES, {**_RENAMED, "h1": "h2", "h5": "h4", "h6": "h4"})
 
-# Markdown has headings of six levels that can be linked to, and images.
+# Markdown has headings of six levels that can be linked to, images, and what people put in by hand.
 MARKDOWN = Policy(
     {
         **_RICH_ATTRIBUTES,
-        **dict.fromkeys([f"h{level}" for level in range(1, 7)], _HEADING),
-        **dict.fromkeys(["kbd", "details", "summary", "dl", "dt", "dd"], {}),
+        **{f"h{level}": _HEADING for level in range(1, 7)},
+        **_bare("kbd", "details", "summary", "dl", "dt", "dd"),
         "a": {"href": lambda value: safe_link(value, relative=True), "title": _short},
         "img": {
             "src": _image_source,
@@ -219,8 +222,8 @@ _LONG_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
 
 _VOID = frozenset({"br", "hr", "img"})
 _BLOCKS = frozenset(
-    ["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "pre", "blockquote", "table", "hr", "figure", "figcaption", "details", "summary", "dl", "dt", "dd"]
-)
+    {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "pre", "blockquote", "table", "hr"}
+) | {"figure", "figcaption", "details", "summary", "dl", "dt", "dd"}
 _HEADINGS = frozenset(f"h{level}" for level in range(1, 7))
 _FRAME = frozenset({"table", "thead", "tbody", "tr"})
 _WALLS = frozenset({"table", "td", "th"})  # end tags inside do not reach out
@@ -241,7 +244,10 @@ _SIBLINGS: dict[
 # Their content is no content: it goes with them.
 _DROPPED_WHOLE = {
     name: re.compile(rf"</{name}(?=[\s/>])[^>]*>?", re.IGNORECASE)
-    for name in ["script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "template", "svg", "math", "object", "select"]
+    for name in (
+        *("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "template"),
+        *("svg", "math", "object", "select"),
+    )
 }
 
 

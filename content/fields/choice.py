@@ -88,7 +88,7 @@ class ChoiceField(FieldType[ChoiceOptions]):
 
 @register
 class ChoicesField(FieldType[ChoicesOptions]):
-    """Canonical is a list of different values in the order given."""
+    """Canonical is a list of different values in the order of the choices."""
 
     key = "choices"
     label = "Several choices"
@@ -107,6 +107,8 @@ class ChoicesField(FieldType[ChoicesOptions]):
     def clean(self, value: object, field: FieldSpec, ctx: Context) -> Json:
         options = self.options(field)
         chosen = distinct_texts(value, most=MAX_CHOICES, clean=lambda item: _chosen(item, options.choices))
+        if chosen is not None:
+            chosen = [item.value for item in options.choices if item.value in chosen]
         return counted(chosen, options.max)
 
     def missing(self, value: Json, field: FieldSpec, ctx: Schema) -> list[Problem]:
@@ -114,6 +116,9 @@ class ChoicesField(FieldType[ChoicesOptions]):
 
     def as_text(self, value: Json) -> str:
         return ", ".join(map(str, value)) if isinstance(value, list) else ""
+
+    def from_text(self, text: str) -> object:
+        return [text]
 
     def convert(self, value: Json, to: FieldType[Any], field: FieldSpec, ctx: Context) -> Json:
         return convert_list(self, value, to, field, ctx)

@@ -75,6 +75,10 @@ class DateField(FieldType[DateOptions]):
     def filter_value(self, raw: str) -> str | Decimal:
         return day_in(raw) or ""
 
+    def convert(self, value: Json, to: FieldType[Any], field: FieldSpec, ctx: Context) -> Json:
+        midnight = f"{value}T00:00:00Z" if to.key == "datetime" and value is not None else None
+        return to.clean(midnight, field, ctx) if midnight else super().convert(value, to, field, ctx)
+
     def json_schema(self, field: FieldSpec, ctx: Schema) -> dict[str, Any]:
         return {"type": "string", "format": "date"}
 

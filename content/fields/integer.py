@@ -79,5 +79,8 @@ class IntegerField(FieldType[IntegerOptions]):
         widget = forms.NumberInput(attrs={"class": "vIntegerField", "step": 1})
         return forms.CharField(widget=widget, **common(field))
 
+    def to_form(self, value: Json, field: FieldSpec, ctx: Schema) -> Any:
+        return self.as_text(value)
+
     def from_form(self, value: Any, field: FieldSpec, ctx: Schema) -> object:
         return self.from_text(value) if value else None

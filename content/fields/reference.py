@@ -114,9 +114,9 @@ class ReferenceField(FieldType[ReferenceOptions]):
         return text
 
     def convert(self, value: Json, to: FieldType[Any], field: FieldSpec, ctx: Context) -> Json:
-        return super().convert(
-            [value] if value is not None and to.key == "references" else value, to, field, ctx
-        )
+        if to.key == "references" and value is not None:
+            return to.clean([value], field, ctx)
+        return super().convert(value, to, field, ctx)
 
     def filter_value(self, raw: str) -> str | Decimal:
         return entry_id_in(raw) or ""
