@@ -81,7 +81,7 @@ def rule_of(policy: Policy, *, is_public: bool) -> Rule | None:
         return Rule(
             collection_id=None if policy.every_collection else _required(policy.collection_id),
             actions=actions & {Action.READ} if is_public else actions,
-            rows=tuple(condition_of(row) for row in policy.rows),
+            rows=tuple(condition_of(row) for row in _listed(policy.rows)),
             fields=FieldSet(
                 ids=frozenset(UUID(item) for item in policy.field_ids),
                 classes=unnamed.classes if policy.every_field else frozenset(),
@@ -282,6 +282,13 @@ def _principal(
 def _rules_of(keys: Iterable[str], generations: Mapping[str, int], *, using: str) -> tuple[Rule, ...]:
     by_role = _cache.rules(generations.get(ACCESS, 0), using=using)
     return tuple(rule for key in (*keys, PUBLIC) for rule in by_role.get(key, ()))
+
+
+def _listed(rows: object) -> list[object]:
+    # An object or a text would be read as no condition at all, which is every row.
+    if not isinstance(rows, list):
+        raise ValueError("The conditions of a policy are a list.")
+    return rows
 
 
 def _is_comparable(value: object) -> bool:

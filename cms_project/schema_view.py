@@ -3,7 +3,7 @@
 from django.conf import settings
 from drf_spectacular.views import SpectacularJSONAPIView
 
-from accounts.access import Needs
+from accounts.access import HoldsGrant, Needs
 from accounts.authentication import ManagementAuthentication
 
 
@@ -11,4 +11,5 @@ class SchemaView(SpectacularJSONAPIView):
     """`/api/v1/openapi.json`: for those who are signed in; in development for everyone (threat E20)."""
 
     authentication_classes = [ManagementAuthentication]
+    permission_classes = [HoldsGrant]  # the library's own default would let everybody in
     needs = Needs("anyone" if settings.ENVIRONMENT.is_development else "signed_in")

@@ -12,7 +12,7 @@ from accounts.access import Needs, Principal, principal_of
 from accounts.api.bodies import LoginBody, RefreshBody, TokensBody
 from accounts.api.paging import PARAMETERS, about_request, page
 from accounts.api.shapes import session_json
-from accounts.api.strict import read_body, read_query
+from accounts.api.strict import StrictSerializer, read_body, read_query
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import ConflictError, NotFoundError
 from accounts.limits import SignInThrottle
@@ -65,6 +65,7 @@ class LogoutView(APIView):
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
+        read_body(StrictSerializer, request)
         principal = principal_of(request)
         if principal.credential != "jwt":
             raise ConflictError("An API key has no session. Revoke the key instead.")

@@ -1,0 +1,109 @@
+"""Every method of every pattern of the API, with a request that an administrator succeeds with."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from accounts.models import ApiKey, Policy
+from content import editing
+from tests.builders import Api, allow, make_collection, make_entry, make_key, make_locale, make_role, make_user, writing
+from tests.security.world import World
+
+V1 = "api/v1/"
+ENTRY = V1 + "manage/content/<str:collection>/<str:name>"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: `who` may send it (`anyone`, `signed_in`, or those with `administrator` rights)."""
+
+    method: str
+    route: str
+    path: str
+    body: Any = None
+    status: int = 200
+    who: str = "administrator"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def send(self, api: Api) -> Any:
+        return api.request(self.method, f"/{self.path}", self.body, **self.headers)
+
+    def send_with(self, api: Api, members: dict[str, Any]) -> Any:
+        """Send it with further members in the body, or other ones."""
+        return api.request(self.method, f"/{self.path}", {**self.body, **members}, **self.headers)
+
+
+def calls(world: World) -> list[Call]:
+    """Return the calls in an order in which each finds what it needs."""
+    make_locale("xx")
+    make_role("spare")
+    allow("spare", collection="articles")
+    make_role("holder", {"collection": "articles"})
+    make_collection("doomed", [])
+    policy = Policy.objects.get(role__key="spare")
+    person = make_user("person@example.com")
+    make_key(owner=make_user("owner@example.com", roles=("holder",)))
+    key = ApiKey.objects.get(owner__email="owner@example.com")
+    entry = make_entry("articles", title="Acted on", rating=7, published=False)
+    editing.save(entry.pk, {"rating": 8}, writing=writing("articles"), base=1)
+    lost = make_entry("articles", title="Lost", rating=7, published=False)
+    at = V1 + "manage/"
+    one = f"{at}content/articles/{entry.pk}"
+    made = {"key": "made", "name": "Made", "fields": [{"key": "title", "type": "text"}]}
+    rule = {"role": "spare", "collection": "articles", "actions": ["read"], "fields": ["title"]}
+    role_path, roles = f"{at}roles/spare", at + "roles/<str:key>"
+    policies, keys = at + "policies/<uuid:policy_id>", at + "api-keys/<uuid:key_id>"
+    return [
+        Call("GET", V1 + "openapi.json", V1 + "openapi.json", who="anyone"),
+        Call("GET", V1 + "content/<str:collection>", V1 + "content/articles", who="anyone"),
+        Call("GET", V1 + "content/<str:collection>/<str:name>", f"{V1}content/articles/{world.shown.pk}", who="anyone"),
+        Call("POST", V1 + "auth/login", V1 + "auth/login", {"email": "x@example.com", "password": "y"}, 401, who="anyone"),
+        Call("POST", V1 + "auth/refresh", V1 + "auth/refresh", {"refresh": "x"}, 401, who="anyone"),
+        Call("GET", V1 + "auth/me", V1 + "auth/me", who="signed_in"),
+        Call("GET", V1 + "auth/sessions", V1 + "auth/sessions", who="signed_in"),
+        Call("GET", V1 + "auth/sessions/<uuid:session_id>", f"{V1}auth/sessions/{person.pk}", status=404, who="signed_in"),
+        Call("DELETE", V1 + "auth/sessions/<uuid:session_id>", f"{V1}auth/sessions/{person.pk}", status=404, who="signed_in"),
+        Call("POST", V1 + "auth/logout", V1 + "auth/logout", {}, 409, who="signed_in"),
+        Call("GET", at + "locales", at + "locales", who="signed_in"),
+        Call("GET", at + "locales/<str:code>", at + "locales/en", who="signed_in"),
+        Call("GET", at + "collections", at + "collections", who="signed_in"),
+        Call("GET", at + "collections/<str:key>", at + "collections/vault"),
+        Call("POST", at + "collections", at + "collections", made, 201),
+        Call("PATCH", at + "collections/<str:key>", at + "collections/vault", {"name": "Renamed"}),
+        Call("DELETE", at + "collections/<str:key>", at + "collections/doomed", status=204),
+        Call("POST", at + "locales", at + "locales", {"code": "yy", "name": "Y"}, 201),
+        Call("PATCH", at + "locales/<str:code>", at + "locales/xx", {"name": "X"}),
+        Call("DELETE", at + "locales/<str:code>", at + "locales/xx", status=204),
+        Call("GET", at + "content/<str:collection>", at + "content/vault"),
+        Call("POST", at + "content/<str:collection>", at + "content/vault", {"fields": {"title": "New"}}, 201),
+        Call("GET", ENTRY, f"{at}content/vault/{world.hidden_target.pk}"),
+        Call("PATCH", ENTRY, one, {"fields": {"hidden_text": "x"}}, headers={"If-Match": '"2"'}),
+        Call("GET", ENTRY + "/versions", f"{at}content/vault/{world.hidden_target.pk}/versions"),
+        Call("GET", ENTRY + "/versions/<int:number>", f"{at}content/vault/{world.hidden_target.pk}/versions/1"),
+        Call("GET", ENTRY + "/diff", f"{at}content/vault/{world.hidden_target.pk}/diff?from=1&to=1"),
+        Call("POST", ENTRY + "/versions/<int:number>/restore", f"{at}content/articles/{world.stranger.pk}/versions/1/restore", {}),
+        Call("POST", ENTRY + "/publish", f"{at}content/articles/{world.draft.pk}/publish", {}),
+        Call("POST", ENTRY + "/unpublish", f"{at}content/articles/{world.stranger.pk}/unpublish", {}),
+        Call("DELETE", ENTRY, f"{at}content/articles/{world.draft.pk}", status=204),
+        Call("POST", ENTRY + "/restore", f"{at}content/articles/{world.draft.pk}/restore", {}),
+        Call("DELETE", ENTRY, f"{at}content/articles/{lost.pk}?purge=true", status=204),
+        Call("GET", at + "roles", at + "roles"),
+        Call("POST", at + "roles", at + "roles", {"key": "fresh", "name": "Fresh"}, 201),
+        Call("GET", roles, role_path),
+        Call("PATCH", roles, role_path, {"name": "Other"}),
+        Call("GET", at + "policies", at + "policies"),
+        Call("POST", at + "policies", at + "policies", rule, 201),
+        Call("GET", policies, f"{at}policies/{policy.pk}"),
+        Call("PATCH", policies, f"{at}policies/{policy.pk}", {"actions": ["read", "create"]}),
+        Call("DELETE", policies, f"{at}policies/{policy.pk}", status=204),
+        Call("DELETE", roles, role_path, status=204),
+        Call("GET", at + "users", at + "users"),
+        Call("POST", at + "users", at + "users", {"email": "new@example.com", "roles": []}, 201),
+        Call("GET", at + "users/<uuid:user_id>", f"{at}users/{person.pk}"),
+        Call("PATCH", at + "users/<uuid:user_id>", f"{at}users/{person.pk}", {"name": "Other", "roles": ["holder"]}),
+        Call("GET", at + "api-keys", at + "api-keys"),
+        Call("POST", at + "api-keys", at + "api-keys", {"name": "n", "role": "holder", "scopes": ["articles:read"]}, 201),
+        Call("GET", keys, f"{at}api-keys/{key.pk}"),
+        Call("POST", keys + "/rotate", f"{at}api-keys/{key.pk}/rotate", {}),
+        Call("DELETE", keys, f"{at}api-keys/{key.pk}", status=204),
+        Call("GET", at + "audit", at + "audit"),
+    ]  # fmt: skip
