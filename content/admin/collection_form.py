@@ -157,7 +157,7 @@ class FieldRow:
     def boxes(self) -> list["Box"]:
         """Return the inputs in the order of the page."""
         return [
-            Box(self.form[name], self.problems.get(name, [])) for name in names if name in self.form.fields
+            Box(self.form[name], self.problems.get(name, [])) for name in BOXES if name in self.form.fields
         ]
 
 

@@ -1,0 +1,190 @@
+"""A newcomer's first hour in a real browser: whatever they do, the policy has nothing to stop."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from content.models import PublishedDocument
+from tests.accounts.cast import PASSWORD, Person, make_person
+from tests.browser.conftest import Watched, watch
+from tests.builders import make_collection, make_locale
+from tests.processes import LiveServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CANARY = '"><img src=x onerror=alert(1)>'
+FIELDS: list[tuple[str, str, dict[str, str]]] = [
+    ("title", "text", {"required": "on", "localized": "on", "filterable": "on"}),
+    ("slug", "slug", {"localized": "on", "options": '{"from": "title"}'}),
+    ("intro", "rich_text", {"localized": "on"}),
+    ("steps", "markdown", {"localized": "on"}),
+    ("minutes", "integer", {"filterable": "on"}),
+    ("level", "choice", {"options": '{"choices": ["easy", "hard"]}'}),
+    ("vegetarian", "boolean", {}),
+    ("cooked_on", "date", {}),
+    ("place", "geo_point", {}),
+    ("author", "reference", {"options": '{"collections": ["authors"]}'}),
+    ("parts", "blocks", {"localized": "on", "options": '{"components": ["quote"]}'}),
+]
+
+
+def sign_in(watched: Watched, person: Person) -> None:
+    page = watched.page
+    watched.go("/admin/")
+    page.fill("[name=email]", person.email)
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.fill("[name=code]", person.code())
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/")
+
+
+def press(page: Page, name: str) -> None:
+    """Press a button and wait for the page that follows."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name, exact=True).last.click()
+
+
+def follow(page: Page, name: str) -> None:
+    with page.expect_navigation():
+        page.locator("#content").get_by_role("link", name=name, exact=True).first.click()
+
+
+def model_recipes(watched: Watched) -> None:
+    """Make a collection of eleven fields, field by field."""
+    page = watched.page
+    watched.go("/admin/modeling/collections/add/")
+    page.fill("#id_name", f"Recipes {CANARY}")
+    page.fill("#id_key", "recipes")
+    page.check("#id_localized")
+    for number, (key, kind, members) in enumerate(FIELDS):
+        if number:
+            page.select_option("#new_type", kind)
+            press(page, "Add a field")
+        prefix = f"#id_field-{number}-"
+        page.fill(f"{prefix}key", key)
+        page.fill(f"{prefix}help", CANARY)
+        for name, value in members.items():
+            if value == "on":
+                page.check(f"{prefix}{name}")
+            else:
+                page.fill(f"{prefix}{name}", value)
+    press(page, "Save")
+    expect(page.locator(".messagelist")).to_contain_text("is there")
+
+
+def write(page: Page, values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        page.fill(f"[name='f-{key}']", value)
+
+
+@pytest.fixture
+def ada(browser: BrowserContext, web_server: LiveServer) -> Watched:
+    """Ada, signed in with password and code, in a world with two locales, an author and a component."""
+    make_locale("ar", direction="rtl")
+    make_collection("authors", [{"key": "name", "type": "text"}])
+    quote = [{"key": "words", "type": "rich_text"}, {"key": "source", "type": "text"}]
+    make_collection("quote", quote, kind="component")
+    watched = watch(browser, web_server.url)
+    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
+    return watched
+
+
+def test_modelling_writing_publishing_comparing_and_restoring(ada: Watched, tmp_path: Path) -> None:
+    page = ada.page
+    model_recipes(ada)
+
+    ada.go("/admin/content/authors/add/")
+    page.fill("[name=f-name]", f"Ann {CANARY}")
+    press(page, "Save")
+
+    ada.go("/admin/content/recipes/add/")
+    write(page, {"title": f"Lentil soup {CANARY}", "steps": "1. Chop\n2. Cook", "minutes": "25"})
+    page.select_option("[name='f-level']", "easy")
+    page.select_option("[name='f-author']", label=f"Ann {CANARY}")
+    editor = page.locator("#field-intro [contenteditable]")
+    editor.click()
+    page.keyboard.type("Warm and ")
+    page.keyboard.press("Control+b")
+    page.keyboard.type("quick")
+    with page.expect_navigation():
+        page.select_option("#field-parts .qk-add select", label="Quote")
+    expect(editor).to_contain_text("Warm and quick")
+    page.locator("#field-parts [contenteditable]").click()
+    page.keyboard.type("So good")
+    press(page, "Save and publish")
+    expect(page.locator(".messagelist")).to_contain_text("Published in English.")
+    document = PublishedDocument.objects.get(locale="en")
+    assert "<p>Warm and <strong>quick</strong></p>" in document.data.values()
+    assert "<p>So good</p>" in str(document.data)
+
+    follow(page, "ar not written yet")
+    expect(page.locator("[name='f-title']")).to_have_value("")
+    page.fill("[name='f-title']", "شوربة عدس")
+    page.keyboard.press("Control+s")
+    expect(page.locator(".messagelist")).to_contain_text("Saved as version 2.")
+
+    ada.go("/admin/content/recipes/add/")
+    write(page, {"title": "Bread", "place_lat": "far north"})
+    press(page, "Save")
+    expect(page.locator(".errornote")).to_contain_text("Place")
+    expect(page.locator("[name='f-place_lat']")).to_have_value("far north")
+    write(page, {"place_lat": "64.1", "place_lng": "-21.9"})
+    press(page, "Save")
+    page.fill("[name='f-title']", "")
+    press(page, "Save and publish")
+    expect(page.locator(".errornote")).to_contain_text("Title is required")
+    page.fill("[name='f-title']", "Better bread")
+    press(page, "Save")
+
+    follow(page, "History")
+    press(page, "Compare the two chosen versions")
+    expect(page.locator("ins").first).to_contain_text("Better bread")
+    follow(page, "History")
+    page.get_by_role("row").filter(has=page.locator("input[name=from][value='1']")).get_by_role("button").click()
+    expect(page.locator(".messagelist")).to_contain_text("Version 1 is back")
+    follow(page, "Move to trash…")
+    press(page, "Move to the trash")
+    follow(page, "Trash")
+    press(page, "Restore")
+    expect(page.locator(".messagelist")).to_contain_text("is back, as a draft")
+
+    for path in (
+        "/admin/", "/admin/content/", "/admin/content/recipes/", "/admin/content/recipes/?q=soup&status=published",
+        "/admin/content/recipes/?_to_field=password", "/admin/modeling/collections/", "/admin/modeling/locales/",
+        "/admin/modeling/collections/recipes/", "/admin/modeling/collections/recipes/delete/",
+    ):  # fmt: skip
+        ada.go(path)
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.set_viewport_size({"width": 360, "height": 740})
+        for path in ("/admin/content/recipes/", "/admin/content/recipes/add/", "/admin/modeling/collections/recipes/"):
+            ada.go(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+    assert ada.violations == []
+    assert [error for error in ada.errors if "favicon" not in error and "400" not in error] == []
+
+
+def test_a_stale_save_in_a_second_tab_shows_both(ada: Watched, browser: BrowserContext) -> None:
+    make_collection("notes", [{"key": "title", "type": "text"}, {"key": "body", "type": "rich_text"}])
+    ada.go("/admin/content/notes/add/")
+    ada.page.fill("[name='f-title']", "First")
+    press(ada.page, "Save")
+    second = watch(browser, ada.url)
+    second.page.goto(ada.page.url)
+    second.page.fill("[name='f-title']", f"Theirs {CANARY}")
+    press(second.page, "Save")
+    ada.page.fill("[name='f-title']", "Mine")
+    press(ada.page, "Save")
+    expect(ada.page.locator(".qk-theirs")).to_contain_text(f"Theirs {CANARY}")
+    expect(ada.page.locator("[name='f-title']")).to_have_value("Mine")
+    assert ada.violations == second.violations == []
+
+
+def test_the_listener_does_hear_a_violation(ada: Watched) -> None:
+    ada.page.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: '1'}))")
+    ada.page.wait_for_timeout(200)
+    assert ada.violations
