@@ -245,8 +245,8 @@ _SIBLINGS: dict[
 _DROPPED_WHOLE = {
     name: re.compile(rf"</{name}(?=[\s/>])[^>]*>?", re.IGNORECASE)
     for name in (
-        *("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "template"),
-        *("svg", "math", "object", "select"),
+        *("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript"),
+        *("template", "svg", "math", "object", "select"),
     )
 }
 
