@@ -102,6 +102,7 @@ class _Page:
     values: dict[str, object] = field(default_factory=dict)
     imported: VersionData | None = None  # the entry as it was when this file was imported last
     is_draft: bool = False
+    overruled: list[str] = field(default_factory=list)  # keys whose value another locale's file decides
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +373,7 @@ class _Import:
         entry_id, number = (held[0], held[1]) if held else (None, 0)
         self._fill(pages, group, entry_id, known)
         for page in pages:
+            outcome.notes += [(page.source.path, note) for note in page.overruled]
             draft = known.drafts.get((entry_id, page.locale)) if entry_id else None
             if entry_id is None:
                 given = {key: value for key, value in page.values.items() if value is not None}
@@ -415,12 +417,14 @@ class _Import:
         for page in pages:
             page.is_draft = page.document.front.get(DRAFT) is True
             page.imported = known.imported.get((entry_id, page.source.message)) if entry_id else None
-            page.values = {}
+            page.values, page.overruled = {}, []
             for name, spec in self.takes.items():
                 leads = next(
                     (other for other in group if other.document.front.get(name) is not None), group[0]
                 )
                 if leads is not page and not (spec.localized and collection.localized):
+                    if page.document.front.get(name) not in (None, leads.document.front.get(name)):
+                        page.overruled.append(f"{name} is the same in all locales, as in {leads.source.path}.")
                     continue
                 value = self._input(spec, page.document.front.get(name))
                 if value is not None or spec.default is None:
