@@ -22,7 +22,9 @@ class QuillkeepAdminSite(admin.AdminSite):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Put our doors before Django's, under Django's names."""
         doors: list[URLResolver | URLPattern] = [*urls.urlpatterns, *content_urls(self.admin_view)]
-        return doors + super().get_urls()
+        # Django's redirect to "the page of any row" tells by its error whether a row exists.
+        kept = [item for item in super().get_urls() if getattr(item, "name", None) != "view_on_site"]
+        return doors + kept
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Return the sidebar: content first, each collection an entry of its own, then administration."""

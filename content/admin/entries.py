@@ -17,6 +17,7 @@ from accounts.errors import (
     InvalidInputError,
     NotAllowedError,
     NotFoundError,
+    Problem,
     StaleVersionError,
 )
 from content import editing, publishing
@@ -61,16 +62,20 @@ def add(request: HttpRequest, key: str) -> HttpResponse:
         stored=defaults,
         data=request.POST if request.method == "POST" else None,
     )
+    status = 0
     if request.method == "POST" and not is_arranging(request.POST):
         try:
             entry = editing.create(
                 form.changes(),
                 writing=writing,
                 locale=locale,
-                message=request.POST.get("message", "").strip(),
+                message=_message(request),
             )
         except InvalidInputError as error:
             form.add(error.errors)
+        except (NotAllowedError, ConflictError) as error:
+            form.refuse(error)
+            status = 409
         else:
             return _saved(request, desk, writing, entry, locale, "Saved as a draft.")
     tabs = [
@@ -88,7 +93,7 @@ def add(request: HttpRequest, key: str) -> HttpResponse:
         "may_publish": desk.may(Action.PUBLISH, collection),
         "publish_locales": [(locale, desk.schema.locale_by_code[locale].name, "", True)],
     }
-    return _show(request, desk, writing, form, locale, context)
+    return _show(request, desk, writing, form, locale, context, status=status)
 
 
 # An entry that is there
@@ -143,8 +148,11 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
             writing=entry.writing,
             base=base or 0,
             locale=entry.locale,
-            message=request.POST.get("message", "").strip(),
+            message=_message(request),
         )
+    except (NotAllowedError, ConflictError) as error:
+        form.refuse(error)
+        return _show_entry(request, desk, entry, form, base=base, status=409)
     except InvalidInputError as error:
         form.add(error.errors)
         return _show_entry(request, desk, entry, form, stale=base != entry.latest.number, status=400)
@@ -165,6 +173,16 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
     else:
         text = f"Saved as version {saved.latest_number}."
     return _saved(request, desk, entry.writing, saved, entry.locale, text)
+
+
+def _message(request: HttpRequest) -> str:
+    """Return what the writer says has changed, on one line."""
+    text = request.POST.get("message", "").strip()
+    if not text.isprintable():
+        raise InvalidInputError(
+            errors=[Problem.at(("message",), "invalid-value", "What has changed: printable text.")]
+        )
+    return text
 
 
 def _values_at(entry: OpenEntry, base: int | None) -> dict[str, Json]:

@@ -10,7 +10,7 @@ from django.http import QueryDict
 from django.utils.safestring import SafeString
 
 from accounts.canonical import Json
-from accounts.errors import InvalidInputError, Problem
+from accounts.errors import DomainError, InvalidInputError, Problem
 from content import diffing, documents, editing, fields
 from content.admin.choices import HIDDEN, REFERENCES, Choices, titles_of
 from content.admin.pages import address
@@ -145,6 +145,11 @@ class EntryForm:
             self.problems.setdefault(first, []).append(
                 f"{place}: {problem.detail}" if place else problem.detail
             )
+
+    def refuse(self, error: DomainError) -> None:
+        """Say that what was typed can't be saved; it stays in the form."""
+        self.general.append(error.detail)
+        self.add(error.errors)
 
     def _place(self, path: list[str]) -> str:
         """Say where inside a component or a list something is wrong: "Row 2 › title"."""

@@ -86,9 +86,9 @@ def change(request: HttpRequest, code: str) -> HttpResponse:
     query(request)
     desk = Desk.of(request)
     desk.principal.require_area(Area.LOCALES)
-    locale = Locale.objects.filter(pk=code).first()
-    if locale is None:
+    if code not in desk.schema.locale_by_code:
         raise NotFoundError
+    locale = Locale.objects.get(pk=code)
     initial = {
         "code": code,
         "name": locale.name,
@@ -116,9 +116,9 @@ def delete(request: HttpRequest, code: str) -> HttpResponse:
     query(request)
     desk = Desk.of(request)
     desk.principal.require_area(Area.LOCALES)
-    locale = Locale.objects.filter(pk=code).first()
-    if locale is None:
+    if code not in desk.schema.locale_by_code:
         raise NotFoundError
+    locale = Locale.objects.get(pk=code)
     fault = ""
     if request.method == "POST":
         try:

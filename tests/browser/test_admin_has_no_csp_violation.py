@@ -143,7 +143,9 @@ def test_modelling_writing_publishing_comparing_and_restoring(ada: Watched, tmp_
     press(page, "Compare the two chosen versions")
     expect(page.locator("ins").first).to_contain_text("Better bread")
     follow(page, "History")
-    page.get_by_role("row").filter(has=page.locator("input[name=from][value='1']")).get_by_role("button").click()
+    page.get_by_role("row").filter(has=page.locator("input[name=from][value='1']")).get_by_role(
+        "button"
+    ).click()
     expect(page.locator(".messagelist")).to_contain_text("Version 1 is back")
     follow(page, "Move to trash…")
     press(page, "Move to the trash")
@@ -160,7 +162,11 @@ def test_modelling_writing_publishing_comparing_and_restoring(ada: Watched, tmp_
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         page.set_viewport_size({"width": 360, "height": 740})
-        for path in ("/admin/content/recipes/", "/admin/content/recipes/add/", "/admin/modeling/collections/recipes/"):
+        for path in (
+            "/admin/content/recipes/",
+            "/admin/content/recipes/add/",
+            "/admin/modeling/collections/recipes/",
+        ):
             ada.go(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
@@ -185,6 +191,8 @@ def test_a_stale_save_in_a_second_tab_shows_both(ada: Watched, browser: BrowserC
 
 
 def test_the_listener_does_hear_a_violation(ada: Watched) -> None:
-    ada.page.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: '1'}))")
+    ada.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), {textContent: '1'}))"
+    )
     ada.page.wait_for_timeout(200)
     assert ada.violations

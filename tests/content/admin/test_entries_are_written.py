@@ -2,9 +2,10 @@
 
 from django.test import Client
 
-from content import editing
+from content import editing, modeling
 from content.models import DraftDocument, Entry, PublishedDocument, Version
-from tests.builders import make_collection, make_entry, make_locale, writing
+from content.schema import current
+from tests.builders import ROOT, make_collection, make_entry, make_locale, writing
 from tests.content.admin.conftest import SignIn, fields_of
 
 
@@ -256,3 +257,120 @@ def test_a_reference_is_chosen_by_title_and_a_hidden_one_is_not_told(
     assert str(ann.pk) in Version.objects.get(entry=book, number=2).data["*"].values()
     assert edith.get("/admin/content/authors/choices/").status_code == 404
     assert ada.get("/admin/content/authors/choices/?q=canary").json()["choices"][0]["title"] == "CANARY-ANN"
+
+
+def test_nonsense_in_a_form_is_an_answer_and_never_a_crash(ada: Client) -> None:
+    make_collection()
+    entry = make_entry(title="Kept", published=False)
+    make_collection("quote", [{"key": "words", "type": "text"}], kind="component")
+    make_collection("pages", [
+        {"key": "title", "type": "text"}, {"key": "point", "type": "geo_point"}, {"key": "at", "type": "datetime"},
+        {"key": "author", "type": "reference", "options": {"collections": ["articles"]}},
+        {"key": "also", "type": "references", "options": {"collections": ["articles"]}},
+        {"key": "parts", "type": "blocks", "options": {"components": ["quote"]}}, {"key": "data", "type": "json"},
+    ])  # fmt: skip
+    nonsense = (
+        "\x00",
+        "a\x00b",
+        "\ud800".encode("utf-8", "surrogatepass"),
+        "[" * 5000,
+        "NaN",
+        "-1",
+        "9" * 400,
+        "\u202e" * 50,
+    )
+    for value in nonsense:
+        for name in ("f-title", "message", "base", "locales", "f-body"):
+            answer = ada.post(
+                url(entry), {"base": "1", "f-title": "Kept", "_publish": "1", "locales": "en", name: value}
+            )
+            assert answer.status_code in {302, 400, 409}, (name, value, answer.status_code)
+        for name in (
+            "f-title",
+            "f-point_lat",
+            "f-at_day",
+            "f-at_time",
+            "f-author",
+            "f-also-count",
+            "f-also-0",
+            "f-parts-count",
+            "f-parts-0-_component",
+            "f-parts-0-_order",
+            "f-parts-_add",
+            "f-parts-0-words",
+            "f-data",
+        ):
+            sent = {"f-also-count": "1", "f-parts-count": "1", name: value}
+            assert ada.post("/admin/content/pages/add/", sent).status_code in {302, 400}, (name, value)
+    for path in (
+        "/admin/content/%00/",
+        "/admin/modeling/collections/%00/",
+        "/admin/modeling/locales/%00/",
+        f"/admin/content/articles/{entry.pk}/diff/?from=999999999&to=1",
+        f"{url(entry)}?locale=%00",
+        f"{url(entry, 'history')}?before=0",
+    ):
+        assert ada.get(path).status_code in {302, 404}, path
+    assert ada.post(url(entry, "history/99999999999999999999/restore"), {"base": "1"}).status_code == 302
+    for name in (
+        "field-count",
+        "field-0-order",
+        "field-0-type",
+        "field-0-options",
+        "field-0-default",
+        "field-0-condition",
+        "field-0-id",
+        "kind",
+        "key",
+        "new_type",
+    ):
+        for value in nonsense:
+            sent = {
+                "name": "N",
+                "key": "n",
+                "kind": "many",
+                "field-count": "1",
+                "field-0-key": "a",
+                "field-0-type": "text",
+                "field-0-data_class": "public",
+                "field-0-options": "",
+                name: value,
+            }
+            assert ada.post("/admin/modeling/collections/add/", sent).status_code in {302, 400}, (name, value)
+            if "n" in current().by_key:
+                modeling.delete_collection(current().by_key["n"].id, by=ROOT)
+
+
+def test_arranging_parts_shows_the_form_again_and_saves_nothing(ada: Client) -> None:
+    make_collection("quote", [{"key": "words", "type": "text"}], kind="component")
+    spec = make_collection(
+        "pages",
+        [
+            {"key": "title", "type": "text"},
+            {"key": "parts", "type": "blocks", "options": {"components": ["quote"]}},
+        ],
+    )
+    quote = str(current().by_key["quote"].id)
+    entry = make_entry("pages", title="Kept", published=False)
+    sent = {
+        "base": "1",
+        "f-title": "Typed",
+        "f-parts-count": "0",
+        "f-parts-_add": quote,
+        "_arrange": "f-parts",
+    }
+    page = ada.post(url(entry, collection=spec.key), sent)
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert 'name="f-parts-0-words"' in text
+    assert 'value="Typed"' in text
+    assert Entry.objects.get().latest_number == 1
+    sent = {
+        "base": "1",
+        "f-title": "Typed",
+        "f-parts-count": "1",
+        "f-parts-0-_component": quote,
+        "f-parts-0-words": "Said",
+    }
+    assert ada.post(url(entry, collection=spec.key), sent).status_code == 302
+    assert "Said" in str(Version.objects.get(number=2).data)

@@ -220,3 +220,18 @@ def test_nobody_signed_in_is_sent_to_the_door(client: Client) -> None:
         answer = client.get(path)
         assert answer.status_code == 302
         assert answer.headers["Location"].startswith("/admin/login/")
+
+
+def test_no_stock_door_of_django_leads_to_content(ada: Client) -> None:
+    make_collection()
+    entry = make_entry(title="Kept")
+    for path in (
+        "/admin/content/entry/",
+        f"/admin/content/entry/{entry.pk}/change/",
+        "/admin/content/version/",
+        "/admin/content/draftdocument/",
+        "/admin/content/publisheddocument/?_to_field=data",
+        "/admin/autocomplete/?app_label=content&model_name=reference&field_name=target",
+        f"/admin/r/1/{entry.pk}/",
+    ):
+        assert ada.get(path).status_code in {403, 404}, path
