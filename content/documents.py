@@ -48,6 +48,29 @@ def locales_of(data: Mapping[str, object]) -> list[str]:
     return sorted(key for key in data if key != SHARED)
 
 
+def placed(collection: CollectionSpec, data: Mapping[str, Mapping[str, Json]], schema: Schema) -> VersionData:
+    """Return a version's data as the present schema has it: live fields only, each shared or by locale as it is now."""
+    default = schema.default_locale.code
+    written = [code for code in locales_of(data) if code in schema.locale_by_code]
+    locales = written if collection.localized else [default]
+    result: VersionData = {SHARED: {}, **{locale: {} for locale in locales}}
+    for spec in collection.fields:
+        name = str(spec.id)
+        prune = fields.get(spec.type).prune
+        values = {
+            place: value
+            for place, held in data.items()
+            if held.get(name) is not None and (value := prune(held[name], spec, schema)) is not None
+        }
+        if spec.localized and collection.localized:
+            for locale in locales:
+                if (value := values.get(locale, values.get(SHARED))) is not None:
+                    result[locale][name] = value
+        elif values:
+            result[SHARED][name] = values.get(SHARED, values.get(default, next(iter(values.values()))))
+    return result
+
+
 def resolve(collection: CollectionSpec, values: Mapping[str, Json], schema: Schema) -> dict[str, Json]:
     """Return what a published document holds: defaults put in, conditions applied, HTML sanitized."""
     filled = {

@@ -143,15 +143,8 @@ def restore_version(
     if old is None:
         raise NotFoundError
     latest = entry.versions.get(number=entry.latest_number)
-    live = {str(spec.id) for spec in collection.fields}
-    data = {
-        locale: {key: value for key, value in values.items() if key in live}
-        for locale, values in old.data.items()
-    }
-    present = {
-        locale: {key: value for key, value in values.items() if key in live}
-        for locale, values in latest.data.items()
-    }
+    data = documents.placed(collection, old.data, writing.schema)
+    present = documents.placed(collection, latest.data, writing.schema)
     if data == present:
         return entry
     changed = [spec for spec in collection.fields if any(

@@ -23,7 +23,7 @@ from accounts.log import Subject, record
 from accounts.models import Generation, Policy
 from content import documents, fields, indexing, schema
 from content.designing import Design, read_design
-from content.documents import SHARED, VersionData
+from content.documents import VersionData
 from content.editing import save_version, write_drafts
 from content.effects import Effect, convert, effects_of
 from content.fields.base import FieldSpec
@@ -212,37 +212,18 @@ def _differing(before: CollectionSpec, design: Design) -> set[str]:
 
 
 def _transformer(design: Design, writing: Writing) -> Callable[[VersionData], VersionData]:
-    """Return what moves a version's data to its new places."""
-    after = writing.collection
-    default = writing.schema.default_locale.code
+    """Return what moves a version's data to its new places, converted where a field has another type now."""
 
     def transform(data: VersionData) -> VersionData:
-        result: VersionData = {SHARED: {}}
-        present_locales = documents.locales_of(data)
-        for locale in present_locales if after.localized else [default]:
-            result[locale] = {}
-        for spec in after.fields:
+        moved: VersionData = {place: dict(values) for place, values in data.items()}
+        for spec in writing.collection.fields:
             old = design.before.get(spec.id)
-            if old is None:
+            if old is None or old.id == spec.id:
                 continue
-            values = {key: held[str(old.id)] for key, held in data.items() if str(old.id) in held}
-            if old.id != spec.id:
-                values = {
-                    k: new
-                    for k, v in values.items()
-                    if (new := convert(old, spec, v, writing.unrestricted)) is not None
-                }
-            if spec.localized:
-                spread = {
-                    locale: values.get(locale, values.get(SHARED)) for locale in documents.locales_of(result)
-                }
-                for locale, value in spread.items():
-                    if value is not None:
-                        result[locale][str(spec.id)] = value
-            elif values:
-                chosen = values.get(SHARED, values.get(default, next(iter(values.values()))))
-                result[SHARED][str(spec.id)] = chosen
-        return result
+            for values in moved.values():
+                if str(old.id) in values:
+                    values[str(spec.id)] = convert(old, spec, values[str(old.id)], writing.unrestricted)
+        return documents.placed(writing.collection, moved, writing.schema)
 
     return transform
 

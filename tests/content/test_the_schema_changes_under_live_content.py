@@ -232,3 +232,20 @@ def test_a_save_that_started_before_the_schema_changed_writes_nothing(books):
     with pytest.raises(ConflictError):
         editing.save(books[0].pk, {"year": "1985"}, writing=started, base=2)
     assert editing.save(books[0].pk, {"year": "1985"}, writing=writing("books"), base=2).latest_number == 3
+
+
+def test_an_old_version_is_restored_into_the_places_of_today(books):
+    make_locale("de")
+    api = administrator()
+    fields = fields_of(api)
+    fields[0]["localized"] = True
+    assert (
+        api.patch(URL, {"localized": True, "fields": [fields[0], fields[2]], "confirm": True}).status_code
+        == 200
+    )
+    path = f"/api/v1/manage/content/books/{books[0].pk}"
+    saved = api.patch(path, {"fields": {"title": "Changed"}}, **{"If-Match": '"2"'})
+    assert saved.status_code == 200, saved.content
+    assert api.post(f"{path}/versions/1/restore").json()["title"] == "One"
+    after = api.patch(path, {"fields": {"title": None}}, **{"If-Match": '"4"'}).json()
+    assert after["title"] is None  # nothing of the old place shines through
