@@ -221,6 +221,19 @@ class Principal:
     address: str = ""
     request_id: str = ""
 
+    @property
+    def rights(self) -> tuple[object, ...]:
+        """Return everything that a grant depends on: two principals with the same rights get the same grants."""
+        return (
+            self.kind,
+            self.user_id,
+            self.email,
+            self.rules,
+            self.is_administrator,
+            self.scopes,
+            frozenset(self.object_grants.items()),
+        )
+
     def grant(self, action: Action, *, on: Resource) -> Grant:
         """Answer for one collection (or one entry's collection). An empty grant is a refusal."""
         if self.kind == "system":

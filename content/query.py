@@ -5,11 +5,12 @@ grant. What is unknown and what may not be read give the same answer. A field th
 rows whose clause holds that field. Everything is read in one statement, references included.
 """
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -60,6 +61,10 @@ ORDERED = SAME | {Operator.LT, Operator.LTE, Operator.GT, Operator.GTE}
 UNORDERED_TYPES = frozenset({"boolean", "choice", "reference", "color"})
 MOMENT_TYPES = frozenset({"date", "datetime"})
 MAX_TERMS = 8
+MAX_KEPT = 500  # statements that a thread keeps
+
+Built = TypeVar("Built")
+_ready = threading.local()
 
 
 def operators_of(spec: FieldSpec) -> frozenset[Operator]:
@@ -163,6 +168,19 @@ class Selection:
     fields: Tree | None
     expand: Tree
 
+    @property
+    def key(self) -> str:
+        """Return what tells it from others."""
+        return f"{self.fields} {self.expand}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A query that is put together but for what the client filters by."""
+
+    documents: QuerySet[Any]  # the rows
+    columns: QuerySet[Any]  # the same with what is shown of them, in order
+
 
 @dataclass
 class Reader:
@@ -201,15 +219,12 @@ class Reader:
     def page(self, collection: CollectionSpec, parameters: Parameters) -> Page:
         """Return one page of a list. At most limit rows; `next_cursor` is None at the end."""
         selection = self.select(collection, parameters)
-        documents = self._filtered(collection, parameters)
-        documents = self._used(documents, collection, selection.expand)
-        total = documents.count() if parameters.count else None
-        keys = self._order(collection, parameters)
-        documents = self._sorted_rows(documents, collection, parameters)
+        rows_wanted = self._conditions(collection, parameters)
         binding = self._binding(collection, parameters)
+        ready, keys = self._list(collection, selection, parameters)
+        total = ready.documents.filter(*rows_wanted).count() if parameters.count else None
         wanted = parameters.limit + 1
-        columns = self._columns(documents, collection, selection, keys)
-        ordered = columns.order_by(*(key.order() for key in keys))
+        ordered = ready.columns.filter(*rows_wanted)
         if parameters.cursor is None:
             rows = list(ordered[parameters.offset : parameters.offset + wanted])
         else:
@@ -233,9 +248,8 @@ class Reader:
     ) -> tuple[dict[str, Any], Selection]:
         """Return the row of one document, by id or by slug, or raise `NotFoundError`."""
         selection = self.select(collection, parameters)
-        documents = self.documents(collection, trashed=None)
         try:
-            documents = documents.filter(entry_id=UUID(name))
+            wanted = Q(entry_id=UUID(name))
         except ValueError:
             slug = collection.slug_field
             if (
@@ -245,16 +259,14 @@ class Reader:
                 or "\x00" in name
             ):
                 raise NotFoundError from None
-            documents = documents.filter(
-                compare_field(slug, Operator.EQ, name),
-                rows_of(self.grant(collection.id).holding(slug), collection),
-            )
-        return self._only(documents, collection, selection), selection
+            holding = rows_of(self.grant(collection.id).holding(slug), collection)
+            wanted = holding & compare_field(slug, Operator.EQ, name)
+        return self._only(wanted, collection, selection, trashed=None), selection
 
     def single(self, collection: CollectionSpec, parameters: Parameters) -> tuple[dict[str, Any], Selection]:
         """Return the row of a single's one document, or raise `NotFoundError`."""
         selection = self.select(collection, parameters)
-        return self._only(self.documents(collection), collection, selection), selection
+        return self._only(Q(), collection, selection, trashed=False), selection
 
     def documents(self, collection: CollectionSpec, *, trashed: bool | None = False) -> QuerySet[Any]:
         """Return the documents of a collection that the principal may see in this locale; `trashed` None: both."""
@@ -271,12 +283,17 @@ class Reader:
         return documents.filter(rows_of(self.grant(collection.id), collection), collection_id=collection.id)
 
     def _only(
-        self, documents: QuerySet[Any], collection: CollectionSpec, selection: Selection
+        self, wanted: Q, collection: CollectionSpec, selection: Selection, *, trashed: bool | None
     ) -> dict[str, Any]:
-        documents = self._used(documents, collection, selection.expand)
-        # A slug may stand for two entries: one in this locale, one that falls back to it. The former is meant.
-        own = flag(Q(content_locale=self.schema.locale_of(collection, self.locale)))
-        row = self._columns(documents, collection, selection, ()).order_by(own.desc(), "entry_id").first()
+        def build() -> QuerySet[Any]:
+            documents = self.documents(collection, trashed=trashed)
+            documents = self._used(documents, collection, selection.expand)
+            # A slug may stand for two entries: one in this locale, one that falls back to it. The former is meant.
+            own = flag(Q(content_locale=self.schema.locale_of(collection, self.locale)))
+            return self._columns(documents, collection, selection, ()).order_by(own.desc(), "entry_id")
+
+        ready = self._kept(("one", collection.id, selection.key, trashed), build)
+        row = ready.filter(wanted).first()
         if row is None:
             raise NotFoundError
         return dict(row)
@@ -333,17 +350,17 @@ class Reader:
 
     # Filters, search, order
 
-    def _filtered(self, collection: CollectionSpec, parameters: Parameters) -> QuerySet[Any]:
-        wants_trash = any(
-            item.path == ("_status",) and item.operator is Operator.EQ and item.raw == "trashed"
-            for item in parameters.filters
-        )
-        documents = self.documents(collection, trashed=wants_trash)
+    def _conditions(self, collection: CollectionSpec, parameters: Parameters) -> list[Q]:
+        """Return what the filters and the search ask of each row."""
+        found: list[Q] = []
+        # At most one statement more, and only for a list in the order of publishing.
+        by_id = not (self.plane.drafts or parameters.sorts or parameters.search or parameters.count)
         for item in parameters.filters:
-            documents = documents.filter(self._filter(collection, item))
+            found.append(self._filter(collection, item, by_id=by_id))
+            by_id = by_id and len(item.path) == 1
         if parameters.search is not None:
-            documents = self._searched(documents, collection, parameters.search)
-        return documents
+            found += self._searched(collection, parameters.search)
+        return found
 
     def _used(
         self, documents: QuerySet[Any], collection: CollectionSpec, names: Iterable[str]
@@ -353,7 +370,7 @@ class Reader:
             documents = documents.filter(rows_of(grant.holding(collection.by_key[name]), collection))
         return documents
 
-    def _filter(self, collection: CollectionSpec, item: Filter) -> Q:
+    def _filter(self, collection: CollectionSpec, item: Filter, *, by_id: bool) -> Q:
         unknown = refuse(item.parameter, "unknown-filter", "There is no such filter here.")
         name = item.path[0]
         if len(item.path) == 1 and name in TIMES:
@@ -379,20 +396,35 @@ class Reader:
         ]
         if not targets:
             raise unknown
-        return holding & self._through(spec, targets, item)
+        return holding & self._through(spec, targets, item, by_id=by_id)
 
-    def _through(self, spec: FieldSpec, targets: list[tuple[CollectionSpec, FieldSpec]], item: Filter) -> Q:
-        """Follow one reference: the targets are only those that the principal may read, with the field it may read."""
+    def _through(
+        self, spec: FieldSpec, targets: list[tuple[CollectionSpec, FieldSpec]], item: Filter, *, by_id: bool
+    ) -> Q:
+        """Follow one reference: the targets are only those that the principal may read, with the field it may read.
+
+        `by_id` asks for the targets first, in a statement of its own: with their ids in hand, PostgreSQL finds the
+        newest documents by the index, where with a subquery it walks through all of them.
+        """
         rows = Q(pk__in=[])
         for target, below in targets:
             found = self.documents(target).filter(
                 rows_of(self.grant(target.id).holding(below), target), self._compare(below, item)
             )
+            if by_id and spec.type == "reference" and len(targets) == 1:
+                near = [str(item) for item in found.values_list("entry_id", flat=True)[: MAX_VALUES + 1]]
+                if len(near) <= MAX_VALUES:
+                    rows |= (
+                        compare(value_of(spec), Operator.EQ, near[0])
+                        if len(near) == 1
+                        else compare(value_of(spec), Operator.IN, tuple(near))
+                    )
+                    continue
             ids = found.annotate(_text=Cast("entry_id", KeyTextTransform("x", "data").output_field)).values(
                 "_text"
             )
             if spec.type == "reference":
-                rows |= Q(_InSubquery(KeyTextTransform(str(spec.id), "data"), ids))
+                rows |= Q(_InSubquery(value_of(spec), ids))
             else:
                 rows |= Q(OverlapsKeys(KeyTransform(str(spec.id), "data"), ArraySubquery(ids)))
         return rows
@@ -466,7 +498,7 @@ class Reader:
         chosen = Q(status__in=values)
         return ~chosen if item.operator in {Operator.NE, Operator.NIN} else chosen
 
-    def _searched(self, documents: QuerySet[Any], collection: CollectionSpec, words: str) -> QuerySet[Any]:
+    def _searched(self, collection: CollectionSpec, words: str) -> Iterator[Q]:
         """Every term must stand in a field that the row's own clauses let the principal read (CVE-2025-30352)."""
         for term in _terms(words):
             query = self._search_query([term])
@@ -476,8 +508,7 @@ class Reader:
                     field_id__in=_held(clause, collection), vector=query
                 )
                 rows |= clause_rows(clause, collection) & Q(pk__in=found.values("document_id"))
-            documents = documents.filter(rows)
-        return documents
+            yield rows
 
     def _rank(self, collection: CollectionSpec, words: str) -> Any:
         """The rank counts only what the row's clauses show, or the order would tell of the rest."""
@@ -541,11 +572,6 @@ class Reader:
             keys.append(Key(F("updated_at" if self.plane.drafts else "published_at"), True, "time", False))
         return (*keys, Key(F("entry_id"), keys[0].descending, "id", False))
 
-    def _sorted_rows(
-        self, documents: QuerySet[Any], collection: CollectionSpec, parameters: Parameters
-    ) -> QuerySet[Any]:
-        return self._used(documents, collection, [s.name for s in parameters.sorts if s.name not in TIMES])
-
     def _cursor_values(self, keys: Sequence[Key], values: list[Json]) -> list[Any]:
         return [key.load(value) for key, value in zip(keys, values, strict=True)]
 
@@ -564,6 +590,44 @@ class Reader:
         return cursors.binding_of(query, digests)
 
     # Columns
+
+    def _list(
+        self, collection: CollectionSpec, selection: Selection, parameters: Parameters
+    ) -> tuple["Ready", tuple[Key, ...]]:
+        """Return the rows of a list in their order, before filters, and the keys of that order."""
+        trashed = any(
+            item.path == ("_status",) and item.operator is Operator.EQ and item.raw == "trashed"
+            for item in parameters.filters
+        )
+
+        def build() -> tuple[Ready, tuple[Key, ...]]:
+            keys = self._order(collection, parameters)
+            documents = self.documents(collection, trashed=trashed)
+            sorts = [sort.name for sort in parameters.sorts if sort.name not in TIMES]
+            documents = self._used(documents, collection, [*selection.expand, *sorts])
+            columns = self._columns(documents, collection, selection, keys)
+            return Ready(documents, columns.order_by(*(key.order() for key in keys))), keys
+
+        if parameters.search is not None:
+            return build()  # the words are part of the order
+        return self._kept(("list", collection.id, selection.key, parameters.sorts, trashed), build)
+
+    def _kept(self, name: tuple[object, ...], build: "Callable[[], Built]") -> "Built":
+        """Return what `build` makes, made once for a schema, a locale and the principal's rights.
+
+        Putting a statement together takes longer than running it. A thread keeps its own: Django changes a query
+        while it compiles it.
+        """
+        kept: dict[object, tuple[Schema, Any]] = _ready.__dict__.setdefault("kept", {})
+        key = (name, id(self.schema), self.plane, self.locale, self.principal.rights)
+        found = kept.get(key)
+        if found is None or found[0] is not self.schema:
+            found = (self.schema, build())
+            if len(kept) >= MAX_KEPT:
+                kept.clear()
+            kept[key] = found
+        built: Built = found[1]
+        return built
 
     def _columns(
         self, documents: QuerySet[Any], collection: CollectionSpec, selection: Selection, keys: Sequence[Key]
