@@ -1,0 +1,250 @@
+"""`make bench`: the measurements as one table of ratios; `--json` repeats them as the last line of stdout."""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.ground import BenchError, Filled, Ground, Probe
+
+SIZES = (1_000, 10_000, 100_000)
+QUICK_SIZES = (1_000, 10_000)
+GROWTH_TARGET = 1.5
+PLAIN_TARGET = 1.5
+
+# What must not grow with the number of entries, and what is told honestly. `{…}` is filled in for each request.
+STEADY = {
+    "list, default order": "get {list}",
+    "list, filter[category][eq]": "get {list}?filter[category][eq]={category}",
+    "list, filter[rating][gte], sort=-rating": "get {list}?filter[rating][gte]=3&sort=-rating",
+    "list, sort=title": "get {list}?sort=title",
+    "list, filter[author.slug][eq]": "get {list}?filter[author.slug][eq]=author-{author}",
+    "list, page 500 by cursor (40 of 1,000)": "deep",
+    "document by id": "get {list}/{id}",
+}
+TOLD = {
+    "search, a word in 0.1 % of entries": "get {list}?search={rare}",
+    "search, a word in 5 % of entries": "get {list}?search={common}",
+    "search, 5 %, sort=-_published_at": "get {list}?search={common}&sort=-_published_at",
+    "list, count=exact": "get {list}?count=exact",
+    "list, count=exact, filter[category][eq]": "get {list}?count=exact&filter[category][eq]={category}",
+}
+PLAIN_LIST = "plain-list limit=20"
+PLAIN_DOCUMENT = "plain-detail"
+LISTS = {
+    "list of 20": "{list}",
+    "list of 20, expand=author": "{list}?expand=author",
+    "list of 20, fields=title,slug": "{list}?fields=title,slug",
+}
+DOCUMENTS = {"document": "{list}/{id}", "document, expand=author": "{list}/{id}?expand=author"}
+CREDENTIALS = {"anonymous": "get", "API key": "as:reader"}
+SPLIT = {"API key, two row-filtered clauses": "as:split"}
+QUERIES = {
+    "list": ("get {list}?limit={n}", "as:reader {list}?limit={n}", 3),
+    "list, expand=author": (
+        "get {list}?limit={n}&expand=author",
+        "as:reader {list}?limit={n}&expand=author",
+        3,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table: `before` and `after` are what the ratio is of, in `unit`."""
+
+    section: str
+    what: str
+    before: float | None
+    after: float
+    unit: str
+    ratio: float | None
+    target: float | None = None
+
+    @property
+    def is_kept(self) -> bool | None:
+        """Whether the target is kept; None where there is none."""
+        if self.target is None:
+            return None
+        return (self.after if self.ratio is None else self.ratio) <= self.target
+
+
+class Bench:
+    """Runs the measurements; rounds alternate between what is compared, so that a busy machine slows both."""
+
+    def __init__(self, probes: Sequence[Probe], *, rounds: int, calls: int) -> None:
+        self.probes = probes
+        self.rounds = rounds
+        self.calls = calls
+        self.lines: list[Line] = []
+
+    @property
+    def largest(self) -> Probe:
+        return self.probes[-1]
+
+    def alternately(self, jobs: Sequence[tuple[Probe, str]]) -> list[list[float]]:
+        """Return the times of each job, taken in turns."""
+        times: list[list[float]] = [[] for _ in jobs]
+        for _ in range(self.rounds):
+            for index, (probe, case) in enumerate(jobs):
+                times[index] += probe.ask("measure", case=case, count=self.calls)
+        return times
+
+    def growth(self) -> None:
+        """Compare the 95th percentile with the fewest and with the most entries."""
+        for cases, target in ((STEADY, GROWTH_TARGET), (TOLD, None)):
+            for what, case in cases.items():
+                few, many = self.alternately([(self.probes[0], case), (self.largest, case)])
+                before, after = percentile(few), percentile(many)
+                self.add("growth, p95", what, before, after, target=target)
+
+    def writing(self) -> None:
+        """Compare one publish, and one save, with the fewest and with the most entries."""
+        for what, case in (("publish one entry", "publish"), ("save one draft", "save")):
+            few, many = self.alternately([(self.probes[0], case), (self.largest, case)])
+            self.add(
+                "writing, median", what, statistics.median(few), statistics.median(many), target=GROWTH_TARGET
+            )
+
+    def against_plain(self, credentials: dict[str, str]) -> None:
+        """Compare the delivery views with plain DRF views on the same rows."""
+        for cases, reference in ((LISTS, PLAIN_LIST), (DOCUMENTS, PLAIN_DOCUMENT)):
+            for who, kind in credentials.items():
+                for what, path in cases.items():
+                    jobs = [(self.largest, reference), (self.largest, f"{kind} {path}")]
+                    plain, ours = (statistics.median(times) for times in self.alternately(jobs))
+                    self.add("to plain DRF, median", f"{what}, {who}", plain, ours, target=PLAIN_TARGET)
+
+    def queries(self) -> None:
+        """Count statements at three page sizes."""
+        for what, (anonymous, key, most) in QUERIES.items():
+            for who, case in (("anonymous", anonymous), ("API key", key)):
+                counts = [
+                    self.largest.ask("queries", case=case.replace("{n}", str(size))) for size in (1, 20, 100)
+                ]
+                self.count(f"{what}, {who}, of {{1, 20, 100}}", counts, most)
+        for who, case in (
+            ("anonymous", "get {list}/{id}"),
+            ("API key", "as:reader {list}/{id}?expand=author"),
+        ):
+            self.count(f"document, {who}", [self.largest.ask("queries", case=case)], 2)
+
+    def count(self, what: str, counts: Sequence[int], most: int) -> None:
+        """Note the number of statements; a number that changes with the page is told as the worst one."""
+        self.lines.append(Line("statements", what, min(counts), max(counts), "", None, most))
+
+    def importing(self, count: int) -> None:
+        """Note how fast entries come in by the verbs, and by the command."""
+        rate = self.largest.ask("create_and_publish", count=count)
+        self.lines.append(Line("import", "create and publish by the verbs", None, rate, "entries/s", None))
+        rate = self.probes[0].ask("import_markdown")
+        if rate is not None:
+            self.lines.append(Line("import", "import_markdown", None, rate, "documents/s", None))
+
+    def add(self, section: str, what: str, before: float, after: float, *, target: float | None) -> None:
+        self.lines.append(Line(section, what, before, after, "ms", after / before, target))
+
+
+def percentile(times: Sequence[float]) -> float:
+    """Return the 95th percentile."""
+    return statistics.quantiles(times, n=20)[-1]
+
+
+def table(lines: Sequence[Line], sizes: Sequence[int]) -> Table:
+    """Return the table as it is shown."""
+    shown = Table(title=f"Quillkeep, {sizes[0]:,} to {sizes[-1]:,} entries")
+    for name, side in (
+        ("", "left"),
+        ("measured", "left"),
+        ("before", "right"),
+        ("after", "right"),
+        ("ratio", "right"),
+        ("target", "right"),
+        ("", "left"),
+    ):
+        shown.add_column(name, justify="right" if side == "right" else "left")
+    section = ""
+    for line in lines:
+        if section and line.section != section:
+            shown.add_section()
+        verdict = {None: "", True: "[green]kept[/]", False: "[red]missed[/]"}[line.is_kept]
+        shown.add_row(
+            line.section if line.section != section else "",
+            line.what,
+            "" if line.before is None else number(line.before, line.unit),
+            f"{number(line.after, line.unit)}",
+            "" if line.ratio is None else f"{line.ratio:.2f}",
+            "" if line.target is None else f"≤ {line.target:g}",
+            verdict,
+        )
+        section = line.section
+    return shown
+
+
+def number(value: float, unit: str) -> str:
+    """Return a number with its unit."""
+    return f"{value:.1f} {unit}" if unit else f"{value:g}"
+
+
+def run(
+    sizes: Sequence[int], *, rounds: int, calls: int, console: Console
+) -> tuple[list[Line], dict[int, Filled]]:
+    """Load, measure, and clear everything away."""
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - started:4.0f} s[/]  {text}", highlight=False)
+
+    with Ground() as ground:
+        filled = {size: ground.database(size, say) for size in sizes}
+        bench = Bench([ground.probe(size, filled[size]) for size in sizes], rounds=rounds, calls=calls)
+        say("reading: growth")
+        bench.growth()
+        say("reading: against plain DRF")
+        bench.against_plain(CREDENTIALS)
+        bench.queries()
+        bench.largest.ask("close_public")
+        bench.against_plain(SPLIT)
+        say("writing")
+        bench.writing()
+        say("importing")
+        bench.importing(rounds * calls)
+        say("done")
+        return bench.lines, filled
+
+
+def main() -> int:
+    """Return 0 when all was measured, whether or not the targets are kept."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="up to 10,000 entries, in less than 3 minutes")
+    parser.add_argument(
+        "--json", action="store_true", help="repeat the measurements as the last line of stdout"
+    )
+    arguments = parser.parse_args()
+    console = Console(stderr=True)
+    sizes = QUICK_SIZES if arguments.quick else SIZES
+    rounds, calls = (6, 10) if arguments.quick else (12, 20)
+    try:
+        lines, filled = run(sizes, rounds=rounds, calls=calls, console=console)
+    except BenchError as error:
+        console.print(f"bench: {error}", style="red", markup=False)
+        return 1
+    Console(width=max(120, Console().width)).print(table(lines, sizes))
+    if arguments.json:
+        found = {
+            "sizes": list(sizes),
+            "bytes": {size: item.bytes for size, item in filled.items()},
+            "measured": [asdict(line) for line in lines],
+        }
+        print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
