@@ -13,7 +13,8 @@ from accounts.access import Principal, system
 from accounts.addresses import canonical_email
 from accounts.models import User
 from accounts.principals import of_user
-from content.importing.running import ImportRefusedError, Options, Result, run
+from content.importing.planning import ImportRefusedError
+from content.importing.running import Options, Result, run
 from content.importing.sources import LocalePattern, PatternError
 
 LINE_EVERY = 100  # documents, where there is no terminal

@@ -450,6 +450,16 @@ def test_a_name_that_nobody_has_is_refused_without_create(folder):
     assert counts(run(folder, code=3))["unchanged"] == 1, "found again by its slug"
 
 
+def test_what_somebody_wrote_by_hand_is_not_overwritten_for_having_the_same_slug(folder):
+    make_collection("posts")
+    by_hand = make_entry("posts", title="Hello", slug="hello", body="Mine.")
+    write(folder, "hello.md", post("Hello", "Theirs."))
+    assert run(folder, code=3)["failed"] == [
+        {"path": "hello.md", "reason": "Somebody has written an entry with this slug."}
+    ]
+    assert Version.objects.get().entry_id == by_hand.pk
+
+
 def test_what_stops_an_import_is_said_before_anything_is_written(folder, tmp_path):
     write(folder, "a.md", post("One"))
     assert "--create" in refusal(folder)
