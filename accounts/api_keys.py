@@ -175,7 +175,9 @@ def mint(
 def mint_for_role(role: str, *, name: str, scopes: Scopes, by: Principal, **options: Any) -> Minted:
     """Make a key, and a service account with one role to own it. Errors and options as `mint`."""
     by.require_area(Area.KEYS)
-    owner = add_service(name, roles=[] if role == PUBLIC else [role], by=by)  # everybody has the public role already
+    owner = add_service(
+        name, roles=[] if role == PUBLIC else [role], by=by
+    )  # everybody has the public role already
     return mint(owner, name=name, scopes=scopes, by=by, **options)
 
 

@@ -113,7 +113,9 @@ def add_collections(result: dict[str, Any], *, request: Any = None, **_: Any) ->
         }
         reference = {"$ref": f"#/components/schemas/{name}"}
         answers = {"schema": reference} if spec.kind == "single" else {"schema": list_of(reference)}
-        result["paths"][f"/api/v1/content/{spec.key}"] = {"get": _operation(spec.key, "read", spec.name, answers)}
+        result["paths"][f"/api/v1/content/{spec.key}"] = {
+            "get": _operation(spec.key, "read", spec.name, answers)
+        }
         if spec.kind != "single":
             one = _operation(spec.key, "read_one", spec.name, {"schema": reference})
             one["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]

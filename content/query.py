@@ -480,6 +480,8 @@ class Reader:
             values = [str(fields.get(type_key).filter_value(raw)) for raw in _listed(item)]
         except FieldError as error:
             raise refuse(item.parameter, "invalid-value", error.problems[0].detail) from None
+        if not all(values):
+            raise refuse(item.parameter, "invalid-value", "A time such as 2026-01-31T12:00:00Z.")
         moments = [datetime.fromisoformat(value) for value in values]
         many = item.operator in {Operator.IN, Operator.NIN}
         return compare(F(column), item.operator, tuple(moments) if many else moments[0])

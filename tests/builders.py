@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
-from django.http import HttpResponse
 from django.test import Client
 
 from accounts import api_keys, granting, people
@@ -36,30 +35,30 @@ ARTICLE_FIELDS: list[dict[str, Any]] = [
 
 @dataclass
 class Api:
-    """A client of the REST API with one credential, or none."""
+    """A client of the REST API with one credential, or none. Answers are test responses, with `.json()`."""
 
     client: Client
     key: str = ""
 
-    def request(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         if self.key:
             headers.setdefault("Authorization", f"Bearer {self.key}")
         if body is None:
-            return self.client.generic(method, path, headers=headers)  # type: ignore[return-value]  # a test response
-        return self.client.generic(  # type: ignore[return-value]  # a test response
+            return self.client.generic(method, path, headers=headers)
+        return self.client.generic(
             method, path, json.dumps(body), content_type="application/json", headers=headers
         )
 
-    def get(self, path: str, **headers: str) -> HttpResponse:
+    def get(self, path: str, **headers: str) -> Any:
         return self.request("GET", path, **headers)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return self.request("POST", path, {} if body is None else body, **headers)
 
-    def patch(self, path: str, body: Any, **headers: str) -> HttpResponse:
+    def patch(self, path: str, body: Any, **headers: str) -> Any:
         return self.request("PATCH", path, body, **headers)
 
-    def delete(self, path: str, **headers: str) -> HttpResponse:
+    def delete(self, path: str, **headers: str) -> Any:
         return self.request("DELETE", path, **headers)
 
 
@@ -110,7 +109,10 @@ def allow(
 def make_user(email: str = "", *, roles: tuple[str, ...] = ()) -> User:
     """Make somebody who can sign in with PASSWORD."""
     user = people.add_person(
-        email or f"user{next(_numbers)}@example.com", name=email.split("@", maxsplit=1)[0].title(), roles=roles, by=ROOT
+        email or f"user{next(_numbers)}@example.com",
+        name=email.split("@", maxsplit=1)[0].title(),
+        roles=roles,
+        by=ROOT,
     )
     if PASSWORD not in _hashed:
         _hashed[PASSWORD] = make_password(PASSWORD)

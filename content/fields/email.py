@@ -57,7 +57,8 @@ class EmailField(FieldType[EmailOptions]):
             ) from error
         name, _, domain = text.rpartition("@")
         # Quoted names may hold spaces, line breaks of old mail and further @ signs: no reader expects those.
-        if '"' in name or any(character.isspace() for character in text):
+        # The validator takes a domain with invisible characters, since IDNA would drop them.
+        if '"' in name or any(character.isspace() or not character.isprintable() for character in text):
             raise FieldError.at((), "invalid-email", "An address such as ada@example.com is expected.")
         return within(normalised(f"{name}@{domain.lower()}"), 0, MAX_EMAIL)
 
