@@ -66,3 +66,139 @@ def publish(entry_id: object, *, writing: Writing, locales: AnyOf[str] | None = 
 
 @transaction.atomic
 def unpublish(entry_id: object, *, writing: Writing, locales: AnyOf[str] | None = None) -> Entry:
+    """Take the entry back from the public in these locales (default: all). What is not public stays so, silently."""
+    entry = lock(entry_id, writing)
+    require_seen(entry, Action.UNPUBLISH, writing)
+    live = list(
+        DraftDocument.objects.filter(entry=entry, published_number__isnull=False).values_list(
+            "locale", flat=True
+        )
+    )
+    known = DraftDocument.objects.filter(entry=entry).values_list("locale", flat=True)
+    chosen = [locale for locale in _chosen(list(known), locales, writing) if locale in live]
+    require_rows(entry, Action.UNPUBLISH, writing, chosen)
+    withdraw(entry, chosen, writing)
+    return entry
+
+
+def withdraw(entry: Entry, locales: Iterable[str], writing: Writing) -> None:
+    """Unpublish without asking: for those who have asked already (unpublish, trash). Needs the entry's lock."""
+    chosen = list(locales)
+    if not chosen:
+        return
+    DraftDocument.objects.filter(entry=entry, locale__in=chosen).update(
+        status=DraftDocument.Status.DRAFT, published_number=None, published_at=None, last_published_at=None
+    )
+    write_documents(entry, writing.collection, writing)
+    _record("entry.unpublished", entry, chosen, writing.by, {})
+    Generation.objects.bump(f"content:{writing.collection.id}")
+
+
+def missing(
+    collection: CollectionSpec, values: Mapping[str, Json], writing: Writing, locale: str, locales: AnyOf[str]
+) -> list[Problem]:
+    """Return everything that keeps these values from being published, each with its field."""
+    problems: list[Problem] = []
+    asked = asked_for(collection.fields, values)
+    for spec in collection.fields:
+        if spec.id not in asked:
+            continue
+        field_type = fields.get(spec.type)
+        value = values.get(str(spec.id), spec.default)
+        found = field_type.missing(value, spec, writing)
+        if value is not None:
+            try:  # the schema may have become stricter since this was written
+                field_type.clean(value, spec, writing.unrestricted)
+            except FieldError as error:
+                found = [*found, *error.problems]
+        problems += moved(found, spec.key)
+    if len(locales) < 2:
+        return problems
+    return [Problem(item.code, f"{item.detail} ({locale})", item.pointer) for item in problems]
+
+
+def write_documents(entry: Entry, collection: CollectionSpec, writing: Writing) -> None:
+    """Write the published documents of an entry anew, from the versions that its drafts name as published."""
+    schema = writing.schema
+    PublishedSearch.objects.filter(document__entry=entry).delete()
+    PublishedDocument.objects.filter(entry=entry).delete()
+    Reference.objects.filter(source=entry, published=True).delete()
+    live = {
+        draft.locale: draft
+        for draft in DraftDocument.objects.filter(entry=entry, published_number__isnull=False)
+    }
+    if not live or entry.trashed_at is not None:
+        return
+    numbers = {draft.published_number or 0 for draft in live.values()}
+    data = dict(Version.objects.filter(entry=entry, number__in=numbers).values_list("number", "data"))
+    resolved = {
+        locale: documents.resolve(
+            collection, documents.in_locale(data[draft.published_number or 0], locale), schema
+        )
+        for locale, draft in live.items()
+    }
+    rows: list[PublishedDocument] = []
+    readers = schema.locales if collection.localized else (schema.default_locale,)
+    for locale in readers:
+        source = next((code for code in locale.chain if code in live), None)
+        if source is None:
+            continue
+        draft = live[source]
+        targets = {target for _, target in documents.references(collection.fields, resolved[source], schema)}
+        rows.append(
+            PublishedDocument(
+                entry=entry,
+                collection_id=collection.id,
+                locale=locale.code,
+                content_locale=source,
+                version_number=draft.published_number or 0,
+                data=resolved[source],
+                refs=sorted(targets),
+                created_by=draft.created_by,
+                published_at=draft.published_at,
+                updated_at=draft.last_published_at or draft.updated_at,
+            )
+        )
+    PublishedDocument.objects.bulk_create(rows)
+    PublishedSearch.objects.bulk_create(
+        PublishedSearch(document=row, field_id=field_id, vector=vector)
+        for row in rows
+        for field_id, vector in documents.words(collection, row.data, schema, row.content_locale)
+    )
+    writing.note_references(entry, {code: resolved[code] for code in live}, published=True)
+
+
+def _shown(problems: Iterable[Problem], keys: AnyOf[str]) -> list[Problem]:
+    """Return the problems as they may be told: those of hidden fields as one, without a name."""
+    listed = list(problems)
+    told = [problem for problem in listed if (problem.pointer or "").split("/")[1] in keys]
+    if len(told) < len(listed):
+        told.append(
+            Problem.at((), "hidden-field", "A field that you can't see keeps this from being published.")
+        )
+    return told
+
+
+def _chosen(present: list[str], locales: AnyOf[str] | None, writing: Writing) -> list[str]:
+    if locales is None:
+        return present
+    known = writing.schema.locale_by_code
+    problems = [
+        Problem.at(
+            ("locales", index),
+            "unknown-locale" if locale not in known else "no-content",
+            "There is no such locale." if locale not in known else "The entry has no content in this locale.",
+        )
+        for index, locale in enumerate(locales)
+        if locale not in present
+    ]
+    if problems:
+        raise InvalidInputError(errors=problems)
+    return sorted(set(locales))
+
+
+def _record(
+    event: str, entry: Entry, locales: Iterable[str], by: Principal, detail: Mapping[str, Json]
+) -> None:
+    for locale in locales:
+        record(event, actor=by, subject=subject_of(entry), locale=locale, detail=dict(detail))

@@ -24,8 +24,12 @@ def test_every_api_endpoint_is_in_it():
     named = {path.replace("{", "<").replace("}", ">") for path in schema["paths"]}
     for route in paths(get_resolver().url_patterns):
         if route.startswith("api/v1/") and route != "api/v1/openapi.json":
-            plain = "/" + "".join(part.split(":", 1)[-1] if i else part for i, part in enumerate(route.split("<")))
-            shape = "/" + "<".join(p if i == 0 else p.split(":", 1)[-1] for i, p in enumerate(route.split("<")))
+            plain = "/" + "".join(
+                part.split(":", 1)[-1] if i else part for i, part in enumerate(route.split("<"))
+            )
+            shape = "/" + "<".join(
+                p if i == 0 else p.split(":", 1)[-1] for i, p in enumerate(route.split("<"))
+            )
             assert shape in named, (plain, shape)
     assert schema["openapi"].startswith("3.1")
 
