@@ -376,7 +376,7 @@ def save_version(entry: Entry, data: VersionData, *, writing: Writing, message: 
 
 
 def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
-    """Bring the working state of every locale in line with the newest version."""
+    """Bring the working state of every locale in line with the newest version; what stays the same costs no writing."""
     collection, schema = writing.collection, writing.schema
     existing = {draft.locale: draft for draft in DraftDocument.objects.filter(entry=entry)}
     numbers = {draft.published_number for draft in existing.values() if draft.published_number is not None}
@@ -384,7 +384,8 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
     writing.claim_unique_values(entry, [version, *published.values()])
     present = documents.locales_of(version.data)
     now = timezone.now()
-    kept: list[DraftDocument] = []
+    same: list[DraftDocument] = []
+    changed: list[DraftDocument] = []
     new: list[DraftDocument] = []
     for locale in sorted({*present, *existing}):
         values = documents.in_locale(version.data, locale)
@@ -397,6 +398,7 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
         )
         if locale not in present and draft.published_number is None:
             continue
+        before = (draft.data, draft.title, draft.refs, draft.status)
         if locale not in existing or draft.data != values:
             draft.updated_at = now
         draft.data = values
@@ -404,18 +406,28 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
         draft.title = documents.title_of(collection, values)
         draft.refs = sorted({target for _, target in documents.references(collection.fields, values, schema)})
         if draft.published_number is not None:
-            same = documents.in_locale(published[draft.published_number].data, locale) == values
-            draft.status = DraftDocument.Status.PUBLISHED if same else DraftDocument.Status.CHANGED
-        (kept if locale in existing else new).append(draft)
-    DraftSearch.objects.filter(document__entry=entry).delete()
-    DraftDocument.objects.filter(entry=entry).exclude(pk__in=[draft.pk for draft in kept]).delete()
+            public = documents.in_locale(published[draft.published_number].data, locale)
+            draft.status = (
+                DraftDocument.Status.PUBLISHED if public == values else DraftDocument.Status.CHANGED
+            )
+        if locale not in existing:
+            new.append(draft)
+        else:
+            after = (draft.data, draft.title, draft.refs, draft.status)
+            (same if before == after else changed).append(draft)
+    drafts = [*same, *changed, *new]
+    unchanged = DraftDocument.objects.filter(pk__in=[draft.pk for draft in same])
+    DraftSearch.objects.filter(document__entry=entry).exclude(document__in=unchanged).delete()
+    DraftDocument.objects.filter(entry=entry).exclude(
+        pk__in=[draft.pk for draft in drafts if draft.pk]
+    ).delete()
     columns = ["data", "version_number", "title", "refs", "status", "updated_at"]
-    DraftDocument.objects.bulk_update(kept, columns)
+    unchanged.update(version_number=version.number)
+    DraftDocument.objects.bulk_update(changed, columns)
     DraftDocument.objects.bulk_create(new)
-    drafts = [*kept, *new]
     DraftSearch.objects.bulk_create(
         DraftSearch(document=draft, field_id=field_id, vector=vector)
-        for draft in drafts
+        for draft in (*changed, *new)
         for field_id, vector in documents.words(
             collection, documents.resolve(collection, draft.data, schema), schema, draft.locale
         )
