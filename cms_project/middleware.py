@@ -137,15 +137,15 @@ class GuardMiddleware:
         """Answer 400, 411, 414 or 431, or pass it on."""
         query = request.META.get("QUERY_STRING", "")
         if len(query) > MAX_QUERY_LENGTH:
-            return problems.render(request, HTTPStatus.REQUEST_URI_TOO_LONG)
+            return problems.refuse(request, HTTPStatus.REQUEST_URI_TOO_LONG)
         if len(request.META.get("HTTP_AUTHORIZATION", "")) > MAX_CREDENTIAL_LENGTH:
-            return problems.render(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return problems.refuse(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if "HTTP_TRANSFER_ENCODING" in request.META:
-            return problems.render(request, HTTPStatus.LENGTH_REQUIRED)
+            return problems.refuse(request, HTTPStatus.LENGTH_REQUIRED)
         if "\x00" in request.path:
-            return problems.render(request, HTTPStatus.NOT_FOUND)
+            return problems.refuse(request, HTTPStatus.NOT_FOUND)
         if query and self._holds_credential(request, query):
-            return problems.render(
+            return problems.refuse(
                 request,
                 HTTPStatus.BAD_REQUEST,
                 code="credential-in-query",

@@ -103,6 +103,16 @@ def render(
     return response
 
 
+def refuse(request: HttpRequest, status: HTTPStatus, *, code: str = "", detail: str = "") -> HttpResponse:
+    """Refuse a request before any view has seen it: below /admin/ with a page that says why, elsewhere a problem."""
+    if not wants_pages(request):
+        return render(request, status, code=code, detail=detail)
+    words = {"title": status.phrase, "details": detail or CODES[status][1]}  # ours alone, nothing of the request
+    response = HttpResponse(defaults.ERROR_PAGE_TEMPLATE % words, status=status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | Response | None:
     """Answer an exception of a DRF view; None for one that nobody foresaw, which becomes a 500."""
     request: HttpRequest = context["request"]._request  # noqa: SLF001 (it has our id)

@@ -204,8 +204,10 @@ def test_there_is_no_browsable_api(client: Client, accept: str) -> None:
 
 
 def test_a_format_parameter_changes_nothing(client: Client) -> None:
-    response = client.post("/raise/api/x?format=api", b"{}", content_type="application/json")
-    assert response.headers["Content-Type"] == "application/json"
+    for url in ("/raise/api/hidden", "/raise/api/hidden?format=api"):
+        problem_of(client.get(url), 404)
+    body = problem_of(client.post("/raise/api/x?format=api", b"{}", content_type="application/json"), 400)
+    assert [(item["parameter"], item["code"]) for item in body["errors"]] == [("format", "unknown-parameter")]
 
 
 def test_a_foreign_host_is_refused(client: Client) -> None:
@@ -241,10 +243,20 @@ def test_endless_queries_and_credentials_are_refused(client: Client) -> None:
     problem_of(client.get("/raise/api/hidden", headers={"Authorization": "Bearer " + "x" * 9000}), 431)
 
 
-def test_pages_of_the_admin_stay_pages(client: Client) -> None:
-    response = client.get("/admin/%00nowhere/", headers={"Host": "evil.example"})
-    assert response.status_code == 400
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("/admin/nowhere/", 400),  # by the host; the rest is refused before anybody looks at that
+        ("/admin/%00nowhere/", 404),
+        ("/admin/?q=qk_live_abcdef_canary", 400),
+        ("/admin/?q=" + "x" * 9000, 414),
+    ],
+)
+def test_pages_of_the_admin_stay_pages(client: Client, url: str, status: int) -> None:
+    response = client.get(url, headers={"Host": "evil.example"})
+    assert response.status_code == status
     assert response.headers["Content-Type"].startswith("text/html")
+    assert "canary" not in response.content.decode()
 
 
 def test_the_request_id_is_ours(client: Client) -> None:
