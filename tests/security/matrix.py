@@ -5,7 +5,17 @@ from typing import Any
 
 from accounts.models import ApiKey, Policy
 from content import editing
-from tests.builders import Api, allow, make_collection, make_entry, make_key, make_locale, make_role, make_user, writing
+from tests.builders import (
+    Api,
+    allow,
+    make_collection,
+    make_entry,
+    make_key,
+    make_locale,
+    make_role,
+    make_user,
+    writing,
+)
 from tests.security.world import World
 
 V1 = "api/v1/"
