@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.ground import BenchError, Filled, Ground, Probe
@@ -27,6 +28,7 @@ STEADY = {
     "list, filter[author.slug][eq]": "get {list}?filter[author.slug][eq]=author-{author}",
     "list, a page far in, by cursor (500 of 5,000; 40 of 50)": "deep",
     "document by id": "get {list}/{id}",
+    "admin, list of entries": "admin /admin/content/articles/",
 }
 TOLD = {
     "search, a word in 0.1 % of entries": "get {list}?search={rare}",
@@ -134,6 +136,9 @@ class Bench:
         ):
             self.count(f"document, {who}", [self.largest.ask("queries", case=case)], 2)
 
+        counts = [probe.ask("queries", case="admin /admin/content/articles/") for probe in self.probes]
+        self.count("admin, list of entries, at each size", counts, 12)
+
     def count(self, what: str, counts: Sequence[int], most: int) -> None:
         """Note the number of statements; a number that changes with the page is told as the worst one."""
         self.lines.append(Line("statements", what, min(counts), max(counts), "", None, most))
@@ -175,9 +180,9 @@ def table(lines: Sequence[Line], sizes: Sequence[int]) -> Table:
         verdict = {None: "", True: "[green]kept[/]", False: "[red]missed[/]"}[line.is_kept]
         shown.add_row(
             line.section if line.section != section else "",
-            line.what,
+            escape(line.what),
             "" if line.before is None else number(line.before, line.unit),
-            f"{number(line.after, line.unit)}",
+            number(line.after, line.unit),
             "" if line.ratio is None else f"{line.ratio:.2f}",
             "" if line.target is None else f"≤ {line.target:g}",
             verdict,
@@ -198,7 +203,7 @@ def run(
     started = time.monotonic()
 
     def say(text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - started:4.0f} s[/]  {text}", highlight=False)
+        console.print(f"{time.monotonic() - started:4.0f} s  {text}", highlight=False, markup=False)
 
     with Ground() as ground:
         filled = {size: ground.database(size, say) for size in sizes}

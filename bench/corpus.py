@@ -16,6 +16,8 @@ COMMON_WORD = "harbour"  # stands in one summary of twenty
 START = datetime(2024, 1, 1, tzinfo=UTC)
 PERIOD_SECONDS = 2 * 365 * 24 * 3600
 WITH_GERMAN = 0.3
+EDITOR = "edith@example.com"
+PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that is thrown away)
 BODIES = 2_000  # different bodies, so that generating takes minutes and not an hour
 
 AUTHOR_FIELDS: list[dict[str, Any]] = [

@@ -18,13 +18,14 @@ import django
 
 django.setup()
 
-from django.db import connections  # noqa: E402 (Django must be set up)
+from django.contrib.auth.hashers import make_password  # noqa: E402 (Django must be set up)
+from django.db import connections  # noqa: E402
 from django.db.models import Model  # noqa: E402
 from psycopg.types.json import Jsonb  # noqa: E402
 
-from accounts import api_keys, granting  # noqa: E402
+from accounts import api_keys, granting, people  # noqa: E402
 from accounts.access import Action, Scopes, system  # noqa: E402
-from accounts.models import Role  # noqa: E402
+from accounts.models import Role, User  # noqa: E402
 from bench import corpus  # noqa: E402
 from content import documents, editing, indexing, modeling, publishing  # noqa: E402
 from content.documents import SHARED, VersionData  # noqa: E402
@@ -112,6 +113,7 @@ def prepare() -> None:
     allow(split_role, "articles", (), ("category", "in", ["news", "guides"]))
     names = ("title", "slug", "summary", "rating", "category", "author")
     allow(split_role, "articles", names, ("rating", "gte", 4))
+    add_editor()
     scopes = Scopes(frozenset({(None, Action.READ)}), frozenset())
     keys = {
         role: [
@@ -130,6 +132,16 @@ def prepare() -> None:
         for _, name in found:
             cursor.execute(f"DROP INDEX {name}")
     answer({"keys": keys, "collection": str(articles.id), "indexes": [definition for definition, _ in found]})
+
+
+def add_editor() -> None:
+    """Make somebody who works on everything in the admin, with a password."""
+    role = granting.add_role("editor", "Editor", by=ROOT)
+    actions = frozenset({Action.READ, Action.READ_DRAFT, Action.CREATE, Action.UPDATE, Action.PUBLISH})
+    terms = granting.PolicyTerms(collection_id=None, actions=actions, every_field=True)
+    granting.add_policy(role, terms, by=ROOT)
+    editor = people.add_person(corpus.EDITOR, name="Edith", roles=("editor",), by=ROOT)
+    User.objects.filter(pk=editor.pk).update(password=make_password(corpus.PASSWORD))
 
 
 def fill(start: int, end: int) -> None:

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ django.setup()
 
 from django.core.management import call_command, get_commands  # noqa: E402
 from django.db import connections  # noqa: E402
+from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from accounts import granting  # noqa: E402
@@ -32,7 +34,6 @@ from bench import corpus, plain  # noqa: E402
 from cms_project.wsgi import application  # noqa: E402 (Django must be set up)
 from content import editing, publishing  # noqa: E402
 from content.models import Entry, PublishedDocument  # noqa: E402
-from content.schema import current  # noqa: E402
 from content.writing import Writing  # noqa: E402
 
 ROOT = system("bench")
@@ -61,11 +62,8 @@ class Probe:
             str(item) for item in found.order_by("entry_id").values_list("entry_id", flat=True)[:5000]
         ]
         self.chance.shuffle(self.ids)
-        authors = PublishedDocument.objects.using("delivery").filter(
-            collection_id=current("delivery").by_key["authors"].id, locale="en"
-        )
-        self.authors = len(authors)
         self.cursors: dict[str, str] = {}
+        self.browser: Client | None = None
 
     # Requests
 
@@ -133,6 +131,9 @@ class Probe:
             return lambda: self.get(f"/plain/{self.collection}/{self.some_id()}", plain_view=True)
         if plane.startswith("as:"):
             return lambda: self.get(self.filled_in(rest), role=plane[3:])
+        if plane == "admin":
+            browser = self.signed_in()
+            return lambda: self.page(browser, self.filled_in(rest))
         if name == "deep":
             page = min(DEEP_PAGE, self.size // 25)
             cursor = self.cursor_of("", page * 20)
@@ -149,6 +150,23 @@ class Probe:
             common=corpus.COMMON_WORD,
             rare=corpus.RARE_WORD,
         )
+
+    def signed_in(self) -> Client:
+        """Return a browser in which the editor has gone through the sign-in page."""
+        if self.browser is None:
+            self.browser = Client(headers={"host": "localhost"})
+            given = {"email": corpus.EDITOR, "password": corpus.PASSWORD}
+            answer = self.browser.post("/admin/login/", given)
+            if answer.status_code != HTTPStatus.SEE_OTHER:
+                raise RuntimeError(f"sign-in: {answer.status_code}")
+        return self.browser
+
+    @staticmethod
+    def page(browser: Client, path: str) -> None:
+        """Show a page of the admin."""
+        answer = browser.get(path)
+        if answer.status_code != HTTPStatus.OK:
+            raise RuntimeError(f"{path}: {answer.status_code}")
 
     def some_id(self) -> str:
         """Return the id of some entry, another one each time."""
