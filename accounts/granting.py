@@ -6,7 +6,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
+from guardian.models import GroupObjectPermission, UserObjectPermission
 from guardian.shortcuts import assign_perm, remove_perm
 
 from accounts.access import EVERY_FIELD, Action, Area, Operator, Principal, Resource, Rule
@@ -16,7 +18,7 @@ from accounts.log import Subject, record
 from accounts.models.generation import ACCESS, Generation
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.user import User
-from accounts.principals import condition_of, load_rules
+from accounts.principals import action_of, condition_of, load_rules
 
 SYSTEM_NAMES: Final = frozenset({"_id", "_created_by", "_locale"})
 VARIABLES: Final = frozenset({"$user", "$user.email"})
@@ -271,6 +273,35 @@ def _record_policy(type_: str, policy: Policy, by: Principal) -> None:
 
 
 # --- Grants on single entries ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EntryGrant:
+    """What a user, or everybody with a role, may do with one entry beyond what policies say."""
+
+    to: User | Role
+    actions: frozenset[Action]
+
+
+def entry_grants(entry: models.Model) -> list[EntryGrant]:
+    """Return the grants on one entry: roles first, then users, each by name."""
+    about = {"object_pk": str(entry.pk), "content_type": ContentType.objects.get_for_model(entry)}
+    of_roles = _actions_by(GroupObjectPermission.objects.filter(**about), "group_id")
+    of_users = _actions_by(UserObjectPermission.objects.filter(**about), "user_id")
+    receivers: list[User | Role] = [
+        *Role.objects.filter(pk__in=of_roles).order_by("name"),
+        *User.objects.filter(pk__in=of_users).order_by("email"),
+    ]
+    return [EntryGrant(to, frozenset((of_roles | of_users)[to.pk])) for to in receivers]
+
+
+def _actions_by(rows: models.QuerySet[Any], receiver: str) -> dict[Any, set[Action]]:
+    found: dict[Any, set[Action]] = {}
+    for pk, codename in rows.values_list(receiver, "permission__codename"):
+        action = action_of(codename)
+        if action is not None:
+            found.setdefault(pk, set()).add(action)
+    return found
 
 
 @transaction.atomic

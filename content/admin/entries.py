@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
-from accounts.access import Action
+from accounts.access import Action, Area
 from accounts.canonical import Json
 from accounts.errors import (
     ConflictError,
@@ -278,6 +278,7 @@ def _show_entry(
         "may_trash": Action.DELETE in entry.may and not entry.is_in_trash,
         "may_restore": Action.RESTORE in entry.may and entry.is_in_trash,
         "may_purge": Action.PURGE in entry.may and entry.is_in_trash,
+        "may_give_rights": desk.principal.administers(Area.POLICIES),
         "publish_locales": [
             (tab.code, tab.name, tab.status, tab.code == entry.locale)
             for tab in tabs

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.urls import URLPattern, path
 
-from content.admin import acts, collection_pages, entries, history, lists, locale_pages
+from content.admin import acts, collection_pages, entries, history, lists, locale_pages, rights
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -25,6 +25,7 @@ _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     (f"{_ENTRY}history/", history.versions, "history"),
     (f"{_ENTRY}diff/", history.compare, "diff"),
     (f"{_ENTRY}history/<int:number>/restore/", history.restore, "restore-version"),
+    (f"{_ENTRY}rights/", rights.rights, "rights"),
     ("modeling/collections/", collection_pages.index, "collections"),
     ("modeling/collections/add/", collection_pages.add, "collection-add"),
     ("modeling/collections/<str:key>/", collection_pages.change, "collection"),
