@@ -1,6 +1,6 @@
 """The admin of Quillkeep: Django's own, with our name, behind the sign-in of accounts."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -9,6 +9,10 @@ from django.urls import URLPattern, URLResolver
 from accounts import urls, views
 from content.admin import sidebar
 from content.admin.urls import urlpatterns as content_urls
+
+# Django's redirect to "the page of any row" tells by its error whether a row exists; its form for passwords goes
+# around the verb, so that the log would not know, and asks nobody for a second factor.
+_CLOSED: Final = frozenset({"view_on_site", "password_change", "password_change_done"})
 
 
 class QuillkeepAdminSite(admin.AdminSite):
@@ -22,8 +26,7 @@ class QuillkeepAdminSite(admin.AdminSite):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Put our doors before Django's, under Django's names."""
         doors: list[URLResolver | URLPattern] = [*urls.urlpatterns, *content_urls(self.admin_view)]
-        # Django's redirect to "the page of any row" tells by its error whether a row exists.
-        kept = [item for item in super().get_urls() if getattr(item, "name", None) != "view_on_site"]
+        kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
         return doors + kept
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:

@@ -107,7 +107,8 @@ def refuse(request: HttpRequest, status: HTTPStatus, *, code: str = "", detail: 
     """Refuse a request before any view has seen it: below /admin/ with a page that says why, elsewhere a problem."""
     if not wants_pages(request):
         return render(request, status, code=code, detail=detail)
-    words = {"title": status.phrase, "details": detail or CODES[status][1]}  # ours alone, nothing of the request
+    # Words of ours alone: the template escapes nothing.
+    words = {"title": status.phrase, "details": detail or CODES[status][1]}
     response = HttpResponse(defaults.ERROR_PAGE_TEMPLATE % words, status=status)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -2,7 +2,9 @@
 
 from django.conf import settings
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, include, path
+from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
 from cms_project import environment, health, schema_view
@@ -12,6 +14,8 @@ handler403 = "cms_project.problems.permission_denied"
 handler404 = "cms_project.problems.not_found"
 handler500 = "cms_project.problems.server_error"
 
+# Lazy: in production the name of the file is known once static files are collected.
+FAVICON = lazy(static, str)("quillkeep/favicon.svg")
 OPERATIONS: list[URLPattern | URLResolver] = [
     path("healthz", health.alive, name="alive"),
     path("readyz", health.ready, name="ready"),
@@ -21,6 +25,7 @@ PLANES: dict[environment.Plane, list[URLPattern | URLResolver]] = {
         path("", RedirectView.as_view(pattern_name="admin:index")),
         path("admin", RedirectView.as_view(pattern_name="admin:index")),
         path("admin/", admin.site.urls),
+        path("favicon.ico", RedirectView.as_view(url=FAVICON)),
         path("api/v1/openapi.json", schema_view.SchemaView.as_view(), name="openapi"),
         path("api/v1/", include("accounts.api.urls")),
         path("api/v1/manage/", include("content.manage.urls")),

@@ -212,3 +212,18 @@ def test_the_token_of_an_invitation_is_not_logged(browser: Client, caplog: pytes
     lines = [formatter.format(entry) for entry in caplog.records]
     assert any("/admin/invitation/0192/" in line for line in lines)
     assert not any("canary-of-a-token" in line for line in lines)
+
+
+def test_django_s_form_for_passwords_is_closed(ada: Person, browser: Client) -> None:
+    browser.post(LOGIN, {"email": ada.email, "password": PASSWORD})
+    browser.post(CODE, {"code": ada.code()})
+    assert browser.get("/admin/").status_code == 200
+    for path in ("/admin/password_change/", "/admin/password_change/done/"):
+        assert browser.get(path).status_code == 404
+        sent = {
+            "old_password": PASSWORD,
+            "new_password1": "another long one",
+            "new_password2": "another long one",
+        }
+        assert browser.post(path, sent).status_code == 404
+    assert User.objects.get(pk=ada.user.pk).check_password(PASSWORD)

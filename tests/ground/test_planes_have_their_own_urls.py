@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from tests.database import ROOT
 
@@ -45,3 +46,13 @@ def test_a_plane_serves_its_own_urls_only(plane: str, there: Any, absent: Any) -
     assert set(there) <= set(routes)
     assert not set(absent) & set(routes)
     assert {"healthz", "readyz"} <= set(routes)
+
+
+def test_browsers_that_ask_for_an_icon_get_ours(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer["Location"]) == (302, "/static/quillkeep/favicon.svg")
+    icon = client.get(answer["Location"])
+    assert icon.getvalue().startswith(b"<svg")
+    assert icon.headers["Content-Type"] == "image/svg+xml"
+    icon.close()
+    assert answer["Location"] in client.get("/admin/login/").content.decode()
