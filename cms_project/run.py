@@ -2,7 +2,7 @@
 
 import base64
 import http.client
-import importlib.util
+import json
 import os
 import secrets
 import signal
@@ -78,10 +78,23 @@ class Supervisor:
                     f"Port {settings.port} is taken. Choose another: make run PORT=8001"
                 ) from error
         self.manage("migrate", "--verbosity", "0")
-        if settings.is_development and importlib.util.find_spec("cms_project.management.commands.demo"):
+        if settings.is_development and not self.knows_the_demo(settings):
             # Our own output is a pipe to the command, so it can't see whether anybody could scan a code.
             self.manage("demo", "--update-url", *(["--qr"] if sys.stdout.isatty() else []))
         return settings
+
+    def knows_the_demo(self, settings: Environment) -> bool:
+        """Say how to sign in when an earlier start made the demo at this address; that saves a start of Django."""
+        file = self.data_dir / "quickstart.json"
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            url, email = str(values["url"]), str(values["admin"]["email"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        if url.rstrip("/") != settings.public_url.rstrip("/"):
+            return False
+        say(f"Sign in at {url.rstrip('/')}/admin/ as {email}, password in {file}")
+        return True
 
     def environment(self) -> dict[str, str]:
         """Return what all processes get, and keep it in var/env for `manage.py` in another terminal."""
