@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import time
@@ -206,6 +207,7 @@ def run(
         console.print(f"{time.monotonic() - started:4.0f} s  {text}", highlight=False, markup=False)
 
     with Ground() as ground:
+        ground.prepare(say)
         filled = {size: ground.database(size, say) for size in sizes}
         bench = Bench([ground.probe(size, filled[size]) for size in sizes], rounds=rounds, calls=calls)
         say("reading: growth")
@@ -232,6 +234,7 @@ def main() -> int:
         "--json", action="store_true", help="repeat the measurements as the last line of stdout"
     )
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers and their folder go away
     console = Console(stderr=True)
     sizes = QUICK_SIZES if arguments.quick else SIZES
     rounds, calls = (6, 10) if arguments.quick else (12, 20)

@@ -46,6 +46,7 @@ class Ground:
         self.folder.chmod(0o711)
         self.servers = Servers(self.folder / "servers", durable=True)
         self.probes: list[Probe] = []
+        self.prepared: dict[str, Any] = {}
         self.secrets = {
             "SECRET_KEY": secrets.token_urlsafe(64),
             "QUILLKEEP_KEY_RING": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
@@ -54,10 +55,6 @@ class Ground:
 
     def __enter__(self) -> Self:
         self.servers.start()
-        self.servers.create_database(TEMPLATE)
-        self.finish(
-            self.spawn([str(ROOT / "manage.py"), "migrate", "--verbosity", "0"], TEMPLATE, owner=True)
-        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,12 +64,18 @@ class Ground:
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def prepare(self, say: Say) -> None:
+        """Make the template: everything but the articles."""
+        say("tables, schema, authors, policies")
+        self.servers.create_database(TEMPLATE)
+        migrate = [str(ROOT / "manage.py"), "migrate", "--verbosity", "0"]
+        self.finish(self.spawn(migrate, TEMPLATE, owner=True))
+        self.prepared = self.finish(self.spawn(["-m", "bench.load", "prepare"], TEMPLATE, owner=True))
+
     def database(self, size: int, say: Say) -> Filled:
         """Make a database with so many published articles."""
         name = name_of(size)
         self.servers.create_database(name, template=TEMPLATE)
-        say(f"{size:,} entries: schema, authors, policies")
-        prepared = self.finish(self.spawn(["-m", "bench.load", "prepare"], name, owner=True))
         say(f"{size:,} entries: copying")
         bounds = [size * part // FILLERS for part in range(FILLERS + 1)]
         filling = [
@@ -83,9 +86,9 @@ class Ground:
             self.finish(process)
         say(f"{size:,} entries: indexes, comparison with the verbs, vacuum")
         done = self.finish(
-            self.spawn(["-m", "bench.load", "finish"], name, owner=True), json.dumps(prepared["indexes"])
+            self.spawn(["-m", "bench.load", "finish"], name, owner=True), json.dumps(self.prepared["indexes"])
         )
-        return Filled(prepared["keys"], prepared["collection"], done["indexes"], done["bytes"])
+        return Filled(self.prepared["keys"], self.prepared["collection"], done["indexes"], done["bytes"])
 
     def probe(self, size: int, filled: Filled) -> "Probe":
         """Start a measuring process, without the owner's URL as every web process."""
