@@ -14,6 +14,7 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from django.views.csrf import csrf_failure as django_csrf_failure
 from rest_framework import exceptions
@@ -104,12 +105,11 @@ def render(
 
 
 def refuse(request: HttpRequest, status: HTTPStatus, *, code: str = "", detail: str = "") -> HttpResponse:
-    """Refuse a request before any view has seen it: below /admin/ with a page that says why, elsewhere a problem."""
+    """Refuse a request: below /admin/ with a page that says why, elsewhere with the problem document."""
     if not wants_pages(request):
         return render(request, status, code=code, detail=detail)
-    # Words of ours alone: the template escapes nothing.
-    words = {"title": status.phrase, "details": detail or CODES[status][1]}
-    response = HttpResponse(defaults.ERROR_PAGE_TEMPLATE % words, status=status)
+    words = {"what": status.phrase, "why": detail or CODES[status][1]}  # ours alone, nothing of the request
+    response = HttpResponse(render_to_string("error.html", words), status=status)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -218,34 +218,25 @@ def _flatten(details: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler400: bad hosts, too many fields, bodies over the limit."""
     is_large = isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent)
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST
-    if wants_pages(request):
-        response = HttpResponse(defaults.bad_request(request, exception).content, status=status)
-        response.headers["Cache-Control"] = "no-store"
-        return response
-    return render(request, status)
+    return refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST)
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 (Django's signature)
     """handler403."""
-    if wants_pages(request):
-        return HttpResponse(
-            defaults.permission_denied(request, exception).content, status=HTTPStatus.FORBIDDEN
-        )
-    return render(request, HTTPStatus.FORBIDDEN)
+    return refuse(request, HTTPStatus.FORBIDDEN)
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 (Django's signature)
     """handler404."""
-    if wants_pages(request):
-        return HttpResponse(defaults.page_not_found(request, exception).content, status=HTTPStatus.NOT_FOUND)
-    return render(request, HTTPStatus.NOT_FOUND)
+    return refuse(request, HTTPStatus.NOT_FOUND)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """handler500; the exception is in the log under the same id."""
+    """handler500; the exception is in the log under the same id. The page uses no template: that may be what broke."""
     if wants_pages(request):
-        return HttpResponse(defaults.server_error(request).content, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        identifier = getattr(request, "request_id", "")
+        words = {"title": "Something broke on our side", "details": f"In our log it is {identifier}."}
+        return HttpResponse(defaults.ERROR_PAGE_TEMPLATE % words, status=HTTPStatus.INTERNAL_SERVER_ERROR)
     return render(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

@@ -47,7 +47,8 @@ class Supervisor:
     def run(self) -> int:
         """Return the exit status: 0 when asked to stop, 1 when something failed or ended by itself."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, _stop)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # who started us with nohup meant it
+                signal.signal(number, _stop)
         try:
             settings = self.prepare()
             self.start_processes(settings)
@@ -129,7 +130,8 @@ class Supervisor:
     def start_processes(self, settings: Environment) -> None:
         """Start web, worker and beat. Only the worker builds indexes, so only it may own tables."""
         python = sys.executable
-        celery = [python, "-m", "celery", "--app", "cms_project.celery"]
+        # Quiet: its banner would push the lines about signing in off the screen.
+        celery = [python, "-m", "celery", "--quiet", "--app", "cms_project.celery"]
         self.spawn(
             "web",
             [

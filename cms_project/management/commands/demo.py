@@ -46,9 +46,11 @@ class Command(BaseCommand):
             made = making.make()
             self.stdout.write("The demo is there: Gull & Lamp, a small press in a lighthouse.")
             self._sign_in(made.admin.user.email, f"password {made.admin.password}")
-            self.stdout.write("Second factor: scan this with an authenticator app, or type the secret:")
+            can_scan = qr or self.stdout.isatty()
+            how = "scan this, or type the secret" if can_scan else "type this secret"
+            self.stdout.write(f"Second factor: {how} into an authenticator app:")
             self.stdout.write(made.admin.totp_secret)
-            if qr or self.stdout.isatty():
+            if can_scan:
                 segno.make(made.admin.totp_url, micro=False).terminal(out=sys.stdout, compact=True)
             self.stdout.write(f"All of this, the editor and two API keys are in {file}.")
         if options["json"]:
