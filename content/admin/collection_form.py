@@ -148,7 +148,7 @@ class FieldRow:
 
     @property
     def is_open(self) -> bool:
-        return bool(self.problems) or not self.form["id"].value() or bool(self.form["remove"].value())
+        return bool(self.problems) or not self.form["key"].value() or bool(self.form["remove"].value())
 
     def faults(self) -> list[tuple[str, str]]:
         """Return (input, text) of everything that is wrong."""

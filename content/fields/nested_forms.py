@@ -87,7 +87,7 @@ class NestedWidget(forms.Widget):
         self, component: ComponentSpec, prefix: str, data: Any = None, value: Any = None
     ) -> forms.Form:
         """Return the form of one part: bound to what was typed, or showing a canonical value."""
-        form = forms.Form(data, prefix=prefix, use_required_attribute=False)
+        form = forms.Form(data, prefix=prefix, use_required_attribute=False, label_suffix="")
         for spec in component.fields:
             field_type = get(spec.type)
             form.fields[spec.key] = field_type.form_field(spec, self.ctx)
@@ -202,7 +202,8 @@ class NestedWidget(forms.Widget):
             f"{name}-_add", "", {"aria-label": "Add a part"}, renderer
         )
         return format_html(
-            '<div class="qk-add">{} <button type="submit" name="{}" value="{}" formnovalidate>Arrange</button></div>',
+            '<div class="qk-add">{} '
+            '<button type="submit" name="{}" value="{}" formnovalidate>Add or reorder</button></div>',
             select,
             ARRANGE,
             name,

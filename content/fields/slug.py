@@ -85,4 +85,7 @@ class SlugField(FieldType[SlugOptions]):
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
         attrs = {"class": "vTextField", "maxlength": self.options(field).max_length, "spellcheck": "false"}
-        return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **common(field))
+        arguments = common(field)
+        if made_from := self.options(field).from_key:
+            arguments["help_text"] = f"{field.help} Left empty, it is made from “{made_from}”.".strip()
+        return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **arguments)

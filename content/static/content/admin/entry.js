@@ -22,6 +22,9 @@ form?.addEventListener("submit", (event) => {
   window.addEventListener("pageshow", () => delete form.dataset.sent, { once: true });
 });
 
+/* An address with a place in it (#field-steps) would stay through saving, and hide what the next page says on top. */
+form?.setAttribute("action", `${location.pathname}${location.search}`);
+
 /* Choosing what to add asks for the page with it at once, and comes back to the same field. */
 for (const add of document.querySelectorAll(".qk-add")) {
   const button = add.querySelector("button");
