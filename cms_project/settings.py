@@ -293,6 +293,8 @@ STATIC_ROOT = (
     DATA_DIR / "static" if SECURE else None
 )  # filled by collectstatic; development serves from the packages
 WHITENOISE_USE_FINDERS = ENVIRONMENT.is_development
+# Else a file that is edited is sent with the length that it had at the start: cut off in the middle.
+WHITENOISE_AUTOREFRESH = ENVIRONMENT.is_development
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
