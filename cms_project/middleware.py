@@ -79,6 +79,7 @@ class RequestMiddleware:
             resolve_client(request)
             response = self.get_response(request)
             response.headers["X-Request-ID"] = identifier
+            response.headers["Server"] = "quillkeep"  # or the server would write its own name
             response.headers.setdefault(
                 "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"
             )

@@ -46,7 +46,12 @@ def path() -> str:
 
 def saved_twice(**values):
     entry = make_entry("posts", published=False, **values)
-    editing.save(entry.pk, {"secret": f"{WORD} second", "rank": values.get("rank", 1)}, writing=writing("posts"), base=1)
+    editing.save(
+        entry.pk,
+        {"secret": f"{WORD} second", "rank": values.get("rank", 1)},
+        writing=writing("posts"),
+        base=1,
+    )
     return entry
 
 
@@ -57,7 +62,13 @@ def test_history_needs_the_right_on_the_entry_and_on_drafts(path: str) -> None:
         publishing.publish(entry.pk, writing=writing("posts"))
     make_role("reader", {"collection": "posts", "fields": ("title", "rank", "secret")})
     make_role(
-        "drafter", {"collection": "posts", "actions": ("read_draft",), "filter": {"rank": {"lt": 5}}, "fields": ("title", "rank")}
+        "drafter",
+        {
+            "collection": "posts",
+            "actions": ("read_draft",),
+            "filter": {"rank": {"lt": 5}},
+            "fields": ("title", "rank"),
+        },
     )
     reader, drafter, root = make_key(role="reader"), make_key(role="drafter"), make_key(role="administrator")
     for tail in TAILS:
@@ -101,7 +112,15 @@ def test_a_version_number_that_is_none_is_missing(path: str) -> None:
         assert_problem(root.get(f"{path}/{entry.pk}/versions/{number}"), 404)
         with Unchanged(number):
             assert_problem(root.post(f"{path}/{entry.pk}/versions/{number}/restore"), 404)
-    for query in ("from=1", "from=1&to=x", "from=1&to=-1", "from=1&to=2&to=3", "from=1&to=1e3", "from=%C2%B2&to=1", "from=1&to=2&x=1"):
+    for query in (
+        "from=1",
+        "from=1&to=x",
+        "from=1&to=-1",
+        "from=1&to=2&to=3",
+        "from=1&to=1e3",
+        "from=%C2%B2&to=1",
+        "from=1&to=2&x=1",
+    ):
         assert_problem(root.get(f"{path}/{entry.pk}/diff?{query}"), 400)
     assert_problem(root.get(f"{path}/{entry.pk}/diff?from=1&to=99"), 404)
     for cursor in ("%C2%B2", "x", "-1", "1e3", "9" * 30, ""):
@@ -157,9 +176,20 @@ def test_a_later_draft_of_a_published_entry_shows_nowhere(path: str) -> None:
     allow("public", collection="posts")
     post = make_entry("posts", title="Public", rank=1)
     slug = f"{DRAFT_WORD}-slug"
-    editing.save(post.pk, {"title": f"{DRAFT_WORD} title", "slug": slug, "rank": 99}, writing=writing("posts"), base=1)
+    editing.save(
+        post.pk, {"title": f"{DRAFT_WORD} title", "slug": slug, "rank": 99}, writing=writing("posts"), base=1
+    )
     api, delivery = anonymous(), "/api/v1/content/posts"
-    for query in ("", "?locale=de", f"?search={DRAFT_WORD}", "?filter[rank][gt]=5", f"?filter[slug][eq]={slug}", "?sort=-rank", f"/{post.pk}", "/public"):
+    for query in (
+        "",
+        "?locale=de",
+        f"?search={DRAFT_WORD}",
+        "?filter[rank][gt]=5",
+        f"?filter[slug][eq]={slug}",
+        "?sort=-rank",
+        f"/{post.pk}",
+        "/public",
+    ):
         assert not leaked(api.get(delivery + query)), query
     assert api.get(delivery).json()["data"][0]["_version"] == 1
     assert_problem(api.get(f"{delivery}/{slug}"), 404)
@@ -167,13 +197,33 @@ def test_a_later_draft_of_a_published_entry_shows_nowhere(path: str) -> None:
     assert api.get(f"{delivery}/{slug}").status_code == 200
 
 
-@pytest.mark.parametrize("header", ["X-Preview", "X-Draft-Id", "X-Middleware-Subrequest", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Forwarded-User", "Remote-User", "Cookie"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Preview",
+        "X-Draft-Id",
+        "X-Middleware-Subrequest",
+        "X-Original-Url",
+        "X-Rewrite-Url",
+        "X-Http-Method-Override",
+        "X-Forwarded-User",
+        "Remote-User",
+        "Cookie",
+    ],
+)
 def test_no_header_opens_a_draft(header: str) -> None:
     make_collection()
     allow("public", collection="articles")
     draft = make_entry(title=f"{DRAFT_WORD} x", published=False)
     plain = masked(anonymous().get(f"/api/v1/content/articles/{draft.pk}"))
-    for value in (str(draft.pk), "1", "true", "/api/v1/manage/content/articles", "administrator@example.com", "session=1; preview=1"):
+    for value in (
+        str(draft.pk),
+        "1",
+        "true",
+        "/api/v1/manage/content/articles",
+        "administrator@example.com",
+        "session=1; preview=1",
+    ):
         assert masked(anonymous().get(f"/api/v1/content/articles/{draft.pk}", **{header: value})) == plain
         assert_problem(anonymous().get("/api/v1/manage/content/articles", **{header: value}), 401)
 
@@ -187,13 +237,17 @@ def test_no_table_of_the_past_holds_a_secret() -> None:
     login = {"email": user.email, "password": "another " + PASSWORD, "otp": totp_code(device)}
     tokens = anonymous().post("/api/v1/auth/login", login)
     assert tokens.status_code == 200, tokens.content
-    wrong = anonymous().post("/api/v1/auth/login", {**login, "password": "canarytypedpassword", "otp": "000000"})
+    wrong = anonymous().post(
+        "/api/v1/auth/login", {**login, "password": "canarytypedpassword", "otp": "000000"}
+    )
     assert wrong.status_code == 401
     root = make_key(role="administrator")
     made = root.post("/api/v1/manage/api-keys", {"name": "k", "role": "administrator", "scopes": ["*:read"]})
     assert made.status_code in (201, 403), made.content
     make_role("reading", {"actions": ("read",)})
-    minted = root.post("/api/v1/manage/api-keys", {"name": "k", "role": "reading", "scopes": ["*:read"]}).json()
+    minted = root.post(
+        "/api/v1/manage/api-keys", {"name": "k", "role": "reading", "scopes": ["*:read"]}
+    ).json()
     rotated = root.post(f"/api/v1/manage/api-keys/{minted['id']}/rotate", {}).json()
     import base64
 
@@ -217,7 +271,7 @@ def dump() -> dict[str, str]:
         names = [row[0] for row in cursor.fetchall()]
         dumps = {}
         for name in names:
-            cursor.execute(f"SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM {name} t")  # noqa: S608 -- names of the catalog
+            cursor.execute(f"SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM {name} t")
             dumps[name] = cursor.fetchone()[0]
     return dumps
 
@@ -225,10 +279,22 @@ def dump() -> dict[str, str]:
 def test_the_log_and_the_history_name_fields_and_never_values() -> None:
     world = make_world()
     root = world.apis["administrator"]
-    root.patch(f"/api/v1/manage/content/articles/{world.published.pk}", {"fields": {"hidden_text": f"{WORD} other"}}, **{"If-Match": '"1"'})
+    root.patch(
+        f"/api/v1/manage/content/articles/{world.published.pk}",
+        {"fields": {"hidden_text": f"{WORD} other"}},
+        **{"If-Match": '"1"'},
+    )
     dumps = dump()
     assert WORD in dumps["content_version"]
-    for name in ("accounts_event", "accounts_seal", "django_admin_log", "content_rebuild", "content_fieldindex", "content_reference", "content_uniquevalue"):
+    for name in (
+        "accounts_event",
+        "accounts_seal",
+        "django_admin_log",
+        "content_rebuild",
+        "content_fieldindex",
+        "content_reference",
+        "content_uniquevalue",
+    ):
         assert WORD not in dumps[name], name
     assert "hidden_text" in dumps["accounts_event"]
     audit = root.get("/api/v1/manage/audit?type=entry.*")

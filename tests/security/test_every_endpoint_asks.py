@@ -1,12 +1,10 @@
 """Every pattern of the URLconf, every method, every kind of caller: what is refused changes no row (threats, E)."""
 
 import ast
-
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-
 from rest_framework.views import APIView
 
 from accounts import access
@@ -18,7 +16,7 @@ from content import editing, modeling, publishing
 from content.models import Collection, DraftDocument, Entry, Field, Locale, PublishedDocument, Version
 from tests.builders import ROOT, allow, anonymous, make_collection, make_entry, make_key, make_role, make_user
 from tests.security.matrix import V1, calls
-from tests.security.world import Unchanged, assert_problem, leaked, make_world, masked, routes, sign_in
+from tests.security.world import Unchanged, assert_problem, leaked, make_world, routes
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +51,9 @@ def test_every_endpoint_names_what_it_needs() -> None:
     for route in routes(V1):
         assert isinstance(route.view, type), route
         assert issubclass(route.view, APIView), route.route
-        assert isinstance(getattr(route.view, "needs", None), Needs), f"{route.route} names no need, so nobody may use it"
+        assert isinstance(getattr(route.view, "needs", None), Needs), (
+            f"{route.route} names no need, so nobody may use it"
+        )
         assert route.view.permission_classes == [access.HoldsGrant], route.route
         if route.view.needs.who == "anyone":
             assert {(method, route.route) for method in route.methods} <= PUBLIC, route.route
@@ -72,9 +72,18 @@ def test_an_endpoint_without_a_need_is_closed_to_administrators_too(monkeypatch:
 def test_everybody_is_refused_what_is_not_theirs_and_nothing_changes() -> None:
     world = make_world()
     world.apis["expired"] = make_key(owner=world.users["reader"])
-    ApiKey.objects.filter(public_id=world.apis["expired"].key.split("_")[2]).update(expires_at="2020-01-01T00:00:00Z")
+    ApiKey.objects.filter(public_id=world.apis["expired"].key.split("_")[2]).update(
+        expires_at="2020-01-01T00:00:00Z"
+    )
     listed = calls(world)
-    changing = ("accounts_session", "axes_accessfailurelog", "axes_accessattempt", "axes_accesslog", "accounts_event", "accounts_unsealed")
+    changing = (
+        "accounts_session",
+        "axes_accessfailurelog",
+        "axes_accessattempt",
+        "axes_accesslog",
+        "accounts_event",
+        "accounts_unsealed",
+    )
     for call in listed:
         # A failed sign-in is counted and logged; that is all that a refusal may ever write.
         but = changing if call.path.startswith(V1 + "auth/") and call.who == "anyone" else ()
@@ -83,14 +92,21 @@ def test_everybody_is_refused_what_is_not_theirs_and_nothing_changes() -> None:
                 continue  # whose sessions do end
             with Unchanged((name, call), but=but):
                 answer = call.send(api)
-                allowed = call.who == "anyone" or (call.who == "signed_in" and name not in ("anonymous", "expired"))
-                if name == "expired" and (call.method, call.route) not in {("POST", V1 + "auth/login"), ("POST", V1 + "auth/refresh")}:
+                allowed = call.who == "anyone" or (
+                    call.who == "signed_in" and name not in ("anonymous", "expired")
+                )
+                if name == "expired" and (call.method, call.route) not in {
+                    ("POST", V1 + "auth/login"),
+                    ("POST", V1 + "auth/refresh"),
+                }:
                     assert_problem(answer, 401)
                 elif name == "anonymous" and (call.method, call.route) not in PUBLIC:
                     assert_problem(answer, 401)
                     assert answer["WWW-Authenticate"].startswith("Bearer")
                 elif not allowed:
-                    writes_hidden = "hidden_text" in str(call.body)  # a field that is not there for the editor
+                    writes_hidden = "hidden_text" in str(
+                        call.body
+                    )  # a field that is not there for the editor
                     assert_problem(answer, 403, 404, *([400] if writes_hidden and name == "editor" else []))
                 assert not leaked(answer), (name, call)
     root = make_key(role="administrator")
@@ -105,24 +121,51 @@ def test_no_endpoint_takes_a_name_of_a_column() -> None:
     root = world.apis["administrator"]
     columns = {
         field.attname
-        for model in (User, Role, Policy, ApiKey, Session, Device, Event, Entry, Version, DraftDocument, PublishedDocument, Collection, Field, Locale)
+        for model in (
+            User,
+            Role,
+            Policy,
+            ApiKey,
+            Session,
+            Device,
+            Event,
+            Entry,
+            Version,
+            DraftDocument,
+            PublishedDocument,
+            Collection,
+            Field,
+            Locale,
+        )
         for field in model._meta.get_fields()
         if hasattr(field, "attname")
-    } | {"is_staff", "is_superuser", "role", "groups", "user_permissions", "owner", "confirmed", "pk", "_state", "__class__", "current_head"}
+    } | {
+        "is_staff",
+        "is_superuser",
+        "role",
+        "groups",
+        "user_permissions",
+        "owner",
+        "confirmed",
+        "pk",
+        "_state",
+        "__class__",
+        "current_head",
+    }
     for call in calls(world):
         if not isinstance(call.body, dict):
             continue
         known = set(call.body) | ACCEPTED.get((call.method, call.route), set())
         unknown = sorted(columns - known)
         with Unchanged(call):
-            problem = assert_problem(call.send_with(root, {name: "x" for name in unknown}), 400)
+            problem = assert_problem(call.send_with(root, dict.fromkeys(unknown, "x")), 400)
             named = {item["pointer"] for item in problem["errors"] if item["code"] == "unknown-key"}
             assert named == {f"/{name}" for name in unknown}, call
             for name in ("id", "is_superuser", "password"):
                 assert_problem(call.send_with(root, {name: True}), 400)
         if "fields" in call.body and "content" in call.route:
             with Unchanged(call):
-                answer = call.send_with(root, {"fields": {name: "x" for name in columns - {"slug", "title"}}})
+                answer = call.send_with(root, {"fields": dict.fromkeys(columns - {"slug", "title"}, "x")})
                 assert {item["code"] for item in assert_problem(answer, 400)["errors"]} == {"unknown-field"}
 
 
@@ -130,7 +173,15 @@ def test_no_endpoint_takes_a_name_of_a_column() -> None:
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
     ("POST", V1 + "manage/collections"): {"description", "kind", "localized"},
-    ("PATCH", V1 + "manage/collections/<str:key>"): {"key", "description", "kind", "localized", "fields", "confirm", "dry_run"},
+    ("PATCH", V1 + "manage/collections/<str:key>"): {
+        "key",
+        "description",
+        "kind",
+        "localized",
+        "fields",
+        "confirm",
+        "dry_run",
+    },
     ("POST", V1 + "manage/locales"): {"fallback", "direction", "is_default"},
     ("PATCH", V1 + "manage/locales/<str:code>"): {"code", "fallback", "direction", "is_default"},
     ("POST", V1 + "manage/content/<str:collection>"): {"locale", "message"},
@@ -179,14 +230,23 @@ def test_the_schema_of_the_api_and_of_collections_names_nothing_hidden() -> None
     conditional = [
         {"key": "name", "type": "text"},
         {"key": "hidden_switch", "type": "boolean"},
-        {"key": "shown_if", "type": "text", "condition": {"field": "hidden_switch", "operator": "eq", "value": True}},
+        {
+            "key": "shown_if",
+            "type": "text",
+            "condition": {"field": "hidden_switch", "operator": "eq", "value": True},
+        },
         {"key": "handle", "type": "slug", "options": {"from": "hidden_name"}},
         {"key": "hidden_name", "type": "text"},
     ]
     make_collection("cases", conditional)
     allow("reader", collection="cases", fields=("name", "shown_if", "handle"))
     reader, root = world.apis["reader"], world.apis["administrator"]
-    for path in ("manage/collections", "manage/collections/cases", "manage/collections/articles", "openapi.json"):
+    for path in (
+        "manage/collections",
+        "manage/collections/cases",
+        "manage/collections/articles",
+        "openapi.json",
+    ):
         answer = reader.get(f"/{V1}{path}")
         assert answer.status_code == 200, path
         for word in ("hidden_", "vault"):
@@ -242,7 +302,18 @@ def test_an_unclear_condition_is_refused_when_it_is_made() -> None:
     for rows in bad:
         with Unchanged(rows):
             assert_problem(root.post(path, {**body, "filter": rows}), 400)
-    for odd in ({"filter": []}, {"filter": "x"}, {"fields": []}, {"fields": ["nope"]}, {"fields": {}}, {"actions": []}, {"actions": ["everything"]}, {"role": "administrator"}, {"role": "zz"}, {"collection": "zz"}):
+    for odd in (
+        {"filter": []},
+        {"filter": "x"},
+        {"fields": []},
+        {"fields": ["nope"]},
+        {"fields": {}},
+        {"actions": []},
+        {"actions": ["everything"]},
+        {"role": "administrator"},
+        {"role": "zz"},
+        {"collection": "zz"},
+    ):
         with Unchanged(odd):
             assert_problem(root.post(path, {**body, **odd}), 400)
     assert root.post(path, {**body, "filter": {"title": {"eq": "x"}}}).status_code == 201
@@ -252,12 +323,24 @@ def test_an_unclear_condition_is_refused_when_it_is_made() -> None:
 
 
 def test_two_update_policies_do_not_add_up() -> None:
-    make_collection("goods", [{"key": "kind", "type": "text", "filterable": True}, {"key": "one", "type": "text"}, {"key": "two", "type": "text"}])
+    make_collection(
+        "goods",
+        [
+            {"key": "kind", "type": "text", "filterable": True},
+            {"key": "one", "type": "text"},
+            {"key": "two", "type": "text"},
+        ],
+    )
     make_role(
         "clerk",
         {"collection": "goods", "actions": ("read_draft",)},
         {"collection": "goods", "actions": ("update",), "filter": {"kind": {"eq": "a"}}, "fields": ("one",)},
-        {"collection": "goods", "actions": ("update",), "filter": {"kind": {"eq": "b"}}, "fields": ("two", "kind")},
+        {
+            "collection": "goods",
+            "actions": ("update",),
+            "filter": {"kind": {"eq": "b"}},
+            "fields": ("two", "kind"),
+        },
     )
     a, b = make_entry("goods", kind="a"), make_entry("goods", kind="b")
     clerk = make_key(role="clerk")
@@ -279,7 +362,10 @@ def test_two_update_policies_do_not_add_up() -> None:
 
 
 def test_what_is_made_again_by_its_old_name_has_no_grants() -> None:
-    make_collection("things", [{"key": "title", "type": "text"}, {"key": "note", "type": "text", "data_class": "personal"}])
+    make_collection(
+        "things",
+        [{"key": "title", "type": "text"}, {"key": "note", "type": "text", "data_class": "personal"}],
+    )
     allow("public", collection="things", fields=("title",))
     make_role("reader", {"collection": "things", "fields": ("title", "note")})
     owner = make_user("key@example.com", roles=("reader",))
@@ -290,9 +376,16 @@ def test_what_is_made_again_by_its_old_name_has_no_grants() -> None:
     assert key.get("/api/v1/content/things").json()["data"][0]["note"] == "n"
     title = {"key": "title", "type": "text"}
     assert root.patch(at, {"fields": [title], "confirm": True}).status_code == 200
-    assert root.patch(at, {"fields": [title, {"key": "note", "type": "text", "data_class": "personal"}]}).status_code == 200
+    assert (
+        root.patch(
+            at, {"fields": [title, {"key": "note", "type": "text", "data_class": "personal"}]}
+        ).status_code
+        == 200
+    )
     entry = Entry.objects.get()
-    editing.save(entry.pk, {"note": "again"}, writing=editing.Writing.on("things", by=ROOT), base=entry.latest_number)
+    editing.save(
+        entry.pk, {"note": "again"}, writing=editing.Writing.on("things", by=ROOT), base=entry.latest_number
+    )
     publishing.publish(entry.pk, writing=editing.Writing.on("things", by=ROOT))
     assert "note" not in key.get("/api/v1/content/things").json()["data"][0]
     assert make_key(role="administrator").get("/api/v1/content/things").json()["data"][0]["note"] == "again"
@@ -301,7 +394,12 @@ def test_what_is_made_again_by_its_old_name_has_no_grants() -> None:
     make_entry("things", title="new")
     for api in (anonymous(), key):
         assert_problem(api.get("/api/v1/content/things"), 404)
-    scoped = make_key(owner=owner, scopes=access.Scopes(frozenset({(Collection.objects.get(key="things").pk, Action.READ)}), frozenset()))
+    scoped = make_key(
+        owner=owner,
+        scopes=access.Scopes(
+            frozenset({(Collection.objects.get(key="things").pk, Action.READ)}), frozenset()
+        ),
+    )
     allow("reader", collection="things")
     assert scoped.get("/api/v1/content/things").status_code == 200
     assert root.delete(f"{at}?confirm=true").status_code == 204
@@ -339,8 +437,16 @@ def test_the_systems_own_principal_is_made_where_we_know_of_it() -> None:
         for file in sorted((ROOT_FOLDER / room).rglob("*.py")):
             tree = ast.parse(file.read_text())
             for node in ast.walk(tree):
-                calls_system = isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "system"
-                makes_it = isinstance(node, ast.keyword) and node.arg == "kind" and isinstance(node.value, ast.Constant) and node.value.value == "system"
+                calls_system = (
+                    isinstance(node, ast.Call)
+                    and getattr(node.func, "id", getattr(node.func, "attr", "")) == "system"
+                )
+                makes_it = (
+                    isinstance(node, ast.keyword)
+                    and node.arg == "kind"
+                    and isinstance(node.value, ast.Constant)
+                    and node.value.value == "system"
+                )
                 if calls_system or makes_it:
                     found.add(str(file.relative_to(ROOT_FOLDER)))
     assert found <= set(SYSTEM), f"each needs a reason: {found - set(SYSTEM)}"
@@ -362,12 +468,34 @@ def test_nobody_gives_themselves_or_others_more_than_they_hold() -> None:
             assert_problem(limited.patch(f"/api/v1/manage/users/{ada.pk}", body), 403)
         assert_problem(limited.patch(f"/api/v1/manage/users/{target.pk}", {"roles": ["administrator"]}), 403)
         assert_problem(limited.patch(f"/api/v1/manage/users/{helper.pk}", {"roles": []}), 403)
-        assert_problem(limited.post("/api/v1/manage/users", {"email": "m@example.com", "roles": ["administrator"]}), 403)
-        assert_problem(limited.post("/api/v1/manage/users", {"email": "m@example.com", "roles": ["editor"]}), 403)
-        assert_problem(limited.post("/api/v1/manage/api-keys", {"name": "x", "role": "administrator", "scopes": ["*:read"]}), 403)
-        assert_problem(limited.post("/api/v1/manage/api-keys", {"name": "x", "owner": str(ada.pk), "scopes": ["*:read"]}), 403)
-        assert_problem(limited.post("/api/v1/manage/api-keys", {"name": "x", "role": "reader", "scopes": ["*:update"]}), 403)
-        assert_problem(limited.post("/api/v1/manage/api-keys", {"name": "x", "role": "reader", "scopes": ["admin:audit"]}), 403)
+        assert_problem(
+            limited.post("/api/v1/manage/users", {"email": "m@example.com", "roles": ["administrator"]}), 403
+        )
+        assert_problem(
+            limited.post("/api/v1/manage/users", {"email": "m@example.com", "roles": ["editor"]}), 403
+        )
+        assert_problem(
+            limited.post(
+                "/api/v1/manage/api-keys", {"name": "x", "role": "administrator", "scopes": ["*:read"]}
+            ),
+            403,
+        )
+        assert_problem(
+            limited.post(
+                "/api/v1/manage/api-keys", {"name": "x", "owner": str(ada.pk), "scopes": ["*:read"]}
+            ),
+            403,
+        )
+        assert_problem(
+            limited.post("/api/v1/manage/api-keys", {"name": "x", "role": "reader", "scopes": ["*:update"]}),
+            403,
+        )
+        assert_problem(
+            limited.post(
+                "/api/v1/manage/api-keys", {"name": "x", "role": "reader", "scopes": ["admin:audit"]}
+            ),
+            403,
+        )
         rule = {"role": "reader", "collection": "*", "actions": ["update"], "fields": "*"}
         assert_problem(limited.post("/api/v1/manage/policies", rule), 403)
         assert_problem(limited.get("/api/v1/manage/audit"), 403)

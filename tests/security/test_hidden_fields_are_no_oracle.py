@@ -38,7 +38,18 @@ pytestmark = pytest.mark.django_db
 DELIVERY = "/api/v1/content/articles"
 MANAGE = "/api/v1/manage/content/articles"
 READERS = {DELIVERY: ("anonymous", "reader", "editor", "writer"), MANAGE: ("editor", "writer")}
-SYSTEM_NAMES = ("_created_by", "created_by", "updated_by", "owner", "_id", "id", "pk", "entry", "entry_id", "author")
+SYSTEM_NAMES = (
+    "_created_by",
+    "created_by",
+    "updated_by",
+    "owner",
+    "_id",
+    "id",
+    "pk",
+    "entry",
+    "entry_id",
+    "author",
+)
 COLUMNS = ("data", "refs", "collection", "locale", "version_number", "title__startswith", "words", "vector")
 
 
@@ -94,7 +105,9 @@ def test_administrators_do_filter_by_them() -> None:
     world = make_world()
     root = world.apis["administrator"]
     for path in (DELIVERY, MANAGE):
-        found = root.get(f"{path}?filter[hidden_text][starts_with]={WORD}&filter[hidden_integer][eq]={NUMBER}")
+        found = root.get(
+            f"{path}?filter[hidden_text][starts_with]={WORD}&filter[hidden_integer][eq]={NUMBER}"
+        )
         assert [item["title"] for item in found.json()["data"]] == ["Published"]
 
 
@@ -103,8 +116,17 @@ def test_order_selection_and_expansion_by_a_hidden_field_are_as_unknown() -> Non
     for path, api in asking(world):
         some = hidden_names() if api is world.apis["editor"] else hidden_names()[::5]
         for name in (*some, *SYSTEM_NAMES[:4], *COLUMNS[:4]):
-            for query in ("sort=NAME", "sort=-NAME", "sort=title,NAME", "fields=NAME", "fields=title,NAME.title", "expand=NAME",
-                          "expand=NAME.parent", "expand=parent.NAME", "fields=parent.NAME"):
+            for query in (
+                "sort=NAME",
+                "sort=-NAME",
+                "sort=title,NAME",
+                "fields=NAME",
+                "fields=title,NAME.title",
+                "expand=NAME",
+                "expand=NAME.parent",
+                "expand=parent.NAME",
+                "fields=parent.NAME",
+            ):
                 asked.same_as_unknown(api, path, query, name)
         for name in (*some, "created_by"):
             for query in ("filter[NAME.title][eq]=x", "filter[parent.NAME][starts_with]=x"):
@@ -154,7 +176,9 @@ def test_only_declared_parameters_are_taken_and_each_of_them_is() -> None:
     root = world.apis["administrator"]
     fine = {"locale": "en", "fields": "title", "filter": None, "sort": "title", "limit": "5", "cursor": None, "offset": "1",
             "expand": "parent", "search": "x", "count": "exact"}  # fmt: skip
-    assert set(fine) == LIST_PARAMETERS, "a new parameter needs an attack here: how can it name a hidden field?"
+    assert set(fine) == LIST_PARAMETERS, (
+        "a new parameter needs an attack here: how can it name a hidden field?"
+    )
     assert {"locale", "fields", "expand"} == DOCUMENT_PARAMETERS
     undeclared = (
         "lookup", "where", "depth", "populate", "alias[x]", "aggregate[count]", "groupBy", "distinct", "format", "page",
@@ -179,13 +203,24 @@ def test_only_declared_parameters_are_taken_and_each_of_them_is() -> None:
             assert_problem(root.get(f"{path}?{urlencode({name: '1'})}"), 400)
 
 
-@pytest.mark.parametrize("name", ["title__startswith", "entry__collection__key", "data__x", "parent__title", "title__", "__title", "_published_at__year"])
-def test_double_underscores_lead_nowhere(name: str) -> None:
+UNDERSCORES = (
+    "title__startswith",
+    "entry__collection__key",
+    "data__x",
+    "parent__title",
+    "title__",
+    "__title",
+    "_published_at__year",
+)
+
+
+def test_double_underscores_lead_nowhere() -> None:
     world = make_world()
     for path, api in asking(world):
-        for query in (f"filter[{name}][eq]=x", f"sort={name}", f"fields={name}", f"expand={name}"):
-            problem = assert_problem(api.get(f"{path}?{query}"), 400)
-            assert problem["errors"][0]["code"].startswith("unknown")
+        for name in UNDERSCORES:
+            for query in (f"filter[{name}][eq]=x", f"sort={name}", f"fields={name}", f"expand={name}"):
+                problem = assert_problem(api.get(f"{path}?{query}"), 400)
+                assert problem["errors"][0]["code"].startswith("unknown"), query
 
 
 def test_a_hand_made_cursor_is_refused() -> None:
@@ -217,7 +252,13 @@ def test_a_cursor_holds_for_its_query_and_its_grant_only() -> None:
     path = f"{DELIVERY}?limit=2&sort=title"
     mine = world.apis["reader"].get(path).json()["meta"]["next_cursor"]
     assert world.apis["reader"].get(f"{path}&cursor={mine}").status_code == 200
-    for query in ("sort=-title", "sort=rating", "sort=title&search=next", "sort=title&filter[rating][gt]=1", "sort=title&expand=parent"):
+    for query in (
+        "sort=-title",
+        "sort=rating",
+        "sort=title&search=next",
+        "sort=title&filter[rating][gt]=1",
+        "sort=title&expand=parent",
+    ):
         assert_problem(world.apis["reader"].get(f"{DELIVERY}?limit=2&{query}&cursor={mine}"), 400)
     assert_problem(world.apis["administrator"].get(f"{path}&cursor={mine}"), 400)
     assert_problem(world.apis["editor"].get(f"{MANAGE}?limit=2&sort=title&cursor={mine}"), 400)
@@ -234,7 +275,9 @@ def test_deleting_the_rule_makes_a_field_disappear() -> None:
     path = f"{DELIVERY}/{world.published.pk}"
     assert set(SHOWN) < set(world.apis["reader"].get(path).json())
     for policy in Policy.objects.exclude(role__key="editor"):
-        policy.field_ids = [item for item in policy.field_ids if item != str(current().by_key["articles"].by_key["rating"].id)]
+        policy.field_ids = [
+            item for item in policy.field_ids if item != str(current().by_key["articles"].by_key["rating"].id)
+        ]
         policy.rows = []
         policy.save()
     _bump()
@@ -254,10 +297,14 @@ def _bump() -> None:
     Generation.objects.bump("access")
 
 
-@pytest.mark.parametrize("type_key", types())
-def test_a_field_of_any_type_without_a_rule_can_be_neither_read_nor_written(type_key: str) -> None:
+def test_a_field_of_any_type_without_a_rule_can_be_neither_read_nor_written() -> None:
     """No type may bring a door of its own (CVE-2022-39322)."""
     world = make_world()
+    for type_key in types():
+        is_closed(world, type_key)
+
+
+def is_closed(world: World, type_key: str) -> None:
     key, sample = hidden_key(type_key), SAMPLES[type_key]
     root, editor = world.apis["administrator"], world.apis["editor"]
     for path in (f"{DELIVERY}/{world.published.pk}", f"{MANAGE}/{world.published.pk}"):
@@ -282,10 +329,20 @@ def test_no_answer_to_anybody_holds_a_canary() -> None:
     world = make_world()
     ids = [world.published.pk, world.shown.pk, world.draft.pk, world.stranger.pk, world.hidden_target.pk]
     tails = ["", "/versions", "/versions/1", "/versions/2", "/diff?from=1&to=1", "/diff?from=1&to=2"]
-    paths = [f"/api/v1/{plane}/{key}" for plane in ("content", "manage/content") for key in ("articles", "vault", "part")]
+    paths = [
+        f"/api/v1/{plane}/{key}"
+        for plane in ("content", "manage/content")
+        for key in ("articles", "vault", "part")
+    ]
     paths += [f"{path}/{entry}{tail}" for path in list(paths) for entry in ids for tail in tails]
-    paths += [f"{base}?expand=parent,peers" for base in (DELIVERY, MANAGE, f"{DELIVERY}/{world.published.pk}")]
-    paths += [f"{base}/{name}" for base in (DELIVERY, MANAGE) for name in (f"{WORD}-slug", "published", "canarydraftxqz-one")]
+    paths += [
+        f"{base}?expand=parent,peers" for base in (DELIVERY, MANAGE, f"{DELIVERY}/{world.published.pk}")
+    ]
+    paths += [
+        f"{base}/{name}"
+        for base in (DELIVERY, MANAGE)
+        for name in (f"{WORD}-slug", "published", "canarydraftxqz-one")
+    ]
     paths += [f"/api/v1/manage/{name}" for name in ("collections", "collections/articles", "collections/vault", "collections/part",
               "locales", "roles", "policies", "users", "api-keys", "audit")]  # fmt: skip
     paths += ["/api/v1/auth/me", "/api/v1/auth/sessions"]
@@ -308,21 +365,69 @@ def test_no_answer_to_anybody_holds_a_canary() -> None:
     assert answered > 50
 
 
-NAMES = ["title", "rating", "slug", *[hidden_key(t) for t in fields.REGISTRY], "_created_by", "_status", "id", "data", "__class__", "_published_at"]
+NAMES = [
+    "title",
+    "rating",
+    "slug",
+    *[hidden_key(t) for t in fields.REGISTRY],
+    "_created_by",
+    "_status",
+    "id",
+    "data",
+    "__class__",
+    "_published_at",
+]
 fragments = st.one_of(
-    st.sampled_from([*NAMES, "filter", "[", "]", ".", "__", "%5B", "%5D", "\x00", "eq", "starts_with", "or", "and", "'", '"', ")--", "0"]),
+    st.sampled_from(
+        [
+            *NAMES,
+            "filter",
+            "[",
+            "]",
+            ".",
+            "__",
+            "%5B",
+            "%5D",
+            "\x00",
+            "eq",
+            "starts_with",
+            "or",
+            "and",
+            "'",
+            '"',
+            ")--",
+            "0",
+        ]
+    ),
     st.text(max_size=4),
 )
 READABLE = st.sampled_from(["title", "rating", "slug", "parent", "peers"])
 keys = st.one_of(
-    st.builds(lambda a, b: f"filter[{a}][{b}]", READABLE, st.sampled_from([Operator.EQ, Operator.NE, Operator.IN, Operator.NIN])),
+    st.builds(
+        lambda a, b: f"filter[{a}][{b}]",
+        READABLE,
+        st.sampled_from([Operator.EQ, Operator.NE, Operator.IN, Operator.NIN]),
+    ),
     st.builds(lambda a, b: f"filter[{a}.{b}][eq]", st.sampled_from(["parent", "peers"]), READABLE),
-    st.builds(lambda a, b: f"filter[{a}][{b}]", st.sampled_from(NAMES), st.sampled_from([*Operator, "startswith", "EQ", ""])),
-    st.builds(lambda a, b, c: f"filter[{a}.{b}][{c}]", st.sampled_from([*NAMES, "parent", "peers"]), st.sampled_from(NAMES), st.sampled_from(list(Operator))),
+    st.builds(
+        lambda a, b: f"filter[{a}][{b}]",
+        st.sampled_from(NAMES),
+        st.sampled_from([*Operator, "startswith", "EQ", ""]),
+    ),
+    st.builds(
+        lambda a, b, c: f"filter[{a}.{b}][{c}]",
+        st.sampled_from([*NAMES, "parent", "peers"]),
+        st.sampled_from(NAMES),
+        st.sampled_from(list(Operator)),
+    ),
     st.lists(fragments, max_size=7).map("".join),
     st.sampled_from(sorted(LIST_PARAMETERS)),
 )
-values = st.one_of(st.sampled_from(["7", "plain", "published", "title", "-rating,title"]), st.sampled_from([*NAMES, f"-{hidden_key('text')}", WORD, str(NUMBER), "true", "title,rating"]), st.text(max_size=20))
+values = st.one_of(
+    st.sampled_from(["7", "plain", "published", "title", "-rating,title"]),
+    st.sampled_from([*NAMES, f"-{hidden_key('text')}", WORD, str(NUMBER), "true", "title,rating"]),
+    st.text(max_size=20),
+)
 
 
 def test_whatever_is_asked_the_sql_names_only_allowed_fields() -> None:
@@ -334,7 +439,13 @@ def test_whatever_is_asked_the_sql_names_only_allowed_fields() -> None:
     assert len(every - allowed) > len(fields.REGISTRY)
     api, rounds = world.apis["reader"], []
 
-    @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(
+        max_examples=300,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+    )
     @given(st.lists(st.tuples(keys, values), min_size=1, max_size=2))
     def ask(pairs: list[tuple[str, str]]) -> None:
         with CaptureQueriesContext(connections["delivery"]) as queries:
@@ -343,7 +454,9 @@ def test_whatever_is_asked_the_sql_names_only_allowed_fields() -> None:
         assert answer.status_code in (200, 400), (pairs, answer.content)
         rounds.append(answer.status_code)
         read = [q["sql"] for q in queries.captured_queries if "content_publisheddocument" in q["sql"]]
-        named = {item for sql in read for item in re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", sql)}
+        named = {
+            item for sql in read for item in re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", sql)
+        }
         assert not (named & every) - allowed, pairs
         assert not leaked(answer) or any(canary in value for _, value in pairs for canary in leaked(answer))
 

@@ -6,7 +6,16 @@ import pytest
 
 from content import editing, publishing
 from content.models import Entry
-from tests.builders import allow, anonymous, make_collection, make_entry, make_key, make_locale, make_role, writing
+from tests.builders import (
+    allow,
+    anonymous,
+    make_collection,
+    make_entry,
+    make_key,
+    make_locale,
+    make_role,
+    writing,
+)
 from tests.security.world import (
     DRAFT_WORD,
     Unchanged,
@@ -35,7 +44,9 @@ def names(answer) -> list[str]:
 @pytest.fixture
 def notes() -> dict[str, Entry]:
     """Notes to people: `open` to one whom everybody sees, `draft` to a draft, `secret` to one of hidden rows, `none`."""
-    make_collection("people", [{"key": "name", "type": "text", "filterable": True}, {"key": "level", "type": "integer"}])
+    make_collection(
+        "people", [{"key": "name", "type": "text", "filterable": True}, {"key": "level", "type": "integer"}]
+    )
     make_collection("notes", NOTE)
     people = {
         "open": make_entry("people", name="open", level=1),
@@ -94,7 +105,10 @@ def test_lists_inside_of_objects_hold_what_the_caller_may_read(notes: dict[str, 
             assert DRAFT_WORD.encode() not in answer.content
             assert everybody[1] not in answer["Cache-Tag"] + answer.content.decode()
             assert everybody[2] not in answer["Cache-Tag"] + answer.content.decode()
-    assert len(make_key(role="administrator").get(f"{MANAGED}?filter[name][eq]=many").json()["data"][0]["all"]) == 3
+    assert (
+        len(make_key(role="administrator").get(f"{MANAGED}?filter[name][eq]=many").json()["data"][0]["all"])
+        == 3
+    )
 
 
 def test_an_entry_that_can_not_be_read_can_not_be_referred_to(notes: dict[str, Entry]) -> None:
@@ -107,7 +121,19 @@ def test_an_entry_that_can_not_be_read_can_not_be_referred_to(notes: dict[str, E
     assert drafter.post(MANAGED, {"fields": {"name": "x", "to": str(notes["open"].pk)}}).status_code == 201
 
 
-@pytest.mark.parametrize("parameter", ["depth=1", "depth=10", "populate=*", "include=to", "with=to", "expand=to.to.to", "expand=_created_by", "expand=*"])
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "depth=1",
+        "depth=10",
+        "populate=*",
+        "include=to",
+        "with=to",
+        "expand=to.to.to",
+        "expand=_created_by",
+        "expand=*",
+    ],
+)
 def test_nothing_expands_but_declared_references(notes: dict[str, Entry], parameter: str) -> None:
     for path in (NOTES, f"{NOTES}/{Entry.objects.filter(collection__key='notes').first().pk}"):
         assert_problem(anonymous().get(f"{path}?{parameter}"), 400)
@@ -126,7 +152,9 @@ def test_the_trail_of_one_entry_can_not_be_followed_from_another(notes: dict[str
             assert_problem(root.get(f"{MANAGED}/{person.pk}{tail}"), 404)
         for tail in ("/publish", "/unpublish", "/restore", "/versions/1/restore"):
             assert_problem(root.post(f"{MANAGED}/{person.pk}{tail}"), 404)
-        assert_problem(root.patch(f"{MANAGED}/{person.pk}", {"fields": {"name": "x"}}, **{"If-Match": '"1"'}), 404)
+        assert_problem(
+            root.patch(f"{MANAGED}/{person.pk}", {"fields": {"name": "x"}}, **{"If-Match": '"1"'}), 404
+        )
         assert_problem(root.delete(f"{MANAGED}/{person.pk}"), 404)
         assert_problem(root.delete(f"{MANAGED}/{person.pk}?purge=true"), 404)
         assert_problem(root.post(f"/api/v1/manage/content/people/{person.pk}/versions/2/restore"), 404)
@@ -160,7 +188,10 @@ def test_who_may_only_add_gets_nothing_back() -> None:
 def test_an_act_that_was_done_is_never_answered_as_refused() -> None:
     """Who may publish without reading drafts must not get a 404 for what was committed."""
     make_collection()
-    make_role("presser", {"collection": "articles", "actions": ("publish", "unpublish", "update", "delete", "restore")})
+    make_role(
+        "presser",
+        {"collection": "articles", "actions": ("publish", "unpublish", "update", "delete", "restore")},
+    )
     presser, path = make_key(role="presser"), "/api/v1/manage/content/articles"
     make_role("also_sees", {"collection": "articles", "actions": ("create",)})
     entry = make_entry(published=False)
@@ -183,7 +214,17 @@ def test_who_made_an_entry_can_not_be_written() -> None:
     editor, path = world.apis["editor"], "/api/v1/manage/content/articles"
     victim = str(world.users["writer"].pk)
     with Unchanged("forged authors"):
-        for name in ("_created_by", "created_by", "created_by_id", "author", "author_id", "owner", "_id", "id", "entry_id"):
+        for name in (
+            "_created_by",
+            "created_by",
+            "created_by_id",
+            "author",
+            "author_id",
+            "owner",
+            "_id",
+            "id",
+            "entry_id",
+        ):
             for body in ({"fields": {"title": "x", name: victim}}, {"fields": {"title": "x"}, name: victim}):
                 assert_problem(editor.post(path, body), 400)
                 assert_problem(editor.patch(f"{path}/{world.shown.pk}", body, **{"If-Match": '"1"'}), 400)
@@ -220,8 +261,18 @@ def test_who_refers_is_told_as_far_as_it_may_be_known() -> None:
     make_role(
         "cleaner",
         {"collection": "people", "actions": ("read_draft", "delete")},
-        {"collection": "posts", "actions": ("read_draft",), "filter": {"rank": {"eq": 1}}, "fields": ("title",)},
-        {"collection": "posts", "actions": ("read_draft",), "filter": {"rank": {"eq": 2}}, "fields": ("rank",)},
+        {
+            "collection": "posts",
+            "actions": ("read_draft",),
+            "filter": {"rank": {"eq": 1}},
+            "fields": ("title",),
+        },
+        {
+            "collection": "posts",
+            "actions": ("read_draft",),
+            "filter": {"rank": {"eq": 2}},
+            "fields": ("rank",),
+        },
     )
     cleaner = make_key(role="cleaner")
     with Unchanged("referrers"):
@@ -242,12 +293,16 @@ def test_what_is_shared_between_locales_is_written_with_rights_in_all() -> None:
     entry = make_entry("goods", title="Chair", price=10)
     editing.save(entry.pk, {"title": "Stuhl"}, writing=writing("goods"), base=1, locale="de")
     publishing.publish(entry.pk, writing=writing("goods"))
-    make_role("german", {"collection": "goods", "actions": ("read_draft", "update"), "filter": {"_locale": {"eq": "de"}}})
+    make_role(
+        "german",
+        {"collection": "goods", "actions": ("read_draft", "update"), "filter": {"_locale": {"eq": "de"}}},
+    )
     api, path = make_key(role="german"), f"/api/v1/manage/content/goods/{entry.pk}"
     with Unchanged("a price for every locale"):
         answer = api.patch(path, {"locale": "de", "fields": {"price": 1}}, **{"If-Match": '"2"'})
         assert_problem(answer, 403)
         assert_problem(api.patch(path, {"fields": {"title": "Stool"}}, **{"If-Match": '"2"'}), 403, 404)
-    assert api.patch(path, {"locale": "de", "fields": {"title": "Sessel"}}, **{"If-Match": '"2"'}).status_code == 200
-
-
+    assert (
+        api.patch(path, {"locale": "de", "fields": {"title": "Sessel"}}, **{"If-Match": '"2"'}).status_code
+        == 200
+    )

@@ -117,7 +117,12 @@ def article_fields() -> list[dict[str, Any]]:
         {"key": "title", "type": "text", "required": True, "filterable": True},
         {"key": "slug", "type": "slug", "options": {"from": "title"}},
         {"key": "rating", "type": "integer", "filterable": True},
-        {"key": "parent", "type": "reference", "filterable": True, "options": {"collections": ["articles", "vault"]}},
+        {
+            "key": "parent",
+            "type": "reference",
+            "filterable": True,
+            "options": {"collections": ["articles", "vault"]},
+        },
         {"key": "peers", "type": "references", "options": {"collections": ["articles", "vault"]}},
     ]
     hidden = [
@@ -161,7 +166,8 @@ def make_world() -> World:
     allow("public", collection="articles", filter=rows, fields=SHOWN)
     make_role("reader", {"collection": "articles", "filter": rows, "fields": SHOWN})
     make_role(
-        "editor", {"collection": "articles", "actions": ("read", *everything), "filter": rows, "fields": SHOWN}
+        "editor",
+        {"collection": "articles", "actions": ("read", *everything), "filter": rows, "fields": SHOWN},
     )
     make_role(
         "writer",
@@ -248,7 +254,18 @@ def assert_problem(answer: HttpResponse, *statuses: int) -> dict[str, Any]:
     assert answer["Content-Type"] == "application/problem+json"
     body: dict[str, Any] = json.loads(answer.content)
     assert body["status"] == answer.status_code
-    allowed = {"type", "title", "status", "detail", "instance", "code", "errors", "current", "effects", "referrers"}
+    allowed = {
+        "type",
+        "title",
+        "status",
+        "detail",
+        "instance",
+        "code",
+        "errors",
+        "current",
+        "effects",
+        "referrers",
+    }
     assert set(body) <= allowed, set(body) - allowed
     return body
 
@@ -263,7 +280,7 @@ def database_digest() -> dict[str, str]:
         names = [row[0] for row in cursor.fetchall()]
         cursor.execute(
             " UNION ALL ".join(
-                f"SELECT '{name}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {name} t"  # noqa: S608 -- names of the catalog
+                f"SELECT '{name}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {name} t"
                 for name in names
             )
         )
@@ -284,7 +301,9 @@ class Unchanged:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             after = database_digest()
-            changed = [name for name in after if after[name] != self.before.get(name) and name not in self.but]
+            changed = [
+                name for name in after if after[name] != self.before.get(name) and name not in self.but
+            ]
             assert not changed, f"{self.about}: rows changed in {changed}"
 
 
