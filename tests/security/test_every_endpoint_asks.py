@@ -252,6 +252,10 @@ def test_the_schema_of_the_api_and_of_collections_names_nothing_hidden() -> None
         for word in ("hidden_", "vault"):
             assert word not in answer.content.decode(), (path, word)
             assert word in root.get(f"/{V1}{path}").content.decode() or path == "manage/collections/cases"
+    for api, is_told in ((reader, False), (root, True)):
+        listed = {item["key"]: item for item in api.get(f"/{V1}manage/collections/cases").json()["fields"]}
+        assert (listed["shown_if"]["condition"] is not None) is is_told
+        assert ("from" in listed["handle"]["options"]) is is_told
     assert "hidden_" not in anonymous().get(f"/{V1}openapi.json").content.decode()
     box = [{"key": "to", "type": "reference", "options": {"collections": ["treasury"]}}]
     make_collection("treasury", [])
