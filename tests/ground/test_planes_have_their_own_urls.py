@@ -48,6 +48,7 @@ def test_a_plane_serves_its_own_urls_only(plane: str, there: Any, absent: Any) -
     assert {"healthz", "readyz"} <= set(routes)
 
 
+@pytest.mark.django_db
 def test_browsers_that_ask_for_an_icon_get_ours(client: Client) -> None:
     answer = client.get("/favicon.ico")
     assert (answer.status_code, answer["Location"]) == (302, "/static/quillkeep/favicon.svg")
