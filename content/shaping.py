@@ -1,7 +1,7 @@
 """From rows to the JSON of documents: only fields that the row's own clauses allow, only targets that were read."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,10 +9,14 @@ from uuid import UUID
 from accounts.access import Clause
 from accounts.canonical import Json
 from content import fields
-from content.fields.base import ComponentSpec
+from content.fields.base import ComponentSpec, FieldSpec, ReadContext
 from content.parameters import Tree
 from content.query import REFERENCES, Reader, Selection
 from content.schema import CollectionSpec, Schema
+
+Shown = tuple[
+    FieldSpec, str, Callable[[Json, FieldSpec, ReadContext], Json]
+]  # field, its id, how it is shaped
 
 
 def rfc3339(value: datetime | str | None) -> str | None:
@@ -59,6 +63,8 @@ class Shaper:
         self.reader = reader
         self.drafts = reader.plane.drafts
         self.entries: dict[str, None] = {}  # every entry inside the answer, for Cache-Tag
+        # by collection, clauses and the names that are wanted; these are kept, or another could get their identity
+        self._fields: dict[tuple[UUID, tuple[Clause, ...], int], tuple[Tree | None, list[Shown]]] = {}
 
     def document(
         self, collection: CollectionSpec, row: Mapping[str, Any], selection: Selection
@@ -105,16 +111,24 @@ class Shaper:
             "_updated_at": rfc3339(row["updated_at"]),
         }
         found = {item["id"]: item for item in targets or ()}
-        for spec in collection.fields:
-            if names is not None and spec.key not in names:
-                continue
-            if not any(clause.fields.allows(spec) for clause in held):
-                continue
-            context = _Targets(self.reader.schema, found, self)
+        plain = _Targets(self.reader.schema, found, self)
+        for spec, field_id, shape in self._shown(collection, held, names):
+            context = plain
             if spec.type in REFERENCES and spec.key in expand:
-                context.expand = expand[spec.key]
-                context.names = (names or Tree()).get(spec.key) or None
-            field_type = fields.get(spec.type)
-            shape = field_type.shape_draft if self.drafts else field_type.shape
-            shaped[spec.key] = shape(data.get(str(spec.id)), spec, context)
+                below = (names or Tree()).get(spec.key) or None
+                context = replace(plain, expand=expand[spec.key], names=below)
+            shaped[spec.key] = shape(data.get(field_id), spec, context)
         return shaped
+
+    def _shown(self, collection: CollectionSpec, held: tuple[Clause, ...], names: Tree | None) -> list[Shown]:
+        """Return the fields that these clauses show, with how each is shaped; the same for most rows of a page."""
+        key = (collection.id, held, id(names))
+        if key not in self._fields:
+            way = "shape_draft" if self.drafts else "shape"
+            shown: list[Shown] = [
+                (spec, str(spec.id), getattr(fields.get(spec.type), way))
+                for spec in collection.fields
+                if (names is None or spec.key in names) and any(clause.fields.allows(spec) for clause in held)
+            ]
+            self._fields[key] = (names, shown)
+        return self._fields[key][1]
