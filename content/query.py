@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,7 +16,6 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.search import SearchQuery, SearchRank
 from django.db.models import (
     Case,
-    DateTimeField,
     Exists,
     F,
     Func,
@@ -33,7 +31,7 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Coalesce, Greatest, JSONArray, JSONObject
-from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, IsNull, LessThan, LessThanOrEqual
+from django.db.models.lookups import Exact, IsNull
 
 from accounts.access import Action, Clause, Grant, Operator, Principal
 from accounts.canonical import Json
@@ -41,6 +39,7 @@ from accounts.errors import NotFoundError
 from content import cursors, fields
 from content.fields.base import FieldError, FieldSpec, Kind
 from content.languages import search_config
+from content.ordering import Key, after
 from content.parameters import MAX_VALUE_LENGTH, MAX_VALUES, Filter, Parameters, Tree, refuse
 from content.rows import (
     HasElement,
@@ -88,67 +87,6 @@ class Plane:
     using: str
     action: Action
     drafts: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key of the order. `kind` says how its value travels in a cursor."""
-
-    expression: Any
-    descending: bool
-    kind: str  # "text", "number", "time", "rank" or "id"
-    nullable: bool = True
-
-    def order(self) -> Any:
-        # PostgreSQL's own places for NULL (last, and first when descending), so that one index serves both ways.
-        expression = self.expression if hasattr(self.expression, "asc") else F(self.expression)
-        return expression.desc() if self.descending else expression.asc()
-
-    def dump(self, value: Any) -> Json:
-        if isinstance(value, datetime):
-            return value.isoformat()
-        return str(value) if isinstance(value, (Decimal, UUID)) else value
-
-    def load(self, value: Json) -> Any:
-        if value is None:
-            return None
-        if self.kind == "time":
-            return Value(datetime.fromisoformat(str(value)), output_field=DateTimeField())
-        if self.kind == "number":
-            return Decimal(str(value))
-        if self.kind == "id":
-            return UUID(str(value))
-        return value
-
-    def beyond(self, value: Any) -> Q:
-        """Rows after the value; those without one come after all others when ascending, before when descending."""
-        if self.descending:
-            return Q(IsNull(self.expression, False)) if value is None else Q(LessThan(self.expression, value))
-        return Q(pk__in=[]) if value is None else Q(GreaterThan(self.expression, value))
-
-    def at(self, value: Any) -> Q:
-        return Q(IsNull(self.expression, True)) if value is None else Q(Exact(self.expression, value))
-
-    def bound(self, value: Any) -> Q:
-        """A wider condition that an index can use, or none."""
-        if value is None:
-            return Q() if self.descending else Q(IsNull(self.expression, True))
-        return Q((LessThanOrEqual if self.descending else GreaterThanOrEqual)(self.expression, value))
-
-
-def after(keys: Sequence[Key], values: Sequence[Any]) -> Q:
-    """Return the rows after a place in the order: greater in the first key, or equal there and greater in the next…"""
-    rows = Q(pk__in=[])
-    equal = Q()
-    for key, value in zip(keys, values, strict=True):
-        rows |= equal & key.beyond(value)
-        equal &= key.at(value)
-    return key_bound(keys, values) & rows
-
-
-def key_bound(keys: Sequence[Key], values: Sequence[Any]) -> Q:
-    """Return what the first key alone says, for the index."""
-    return keys[0].bound(values[0])
 
 
 @dataclass(frozen=True)
