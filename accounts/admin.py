@@ -535,7 +535,7 @@ class ReadOnlyAdmin(VerbAdmin[M]):
 class EventAdmin(ReadOnlyAdmin[Event]):
     """The log."""
 
-    list_display = ("position", "at", "type", "actor_label", "subject_type", "subject_id", "address")
+    list_display = ("position", "at", "type", "actor_label", "subject", "address")
     list_filter = ("type", "actor_kind")
     list_select_related = ("seal",)
     search_fields = ("subject_id", "actor_label")
@@ -558,6 +558,12 @@ class EventAdmin(ReadOnlyAdmin[Event]):
     @admin.display(description="position", ordering="seal__position")
     def position(self, event: Event) -> int:
         return event.seal.position
+
+    @admin.display(description="subject")
+    def subject(self, event: Event) -> str:
+        """The kind, and as much of the id as tells rows apart; the event's page has all of it."""
+        shown = event.subject_id if len(event.subject_id) < 20 else f"…{event.subject_id[-6:]}"
+        return f"{event.subject_type} {shown}".strip()
 
 
 @admin.register(Session)

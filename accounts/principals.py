@@ -138,7 +138,8 @@ def of_credential(row: Credential, *, using: str) -> Principal:
         kind="service" if row.owner_is_service else "user",
         user_id=row.owner_id,
         email=row.owner_email,
-        label=f"{row.owner_email} ({row.name})"[:320],
+        # A service account's address is made up: its key's name says more.
+        label=(f"{row.name} (API key)" if row.owner_is_service else f"{row.owner_email} ({row.name})")[:320],
         roles=row.roles,
         generations=row.generations,
         using=using,

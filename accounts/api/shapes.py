@@ -109,7 +109,7 @@ def policy_terms(body: dict[str, Any]) -> PolicyTerms:
     collection = None if collection_key == "*" else known.collection_id(collection_key)
     if collection_key != "*" and collection is None:
         raise InvalidInputError(
-            errors=[Problem.at(["collection"], "unknown-collection", "There is no such one.")]
+            errors=[Problem.at(["collection"], "unknown-collection", "There is no collection with this key.")]
         )
 
     def field_id(key: str, *path: str | int) -> UUID | None:

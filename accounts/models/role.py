@@ -72,3 +72,6 @@ class Policy(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["collection_id"], name="policy_collection")]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {', '.join(action.replace('_', ' ') for action in self.actions)}"
