@@ -84,6 +84,9 @@ class RequestMiddleware:
                 "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"
             )
             response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+            if response.status_code == HTTPStatus.NOT_MODIFIED:
+                # Django says 0, which is not the document's length (RFC 9110, section 8.6).
+                del response.headers["Content-Length"]
             logger.info(
                 "%s %s %s",
                 request.method,

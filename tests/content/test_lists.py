@@ -265,6 +265,7 @@ def test_conditional_requests(things):
     assert first["Cache-Control"] == "public, no-cache"
     again = anonymous().get(THINGS, **{"If-None-Match": first["ETag"]})
     assert again.status_code == 304
+    assert "Content-Length" not in again.headers
     assert again.content == b""
     assert first["Cache-Tag"].startswith("things,")
     make_entry("things", title="New")

@@ -1,0 +1,1 @@
+"""How dates are written, where Django asks: as on our own pages."""
