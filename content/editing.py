@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Case, When
 from django.utils import timezone
 
 from accounts.access import Action, Clause
@@ -223,13 +224,16 @@ def refuse_if_referred_to(entry: Entry, writing: Writing) -> None:
     if not sources.exists():
         return
     shown: list[Json] = []
+    default = writing.schema.default_locale.code
     for source in sources.order_by("pk").iterator(chunk_size=200):
         if len(shown) == MAX_REFERRERS:
             break
         spec = writing.schema.by_id[source.collection_id]
         grant = writing.by.grant(Action.READ_DRAFT, on=spec.resource)
         titled = rows_of(grant.holding(spec.title_field) if spec.title_field else (), spec)
-        drafts = DraftDocument.objects.filter(rows_of(grant, spec), entry=source).order_by("locale")
+        drafts = DraftDocument.objects.filter(rows_of(grant, spec), entry=source).order_by(
+            Case(When(locale=default, then=0), default=1), "locale"
+        )
         draft = drafts.annotate(is_titled=flag(titled)).values("title", "is_titled").first()
         if draft is not None:
             title = draft["title"] if draft["is_titled"] else ""

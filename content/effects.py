@@ -38,7 +38,8 @@ def effects_of(before: CollectionSpec, design: Design, present: Schema, by: Prin
     kept = {old.id for old in design.before.values()}
     for spec in before.fields:
         if spec.id not in kept and (count := _holding(before, spec)):
-            detail = f"{spec.name} is removed; {count} entries lose their value in it (old versions keep it)."
+            lost = _told(count, "loses its", "lose their")
+            detail = f"{spec.name} is removed; {lost} value in it (old versions keep it)."
             effects.append(Effect(spec.key, "removed", count, count, detail))
     writing = Writing(present.having(design.spec), design.spec, by).unrestricted
     for spec in design.spec.fields:
@@ -65,7 +66,10 @@ def _effects_on_field(
             if convert(old, new, data[str(old.id)], writing) is None:
                 lost.add(entry_id)
         kind, kept = fields.get(new.type).label.lower(), len(affected) - len(lost)
-        detail = f"{new.name} becomes {kind}: {kept} entries keep their value, {len(lost)} lose it."
+        detail = (
+            f"{new.name} becomes {kind}: {_told(kept, 'keeps its', 'keep their')} value,"
+            f" {len(lost)} {'loses' if len(lost) == 1 else 'lose'} it."
+        )
         if affected:
             effects.append(Effect(new.key, "converted", len(affected), len(lost), detail))
     elif old.options != new.options:
@@ -76,8 +80,8 @@ def _effects_on_field(
         }
         if bad:
             detail = (
-                f"{len(bad)} entries hold a {new.name} that is no longer allowed;"
-                " it stays until they are next published."
+                f"{_told(len(bad), 'has', 'have')} a value in {new.name} that is no longer allowed;"
+                " it stays until the next publishing, which asks for another one."
             )
             effects.append(Effect(new.key, "tightened", len(bad), 0, detail))
     if new.required and not old.required and new.default is None:
@@ -89,16 +93,19 @@ def _effects_on_field(
         if lost_entries:
             detail = (
                 f"{new.name} becomes one for all locales;"
-                f" {lost_entries} entries lose what differs from the default locale."
+                f" {_told(lost_entries, 'loses', 'lose')} what differs from the default locale."
             )
             effects.append(Effect(new.key, "shared", lost_entries, lost_entries, detail))
     return effects
 
 
 def _required(spec: FieldSpec, count: int) -> Effect:
-    return Effect(
-        spec.key, "required", count, 0, f"{count} entries lack {spec.name} and need it to be published again."
-    )
+    detail = f"{_told(count, 'lacks', 'lack')} {spec.name}, which is needed to publish again."
+    return Effect(spec.key, "required", count, 0, detail)
+
+
+def _told(count: int, one: str, many: str) -> str:
+    return f"1 entry {one}" if count == 1 else f"{count} entries {many}"
 
 
 def _entries(collection: CollectionSpec) -> int:

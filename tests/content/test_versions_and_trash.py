@@ -225,3 +225,24 @@ def test_a_single_has_one_entry():
     assert anonymous().get("/api/v1/content/settings").status_code == 404
     api.post(f"/api/v1/manage/content/settings/{made.json()['_id']}/publish")
     assert anonymous().get("/api/v1/content/settings").json()["name"] == "Site"
+
+
+def test_who_refers_is_named_in_the_default_locale():
+    make_locale("de")
+    fields = [
+        {"key": "title", "type": "text", "localized": True},
+        {"key": "next", "type": "reference", "options": {"collections": ["posts"]}},
+    ]
+    make_collection("posts", fields, localized=True)
+    target = make_entry("posts", title="Target")
+    source = make_entry("posts", title="Quelle", locale="de", published=False, next=str(target.pk))
+    editing.save(source.pk, {"title": "Source"}, writing=writing("posts"), base=1, locale="en")
+    refused = administrator().delete(path_of(target))
+    assert [item["title"] for item in refused.json()["referrers"]] == ["Source"]
+
+
+def test_the_history_names_the_key_that_wrote_not_the_made_up_address_of_its_account(posts):
+    made = administrator().post("/api/v1/manage/content/posts", {"fields": {"title": "x"}})
+    author = Version.objects.get(entry=made.json()["_id"]).author_label
+    assert author.endswith("(API key)")
+    assert "@" not in author

@@ -123,7 +123,7 @@ def test_the_effects_of_a_change_are_shown_before_anything_is_saved(ada: Client)
     assert asked.status_code == 200
     assert "This change loses content" in text
     assert "2 entries lose their value" in text
-    assert "1 entries keep their value, 1 lose it" in text
+    assert "1 entry keeps its value, 1 loses it" in text
     assert set(Field.objects.filter(removed_at=None).values_list("key", flat=True)) == {"title", "amount"}
     again = dict(asked.context["typed"])
     back = ada.post(path, again | {"_edit": "1"})
