@@ -169,6 +169,7 @@ class Supervisor:
                 "--without-mingle",
             ],
             owner=True,
+            dies_by=signal.SIGQUIT,  # at once: a warm shutdown would wait for the broker, which died with us
         )
         self.spawn(
             "beat",
@@ -184,8 +185,18 @@ class Supervisor:
             ],
         )
 
-    def spawn(self, name: str, command: list[str], *, owner: bool = False) -> subprocess.Popen[bytes]:
-        """Start a process in a group of its own, its output prefixed with its name."""
+    def spawn(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        owner: bool = False,
+        dies_by: signal.Signals = signal.SIGTERM,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in a group of its own, its output prefixed with its name.
+
+        `dies_by` is what the kernel sends it when we are killed ourselves.
+        """
         values = {**self.values, "PYTHONUNBUFFERED": "1"}
         if not owner:
             values.pop("OWNER_DATABASE_URL", None)
@@ -198,7 +209,7 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 (it only calls prctl)
+            preexec_fn=die_with_parent(dies_by),  # noqa: PLW1509 (it only calls prctl)
         )
         self.processes[name] = process
         pump = threading.Thread(target=_pump, args=(name, process.stdout), daemon=True)
