@@ -16,7 +16,7 @@ from rich.table import Table
 from bench.ground import BenchError, Filled, Ground, Probe
 
 SIZES = (1_000, 10_000, 100_000)
-QUICK_SIZES = (1_000, 10_000)
+QUICK_SIZES = (1_000, 5_000)
 GROWTH_TARGET = 1.5
 PLAIN_TARGET = 1.5
 
@@ -229,7 +229,7 @@ def run(
 def main() -> int:
     """Return 0 when all was measured, whether or not the targets are kept."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="up to 10,000 entries, in less than 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="up to 5,000 entries, in less than 3 minutes")
     parser.add_argument(
         "--json", action="store_true", help="repeat the measurements as the last line of stdout"
     )
@@ -237,7 +237,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers and their folder go away
     console = Console(stderr=True)
     sizes = QUICK_SIZES if arguments.quick else SIZES
-    rounds, calls = (6, 10) if arguments.quick else (12, 20)
+    rounds, calls = (5, 8) if arguments.quick else (12, 20)
     try:
         lines, filled = run(sizes, rounds=rounds, calls=calls, console=console)
     except BenchError as error:
