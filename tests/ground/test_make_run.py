@@ -71,7 +71,7 @@ class Run:
 
     def stop(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
-        output, _ = self.process.communicate(timeout=40)
+        output, _ = self.process.communicate(timeout=90)  # the supervisor itself gives each part its time
         self.lines.append(output)
         return self.process.returncode
 
@@ -135,7 +135,7 @@ def test_when_one_process_dies_it_says_so_and_stops_everything(folder: Path, run
     processes = runs[-1].descendants()
     beat = next(pid for pid, command in processes.items() if " beat " in command)
     os.kill(beat, signal.SIGKILL)
-    output, _ = runs[-1].process.communicate(timeout=40)
+    output, _ = runs[-1].process.communicate(timeout=90)  # the supervisor itself gives each part its time
     assert "beat (status -9) ended" in output
     assert runs[-1].process.returncode == 1
     assert [command for pid, command in processes.items() if is_running(pid)] == []
@@ -165,7 +165,7 @@ def test_a_taken_port_and_a_faulty_environment_are_said_plainly(folder: Path, ru
     assert "Traceback" not in output
 
     runs.append(Run(folder, PORT="many", TRUSTED_PROXIES="canary"))
-    output, _ = runs[-1].process.communicate(timeout=40)
+    output, _ = runs[-1].process.communicate(timeout=90)  # the supervisor itself gives each part its time
     assert runs[-1].process.returncode == 1
     assert "PORT: must be" in output
     assert "TRUSTED_PROXIES: must be" in output
