@@ -237,7 +237,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers and their folder go away
     console = Console(stderr=True)
     sizes = QUICK_SIZES if arguments.quick else SIZES
-    rounds, calls = (5, 8) if arguments.quick else (12, 20)
+    rounds, calls = (4, 6) if arguments.quick else (12, 20)
     try:
         lines, filled = run(sizes, rounds=rounds, calls=calls, console=console)
     except BenchError as error:
