@@ -183,7 +183,6 @@ AUTH_PASSWORD_VALIDATORS = [
 RESOURCE_DIRECTORY = "content.schema.SchemaDirectory"  # keys of collections and fields for accounts
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-OTP_TOTP_ISSUER = "Quillkeep"
 
 # One account guessed from many addresses, many accounts from one address, and the pair: each has its own
 # count.
@@ -201,7 +200,6 @@ AXES_USERNAME_FORM_FIELD = (
 )
 AXES_CLIENT_IP_CALLABLE = "accounts.addresses.client_address"
 
-GUARDIAN_RAISE_403 = False
 ANONYMOUS_USER_NAME = None  # anonymous is a principal, not a row
 GUARDIAN_MONKEY_PATCH_USER = False  # `has_perm` asks accounts.access, nothing else
 SILENCED_SYSTEM_CHECKS = ["guardian.W001"]  # its backend is left out on purpose, for the same reason
