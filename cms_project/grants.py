@@ -58,13 +58,16 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "content_entry": (WRITE, NOTHING),
     "content_field": (WRITE, READ),
     "content_fieldindex": (WRITE, NOTHING),
+    "content_listlayout": (WRITE, NOTHING),
     "content_locale": (WRITE, READ),
     "content_publisheddocument": (WRITE, READ),
     "content_publishedsearch": (WRITE, READ),
     "content_rebuild": (WRITE, NOTHING),
     "content_reference": (WRITE, NOTHING),
+    "content_savedview": (WRITE, NOTHING),
     "content_uniquevalue": (WRITE, NOTHING),
     "content_version": (PURGE, NOTHING),
+    "content_visit": (WRITE, NOTHING),
 }
 ROLES: Final = (APP, DELIVERY)
 

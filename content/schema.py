@@ -150,6 +150,7 @@ def spec_of(row: Field) -> FieldSpec:
         type=row.type,
         label=row.label,
         help=row.help,
+        group=row.group,
         required=row.required,
         localized=row.localized,
         unique=row.unique,

@@ -91,6 +91,7 @@ class FieldSpec:
     type: str
     label: str = ""
     help: str = ""
+    group: str = ""
     required: bool = False
     localized: bool = False
     unique: bool = False

@@ -31,7 +31,7 @@ class BooleanField(FieldType[BooleanOptions]):
     key = "boolean"
     label = "Yes or no"
     description = "A switch. Not set is neither."
-    icon = "toggle"
+    icon = "toggle-left"
     kind = Kind.TEXT  # compared as `true` and `false`
     sortable = True
     converts_to = frozenset({"text", "long_text", "choice"})

@@ -93,7 +93,7 @@ class ChoicesField(FieldType[ChoicesOptions]):
     key = "choices"
     label = "Several choices"
     description = "Any number of a list of values."
-    icon = "check-square"
+    icon = "square-check"
     kind = Kind.LIST
     converts_to = frozenset({"tags", "choice"})
     options_class = ChoicesOptions

@@ -38,7 +38,7 @@ class EmailField(FieldType[EmailOptions]):
     key = "email"
     label = "E-mail"
     description = "An e-mail address."
-    icon = "at"
+    icon = "at-sign"
     kind = Kind.TEXT
     sortable = True
     can_be_unique = True

@@ -34,7 +34,7 @@ class LongTextField(FieldType[LongTextOptions]):
     key = "long_text"
     label = "Long text"
     description = "Plain text of several lines, without formatting."
-    icon = "paragraph"
+    icon = "pilcrow"
     converts_to = frozenset({"text", "markdown", "rich_text"})
     options_class = LongTextOptions
 

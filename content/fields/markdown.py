@@ -38,7 +38,7 @@ class MarkdownField(FieldType[MarkdownOptions]):
     key = "markdown"
     label = "Markdown"
     description = "Text in Markdown (CommonMark with tables); MDX is kept too."
-    icon = "hash-text"
+    icon = "link-2"
     converts_to = frozenset({"long_text"})
     options_class = MarkdownOptions
 

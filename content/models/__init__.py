@@ -1,5 +1,6 @@
 """The tables of content, a module for each concern."""
 
+from content.models.desk import ListLayout, SavedView, Visit
 from content.models.entries import DraftDocument, DraftSearch, Entry, Reference, UniqueValue, Version
 from content.models.maintenance import FieldIndex, Rebuild
 from content.models.published import PublishedDocument, PublishedSearch
@@ -12,11 +13,14 @@ __all__ = [
     "Entry",
     "Field",
     "FieldIndex",
+    "ListLayout",
     "Locale",
     "PublishedDocument",
     "PublishedSearch",
     "Rebuild",
     "Reference",
+    "SavedView",
     "UniqueValue",
     "Version",
+    "Visit",
 ]

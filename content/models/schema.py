@@ -75,6 +75,7 @@ class Field(models.Model):
     type = models.CharField(max_length=20)
     label = models.CharField(max_length=80, blank=True)
     help = models.CharField(max_length=300, blank=True)
+    group = models.CharField(max_length=80, blank=True)  # fields of one group stand together in the form
     position = models.PositiveSmallIntegerField()
     required = models.BooleanField(default=False)
     localized = models.BooleanField(default=False)
