@@ -1,9 +1,13 @@
 """Formatted text, kept and delivered as sanitized HTML."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django import forms
+from django.templatetags.static import static
 from django_prose_editor.widgets import AdminProseEditorWidget
 
 from accounts.canonical import Json
@@ -14,12 +18,13 @@ from content.fields.base import (
     FieldType,
     FormContext,
     Options,
+    ReadContext,
     Schema,
     option,
     register,
 )
 from content.fields.forms import LinesField, common
-from content.fields.options import Whole
+from content.fields.options import Named, Whole
 from content.fields.strings import text_in, unix_lines
 from content.sanitizing import MAX_BYTES, MarkupError, plain_text, rich_text_of, sanitize
 
@@ -31,14 +36,36 @@ EXTENSIONS: dict[str, Any] = {
         ("BulletList", "OrderedList", "ListItem", "Blockquote", "HorizontalRule", "HardBreak"), True
     ),
     "CodeBlock": True,
-    "Link": {"enableTarget": False, "protocols": ["http", "https", "mailto", "tel"]},
+    "Link": {"enableTarget": False, "protocols": ["http", "https", "mailto", "tel", "quillkeep"]},
     **dict.fromkeys(("Table", "TableRow", "TableHeader", "TableCell", "HTML", "History"), True),
 }
+OUR_EXTENSIONS = "content/admin/js/rich-extensions.js"  # CleanPaste and EntryLink
+
+# As the sanitizer writes them: links don't nest, and attributes stand in double quotation marks.
+_ENTRY_LINK = re.compile(r'<a((?: [a-z]+="[^"]*")*)>(.*?)</a>', re.DOTALL)
+_ENTRY_HREF = re.compile(r' href="quillkeep:entry/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^"]*"')
+
+
+class RichTextWidget(AdminProseEditorWidget):
+    """The editor with what we add to it: pasted text is tidied, and entries of some collections can be linked to."""
+
+    def __init__(self, collections: list[str]) -> None:
+        self.collections = collections
+        super().__init__(config={"extensions": EXTENSIONS}, preset="configurable")
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        config["js_modules"] = [*(config.get("js_modules") or ()), static(OUR_EXTENSIONS)]
+        config["extensions"] = {**config["extensions"], "CleanPaste": True}
+        if self.collections:
+            config["extensions"]["EntryLink"] = {"collections": self.collections}
+        return config
 
 
 @dataclass(frozen=True, slots=True)
 class RichTextOptions(Options):
     max_length: int | None = option(Whole(1, MAX_BYTES))  # of the words, without markup
+    collections: tuple[UUID, ...] = option(Named(components=False), ())  # whose entries can be linked to
 
 
 @register
@@ -69,6 +96,28 @@ class RichTextField(FieldType[RichTextOptions]):
         except MarkupError:
             return None
 
+    def named_collections(self, options: RichTextOptions) -> frozenset[UUID]:
+        return frozenset(options.collections)
+
+    def references(self, value: Json, field: FieldSpec, ctx: Schema) -> Iterator[UUID]:
+        if isinstance(value, str) and "quillkeep:entry/" in value:
+            yield from dict.fromkeys(UUID(found) for found in _ENTRY_HREF.findall(value))
+
+    def shape(self, value: Json, field: FieldSpec, ctx: ReadContext) -> Json:
+        """Return the HTML; a link to an entry that the reader can't see is only its words."""
+        if not isinstance(value, str) or "quillkeep:entry/" not in value:
+            return value
+
+        def shown(link: re.Match[str]) -> str:
+            href = _ENTRY_HREF.search(link[1])
+            if href is None:
+                return link[0]
+            target = ctx.reference(UUID(href[1]))
+            key = target.get("_collection") if isinstance(target, dict) else None
+            return f'<a{link[1]} data-collection="{key}">{link[2]}</a>' if key else link[2]
+
+        return _ENTRY_LINK.sub(shown, value)
+
     def search_text(self, value: Json, field: FieldSpec, ctx: Schema) -> str:
         return plain_text(value) if isinstance(value, str) else ""
 
@@ -82,5 +131,5 @@ class RichTextField(FieldType[RichTextOptions]):
         return {"type": "string", "contentMediaType": "text/html"}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        widget = AdminProseEditorWidget(config={"extensions": EXTENSIONS}, preset="configurable")
-        return LinesField(widget=widget, **common(field))
+        keys = (ctx.collection_key(item) for item in self.options(field).collections)
+        return LinesField(widget=RichTextWidget([key for key in keys if key]), **common(field))
