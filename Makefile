@@ -37,6 +37,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.script_check
 	$(BIN)/python -m tests.deploy_check
 
 lock: $(STAMP)
