@@ -297,7 +297,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "cms_project.static_files.StaticFiles"
         if SECURE
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

@@ -3,9 +3,10 @@
 import { enhance } from "./enhance.js";
 
 const AREA = "textarea[data-django-prose-editor-configurable]";
+const EDITOR = "django-prose-editor/configurable"; // by the page's import map, which only pages with an editor have
 
 enhance(AREA, async (area) => {
-  const { createEditor } = await import("django-prose-editor/configurable");
+  const { createEditor } = await import(EDITOR);
   const editor = await createEditor(area);
   if (editor) lookAfter(area, editor);
 });

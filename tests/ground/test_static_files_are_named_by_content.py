@@ -1,0 +1,36 @@
+"""Production's static files: whatever a page or a script loads is named by its content."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from cms_project.environment import NAMES
+from tests import throwaway
+from tests.database import ROOT
+from tests.script_check import scripts
+
+IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*["'](\./[^"']+)["']""")
+
+
+def test_scripts_import_each_other_by_content(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in NAMES}
+    subprocess.run(
+        [sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"],
+        env={**clean, **throwaway.values(DATA_DIR=str(tmp_path))},
+        cwd=ROOT,
+        check=True,
+        timeout=120,
+    )
+    static = tmp_path / "static"
+    names = json.loads((static / "staticfiles.json").read_text())["paths"]
+    folder = static / "content/admin/js"
+    found = {path.name for path in scripts()}
+    assert found >= {"form.js", "ask.js"}
+    for name in found:
+        script = static / names[f"content/admin/js/{name}"]
+        for imported in IMPORT.findall(script.read_text()):
+            assert re.search(r"\.[0-9a-f]{12}\.js$", imported), (name, imported)
+            assert (folder / imported).is_file(), (name, imported)
