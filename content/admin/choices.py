@@ -1,36 +1,82 @@
-"""What the writer of a form may choose for references: titles of entries that they may see, and nothing of the rest."""
+"""What the writer of a form may choose for references: titles of entries that they may see, and nothing of the rest.
 
-from collections.abc import Iterable, Mapping, Sequence
+Whatever is asked here is answered with one statement for all collections together, however many fields ask.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet, TextField, Value
+from django.db.models import BooleanField, Case, CharField, F, Q, QuerySet, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce
+from django.http import QueryDict
+from django.template.loader import get_template
 
 from accounts.access import Action, Principal
 from accounts.canonical import Json
 from content import fields
-from content.fields.base import ComponentSpec, FieldSpec
-from content.models import DraftDocument, Entry, PublishedDocument
-from content.rows import rows_of
+from content.admin.pages import address
+from content.fields.base import Card, ComponentSpec, FieldSpec
+from content.models import Collection, DraftDocument, Entry, PublishedDocument, Visit
+from content.rows import flag, rows_of
 from content.schema import CollectionSpec, Schema
 
-MAX_OFFERED = 500
+MAX_OFFERED = 20
+MAX_VISITED = 6
+MAX_WORDS = 8
 HIDDEN = "An entry that you can’t see"
 REFERENCES = frozenset({"reference", "references"})
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_STATE = Case(When(trashed=True, then=Value("trashed")), default=F("status"), output_field=CharField())
+_COLUMNS = ("entry_id", "collection_id", "locale", "_title", "_state", "updated_at", "_drafts")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry that may be referred to, as far as the principal may see it."""
+
+    id: UUID
+    collection: CollectionSpec
+    title: str
+    states: tuple[tuple[str, str], ...]  # (locale, state), the default locale first
+    updated_at: datetime
+    opens: bool  # whether there is a form to show
+
+    @property
+    def status(self) -> str:
+        """The state in the default locale, else in the first one."""
+        return self.states[0][1]
+
+    @property
+    def url(self) -> str:
+        """The address of its form, "" when only what is public may be read."""
+        return address("change", self.collection.key, self.id) if self.opens else ""
+
+    def card(self) -> Card:
+        """Return what forms and the picker show of it."""
+        html = get_template("admin/content/entry_card.html").render({"entry": self})
+        return Card(str(self.id), self.title, html, self.url)
 
 
 @dataclass
 class Choices:
-    """Answers what building a form asks (`content.fields.FormContext`). `present` are the values that it shows."""
+    """Answers what building a form asks (`content.fields.FormContext`).
+
+    `present` are the stored values that the form shows, by field id; `typed` is what was sent.
+    """
 
     schema: Schema
     principal: Principal
     collection: CollectionSpec | None = None
     present: Mapping[str, Json] = field(default_factory=dict)
-    _offered: dict[UUID, list[tuple[str, str]]] = field(default_factory=dict)
-    _titles: dict[UUID, str] | None = None
+    typed: QueryDict | None = None
+    _newest: dict[UUID, list[tuple[str, str]]] = field(default_factory=dict)
+    _found: dict[UUID, Found | None] | None = None
 
     def component(self, key_or_id: str) -> ComponentSpec | None:
         return self.schema.component(key_or_id)
@@ -41,89 +87,143 @@ class Choices:
     def collection_key(self, collection_id: UUID) -> str | None:
         return self.schema.collection_key(collection_id)
 
+    def reference_collections(self, field: FieldSpec) -> Sequence[str]:
+        """Return the keys of the collections that the writer may choose from."""
+        return [item.key for item in self._targets((field,)) if may_refer_to(self.principal, item)]
+
     def reference_choices(self, field: FieldSpec) -> Sequence[tuple[str, str]]:
-        """Return (id, title) of the newest entries of the field's collections, and of what the form shows already."""
-        targets = self.schema.target_collections((field,))
-        found = [choice for target in sorted(targets) for choice in self._newest(target)]
-        known = {entry_id for entry_id, _ in found}
-        titles = self.titles()
-        shown = {
-            str(entry_id): titles.get(entry_id, HIDDEN)
-            for entry_id in self._present_ids()
-            if str(entry_id) not in known and self._is_of(field, entry_id)
+        """Return (id, title) of the newest entries of the field's collections."""
+        targets = self._targets((field,))
+        if any(target.id not in self._newest for target in targets):
+            every = [*targets, *self._targets(self.collection.fields if self.collection else ())]
+            wanted = {item.id: item for item in every if item.id not in self._newest}
+            self._newest |= _offered(self.schema, self.principal, list(wanted.values()))
+        return [choice for target in targets for choice in self._newest[target.id]]
+
+    def reference_cards(self, ids: Sequence[str]) -> Sequence[Card]:
+        """Return the entries with these ids in order; of what may not be seen, nothing but the id."""
+        known = self.entries(UUID(item) for item in ids if _ID.fullmatch(item))
+        cards = []
+        for item in ids:
+            found = known.get(UUID(item)) if _ID.fullmatch(item) else None
+            cards.append(found.card() if found else Card(item, HIDDEN))
+        return cards
+
+    def entries(self, ids: Iterable[UUID]) -> dict[UUID, Found]:
+        """Return those of the entries that may be seen; the first question looks up all that the form shows."""
+        wanted = set(ids)
+        if self._found is None:
+            self._found = {}
+            wanted |= self._present_ids()
+        if missing := wanted - self._found.keys():
+            seen = entries_of(self.schema, self.principal, missing)
+            self._found |= {entry_id: seen.get(entry_id) for entry_id in missing}
+        return {entry_id: entry for entry_id in wanted if (entry := self._found[entry_id]) is not None}
+
+    def titles(self, ids: Iterable[UUID]) -> dict[UUID, str]:
+        """Return the titles of those entries that may be seen."""
+        return {entry_id: entry.title for entry_id, entry in self.entries(ids).items()}
+
+    def _targets(self, specs: tuple[FieldSpec, ...]) -> list[CollectionSpec]:
+        ids = self.schema.target_collections(specs)
+        return [item for item in self.schema.collections if item.id in ids and item.has_entries]
+
+    def _present_ids(self) -> set[UUID]:
+        found = {
+            target
+            for spec in (self.collection.fields if self.collection else ())
+            if (value := self.present.get(str(spec.id))) is not None
+            for target in fields.get(spec.type).references(value, spec, self.schema)
         }
-        return [*found, *shown.items()]
-
-    def titles(self) -> dict[UUID, str]:
-        """Return the titles of the entries that the present values refer to, as far as they may be seen."""
-        if self._titles is None:
-            self._titles = titles_of(self.schema, self.principal, self._present_ids())
-        return self._titles
-
-    def has_more(self, collection_id: UUID) -> bool:
-        """Tell whether a collection has (or may have) more entries than are offered."""
-        return len(self._offered.get(collection_id, ())) >= MAX_OFFERED
-
-    def _newest(self, collection_id: UUID) -> list[tuple[str, str]]:
-        if collection_id not in self._offered:
-            collection = self.schema.by_id.get(collection_id)
-            self._offered[collection_id] = (
-                found_entries(self.schema, self.principal, collection, "", MAX_OFFERED) if collection else []
-            )
-        return self._offered[collection_id]
-
-    def _present_ids(self) -> list[UUID]:
-        return sorted(self._holders())
-
-    def _holders(self) -> dict[UUID, set[FieldSpec]]:
-        """Return the entries that the present values refer to, and the fields of the form that do."""
-        found: dict[UUID, set[FieldSpec]] = {}
-        for spec in self.collection.fields if self.collection else ():
-            value = self.present.get(str(spec.id))
-            if value is not None:
-                for target in fields.get(spec.type).references(value, spec, self.schema):
-                    found.setdefault(target, set()).add(spec)
+        if self.typed is not None:
+            sent = (value for _, values in self.typed.lists() for value in values)
+            found |= {UUID(value) for value in sent if isinstance(value, str) and _ID.fullmatch(value)}
         return found
 
-    def _is_of(self, spec: FieldSpec, entry_id: UUID) -> bool:
-        """Tell whether a present reference may stand in this field; one inside a component may stand in any of it."""
-        holders = self._holders().get(entry_id, set())
-        return spec in holders or any(holder.type not in REFERENCES for holder in holders)
+
+def may_refer_to(principal: Principal, collection: CollectionSpec) -> bool:
+    """Tell whether there may be anything in the collection that the principal can see, and so refer to."""
+    return collection.has_entries and any(
+        principal.grant(action, on=collection.resource) for action in (Action.READ_DRAFT, Action.READ)
+    )
 
 
-def found_entries(
-    schema: Schema, principal: Principal, collection: CollectionSpec, words: str, limit: int
-) -> list[tuple[str, str]]:
-    """Return (id, title) of entries that the principal may refer to, newest first; `words` stand in the title."""
-    if words and collection.title_field is None:
-        return []
-    default = schema.default_locale.code
-    found: dict[UUID, tuple[str, bool]] = {}
-    for documents in _visible(principal, collection):
-        chosen = documents.filter(_title__icontains=words) if words else documents
-        rows = chosen.order_by("-updated_at", "entry_id").values_list("entry_id", "locale", "_title")
-        for entry_id, locale, text in rows[: limit * 2]:
-            if entry_id not in found or (locale == default and not found[entry_id][1]):
-                found[entry_id] = (text or untitled(entry_id), locale == default)
-    return [(str(entry_id), text) for entry_id, (text, _) in list(found.items())[:limit]]
+def may_create(principal: Principal, collection: CollectionSpec) -> bool:
+    """Tell whether the principal can make a new entry and see it afterwards, so that it can be chosen."""
+    return collection.kind == Collection.Kind.MANY and all(
+        principal.grant(action, on=collection.resource) for action in (Action.CREATE, Action.READ_DRAFT)
+    )
+
+
+def search(
+    schema: Schema, principal: Principal, collections: Sequence[CollectionSpec], words: str, state: str = ""
+) -> list[Found]:
+    """Return entries in whose title every word stands, at most MAX_OFFERED: titles that begin so first, then by time.
+
+    Without words: what the principal had open lately and what has changed lately.
+    """
+    terms = words.split()[:MAX_WORDS]
+    branches: list[QuerySet[Any]] = []
+    for collection in collections:
+        for documents in _visible(principal, collection, state=state):
+            if not terms:
+                branches += _by_time(schema, collection, documents)
+            elif collection.title_field is not None:
+                chosen = documents
+                for term in terms:
+                    chosen = chosen.filter(_title__icontains=term)
+                ranked = chosen.annotate(_begins=flag(Q(_title__istartswith=words)))
+                order = ranked.order_by("-_begins", "-updated_at", "-entry_id")
+                branches.append(order[: MAX_OFFERED * len(schema.locales)])
+    rows = _together(branches)
+    start = words.casefold()
+    rows.sort(
+        key=lambda row: (row[3].casefold().startswith(start), row[5]) if terms else row[5], reverse=True
+    )
+    visited = [] if terms else _visited(principal, collections)
+    best = list(dict.fromkeys(row[0] for row in rows))[:MAX_OFFERED]
+    wanted = list(dict.fromkeys([*visited, *best]))
+    seen = entries_of(schema, principal, wanted, among=collections, trashed=False)
+    found = [seen[entry_id] for entry_id in wanted if entry_id in seen]
+    if (
+        state
+    ):  # of an entry that is both changed and public, only the former is its state to those who see drafts
+        found = [entry for entry in found if state in dict(entry.states).values()]
+    return found[:MAX_OFFERED]
+
+
+def entries_of(
+    schema: Schema,
+    principal: Principal,
+    ids: Iterable[UUID],
+    *,
+    among: Iterable[CollectionSpec] | None = None,
+    trashed: bool = True,
+) -> dict[UUID, Found]:
+    """Return those of the entries that the principal may see, of any collection or among some."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    named: Iterable[CollectionSpec]
+    if among is None:
+        present = set(Entry.objects.filter(pk__in=wanted).values_list("collection_id", flat=True))
+        named = [item for item in schema.collections if item.id in present]
+    else:
+        named = among
+    branches = [
+        documents.filter(entry__in=wanted)
+        for collection in named
+        for documents in _visible(principal, collection, trashed=trashed)
+    ]
+    grouped: dict[UUID, list[tuple[Any, ...]]] = {}
+    for row in _together(branches):
+        grouped.setdefault(row[0], []).append(row)
+    return {entry_id: _entry(schema, rows) for entry_id, rows in grouped.items()}
 
 
 def titles_of(schema: Schema, principal: Principal, ids: Iterable[UUID]) -> dict[UUID, str]:
     """Return the titles of those entries that the principal may see."""
-    wanted = sorted(set(ids))
-    if not wanted:
-        return {}
-    default = schema.default_locale.code
-    collections = dict(Entry.objects.filter(pk__in=wanted).values_list("pk", "collection_id"))
-    found: dict[UUID, str] = {}
-    for collection_id in sorted(set(collections.values())):
-        collection = schema.by_id.get(collection_id)
-        mine = [entry_id for entry_id in wanted if collections.get(entry_id) == collection_id]
-        for documents in reversed(_visible(principal, collection) if collection else []):
-            rows = documents.filter(entry__in=mine).values_list("entry_id", "locale", "_title")
-            for entry_id, _, text in sorted(rows, key=lambda row: bool(row[1] == default)):
-                found[entry_id] = text or found.get(entry_id) or untitled(entry_id)
-    return found
+    return {entry_id: entry.title for entry_id, entry in entries_of(schema, principal, ids).items()}
 
 
 def untitled(entry_id: UUID) -> str:
@@ -131,7 +231,73 @@ def untitled(entry_id: UUID) -> str:
     return f"Untitled ({str(entry_id)[-6:]})"
 
 
-def _visible(principal: Principal, collection: CollectionSpec) -> "list[QuerySet[Any]]":
+def _entry(schema: Schema, rows: list[tuple[Any, ...]]) -> Found:
+    """Put together what is seen of one entry: drafts tell its state, what is public only where they are hidden."""
+    default = schema.default_locale.code
+    collection = schema.by_id[rows[0][1]]
+    ordered = sorted(rows, key=lambda row: (not row[6], row[2] != default, row[2]))
+    drafts = [row for row in ordered if row[6]]
+    states = {row[2]: row[4] for row in drafts or ordered}
+    title = next((row[3] for row in sorted(ordered, key=lambda row: row[2] != default) if row[3]), "")
+    return Found(
+        rows[0][0],
+        collection,
+        title or untitled(rows[0][0]),
+        tuple(states.items()),
+        max(row[5] for row in ordered),
+        bool(drafts),
+    )
+
+
+def _offered(
+    schema: Schema, principal: Principal, collections: Sequence[CollectionSpec]
+) -> dict[UUID, list[tuple[str, str]]]:
+    """Return (id, title) of the newest entries of each collection, all in one statement."""
+    branches = [
+        branch
+        for collection in collections
+        for documents in _visible(principal, collection)
+        for branch in _by_time(schema, collection, documents)
+    ]
+    grouped: dict[UUID, dict[UUID, list[tuple[Any, ...]]]] = {item.id: {} for item in collections}
+    for row in sorted(_together(branches), key=lambda row: row[5], reverse=True):
+        grouped[row[1]].setdefault(row[0], []).append(row)
+    return {
+        collection_id: [
+            (str(entry_id), _entry(schema, rows).title)
+            for entry_id, rows in list(entries.items())[:MAX_OFFERED]
+        ]
+        for collection_id, entries in grouped.items()
+    }
+
+
+def _by_time(
+    schema: Schema, collection: CollectionSpec, documents: "QuerySet[Any]"
+) -> "Iterator[QuerySet[Any]]":
+    """Yield the newest documents of each locale, as the index has them."""
+    for locale in schema.locales if collection.localized else [schema.default_locale]:
+        yield documents.filter(locale=locale.code).order_by("-updated_at", "-entry_id")[:MAX_OFFERED]
+
+
+def _together(branches: "list[QuerySet[Any]]") -> list[tuple[Any, ...]]:
+    rows = [branch.values_list(*_COLUMNS) for branch in branches]
+    if not rows:
+        return []
+    first, *rest = rows
+    return list(first.union(*rest, all=True) if rest else first)
+
+
+def _visited(principal: Principal, collections: Sequence[CollectionSpec]) -> list[UUID]:
+    """Return the ids of entries that the principal had open lately; whether they may still be seen is not said."""
+    visits = Visit.objects.filter(
+        user_id=principal.user_id, entry__collection__in=[item.id for item in collections]
+    )
+    return list(visits.order_by("-seen_at").values_list("entry_id", flat=True)[:MAX_VISITED])
+
+
+def _visible(
+    principal: Principal, collection: CollectionSpec, *, trashed: bool = False, state: str = ""
+) -> "list[QuerySet[Any]]":
     """Return the documents that may be referred to, drafts and what is public, each with a title that may be read."""
     title = collection.title_field
     sources: list[QuerySet[Any]] = []
@@ -142,12 +308,23 @@ def _visible(principal: Principal, collection: CollectionSpec) -> "list[QuerySet
         documents: QuerySet[Any] = model._default_manager.filter(  # noqa: SLF001 (Django's API)
             rows_of(grant, collection), collection_id=collection.id
         )
-        if model is DraftDocument:
-            documents = documents.filter(trashed=False)
+        is_drafts = model is DraftDocument
+        if is_drafts:
+            documents = documents if trashed else documents.filter(trashed=False)
+            documents = documents.filter(status=state) if state else documents
+        elif state not in {"", DraftDocument.Status.PUBLISHED}:
+            continue
+        documents = documents.annotate(
+            _state=_STATE if is_drafts else Value("published", output_field=CharField()),
+            _drafts=Value(is_drafts, output_field=BooleanField()),
+        )
         if title is None or not grant.allows(title):
             sources.append(documents.annotate(_title=Value("", output_field=TextField())))
             continue
         # Rows whose own clause hides the title are left out, or their order and presence would tell of it.
-        held = rows_of(grant.holding(title), collection)
-        sources.append(documents.filter(held).annotate(_title=KeyTextTransform(str(title.id), "data")))
+        holding = grant.holding(title)
+        text = Coalesce(KeyTextTransform(str(title.id), "data"), Value(""), output_field=TextField())
+        sources.append(documents.filter(rows_of(holding, collection)).annotate(_title=text))
+        if is_drafts and any(not clause.rows for clause in holding):
+            break  # every draft is seen with its title, so what is public adds none
     return sources

@@ -22,6 +22,7 @@ from accounts.errors import (
 )
 from content import editing, publishing
 from content.admin.desk import Desk, OpenEntry, open_entry
+from content.admin.drawer import with_drawer
 from content.admin.entry_form import EntryForm, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
@@ -44,6 +45,7 @@ class LocaleTab:
 # A new entry
 
 
+@with_drawer
 @page
 @require_http_methods(["GET", "HEAD", "POST"])
 def add(request: HttpRequest, key: str) -> HttpResponse:
@@ -99,6 +101,7 @@ def add(request: HttpRequest, key: str) -> HttpResponse:
 # An entry that is there
 
 
+@with_drawer
 @page
 @require_http_methods(["GET", "HEAD", "POST"])
 def change(request: HttpRequest, key: str, name: UUID) -> HttpResponse:

@@ -13,7 +13,6 @@ from accounts.canonical import Json
 from accounts.errors import DomainError, InvalidInputError, Problem
 from content import diffing, documents, editing, fields
 from content.admin.choices import HIDDEN, REFERENCES, Choices, titles_of
-from content.admin.pages import address
 from content.fields.base import FieldError, FieldSpec
 from content.writing import Writing
 
@@ -35,7 +34,6 @@ class Row:
     theirs: str | None = None  # what somebody else saved meanwhile, in plain words, where both changed it
     before: str | None = None  # what stood here before somebody else changed it; the input has theirs already
     asked_when: str = ""
-    choices: str = ""  # addresses to find further entries at, where a reference field offers not all of them
 
     @property
     def anchor(self) -> str:
@@ -73,7 +71,7 @@ class EntryForm:
         self.problems: dict[str, list[str]] = {}
         self.general: list[str] = []
         visible = {key: value for key, value in {**stored, **self.now}.items() if self._may_read(key)}
-        self.choices = Choices(writing.schema, writing.by, writing.collection, visible)
+        self.choices = Choices(writing.schema, writing.by, writing.collection, visible, data)
         self.form = self._build(stored, data)
 
     @property
@@ -187,7 +185,6 @@ class EntryForm:
             else:
                 source = present
                 row.before = self.words(spec, value)
-        row.choices = self._more_choices(spec)
         bound = source[spec.key]
         row.help = str(bound.help_text)
         row.is_group = bool(bound.field.widget.use_fieldset)
@@ -202,20 +199,9 @@ class EntryForm:
         row.html = bound.as_widget(attrs=attrs)
         return row
 
-    def _more_choices(self, spec: FieldSpec) -> str:
-        """Return where to look for entries that the field's select has no room for."""
-        if spec.type not in REFERENCES:
-            return ""
-        targets = [
-            self.writing.schema.by_id[item] for item in self.writing.schema.target_collections((spec,))
-        ]
-        return " ".join(
-            address("choices", target.key) for target in targets if self.choices.has_more(target.id)
-        )
-
     def words(self, spec: FieldSpec, value: Json) -> str:
         """Return a value in plain words; references by title, as far as they may be seen."""
-        return in_words(spec, value, self.writing)
+        return in_words(spec, value, self.writing, self.choices)
 
     def _condition(self, spec: FieldSpec) -> str:
         """Say when the field is asked for, as far as the field that decides may be seen."""
@@ -235,14 +221,17 @@ class EntryForm:
         return f"Asked for when {other.name} is {'not ' if condition.operator == 'ne' else ''}{listed}."
 
 
-def in_words(spec: FieldSpec, value: Json, writing: Writing) -> str:
-    """Return a canonical value in plain words; references by title, as far as the principal may see them."""
+def in_words(spec: FieldSpec, value: Json, writing: Writing, choices: Choices | None = None) -> str:
+    """Return a canonical value in plain words; references by title, as far as the principal may see them.
+
+    `choices` has looked up the titles of a whole form already.
+    """
     if value is None:
         return ""
     if spec.type not in REFERENCES:
         return fields.get(spec.type).diff_text(value, spec, writing.schema)
     ids = list(fields.get(spec.type).references(value, spec, writing.schema))
-    titles = titles_of(writing.schema, writing.by, ids)
+    titles = choices.titles(ids) if choices else titles_of(writing.schema, writing.by, ids)
     return "\n".join(titles.get(entry_id, HIDDEN) for entry_id in ids)
 
 

@@ -1,17 +1,16 @@
-"""The list of a collection's entries, its trash, and what a reference field may choose from."""
+"""The list of a collection's entries, and its trash."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_safe
 
 from accounts.access import Action, Operator
 from accounts.errors import InvalidInputError, NotFoundError
 from content import fields
-from content.admin.choices import MAX_OFFERED, found_entries
 from content.admin.desk import Desk
 from content.admin.pages import BadAddressError, address, page, query, show
 from content.models import Collection, Version
@@ -84,23 +83,6 @@ def trash_list(request: HttpRequest, key: str) -> HttpResponse:
     return _list(
         request, desk, collection, query(request, "q", "locale", "sort", "page", "cursor"), trashed=True
     )
-
-
-@page
-@require_safe
-def choices(request: HttpRequest, key: str) -> HttpResponse:
-    """Return the entries of a collection that can be referred to, as JSON: `[{"id", "title"}]`, found by words."""
-    desk = Desk.of(request)
-    given = query(request, "q")
-    collection = desk.schema.by_key.get(key)
-    if collection is None or not collection.has_entries:
-        raise NotFoundError
-    if not desk.may(Action.READ_DRAFT, collection) and not desk.may(Action.READ, collection):
-        raise NotFoundError
-    found = found_entries(
-        desk.schema, desk.principal, collection, given.get("q", "")[:MAX_SEARCH_LENGTH], MAX_OFFERED
-    )
-    return JsonResponse({"choices": [{"id": entry_id, "title": title} for entry_id, title in found]})
 
 
 def _single(request: HttpRequest, desk: Desk, collection: CollectionSpec) -> HttpResponse:

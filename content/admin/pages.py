@@ -14,6 +14,7 @@ from js_asset import Media as NoncedMedia
 
 from accounts.errors import ConflictError, DomainError, InvalidInputError, NotAllowedError, NotFoundError
 from content.admin.desk import Desk
+from content.admin.drawer import is_in_drawer
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -70,6 +71,7 @@ def show(
         **admin.site.each_context(request),
         "media": NoncedMedia.from_media(media, nonce=str(request.csp_nonce)) if media is not None else "",  # type: ignore[attr-defined]  # set by django-csp
         "desk": Desk.of(request),
+        "frame": "admin/content/bare.html" if is_in_drawer(request) else "admin/base_site.html",
         **context,
     }
     return render(request, template, whole, status=status)

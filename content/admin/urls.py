@@ -5,17 +5,17 @@ from typing import Any
 
 from django.urls import URLPattern, path
 
-from content.admin import acts, collection_pages, entries, history, lists, locale_pages, rights
+from content.admin import acts, collection_pages, entries, history, lists, locale_pages, picker, rights
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _ENTRY = "content/<str:key>/<uuid:name>/"
 _PAGES: list[tuple[str, Callable[..., Any], str]] = [
+    ("choices/", picker.choices, "choices"),
     ("content/", lists.home, "home"),
     ("content/<str:key>/", lists.entry_list, "list"),
     ("content/<str:key>/add/", entries.add, "add"),
     ("content/<str:key>/trash/", lists.trash_list, "trash-list"),
-    ("content/<str:key>/choices/", lists.choices, "choices"),
     (f"{_ENTRY}change/", entries.change, "change"),
     (f"{_ENTRY}publish/", acts.publish, "publish"),
     (f"{_ENTRY}unpublish/", acts.unpublish, "unpublish"),

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from uuid import UUID
 
 from django import forms
+from django.utils.safestring import SafeString
 
 from accounts.access import DataClass
 from accounts.canonical import Json
@@ -147,11 +148,27 @@ class ReadContext(Schema, Protocol):
         """Return `{"_id", "_collection"}`, the document when expanded, None when the reader can't see it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An entry that a form refers to: its title, that with its state as markup, and where its own form is."""
+
+    id: str
+    title: str
+    html: SafeString | str = ""
+    url: str = ""
+
+
 class FormContext(Schema, Protocol):
     """What building the admin's form may ask on behalf of the writer."""
 
     def reference_choices(self, field: FieldSpec) -> Sequence[tuple[str, str]]:
-        """Return (entry id, title) of the entries that the writer may choose for a reference field."""
+        """Return (entry id, title) of the newest entries that the writer may choose for a reference field."""
+
+    def reference_cards(self, ids: Sequence[str]) -> Sequence[Card]:
+        """Return the entries with these ids in order, those too that the writer can't see."""
+
+    def reference_collections(self, field: FieldSpec) -> Sequence[str]:
+        """Return the keys of the collections that the writer may choose from for a reference field."""
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 -- the customary short name of a type variable

@@ -4,18 +4,13 @@ Whatever was typed or stored is shown again, also when it is not valid or no lon
 judge values, these widgets only carry them.
 """
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
-from django.utils.datastructures import MultiValueDict
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from content.fields.base import FieldSpec
 from content.fields.strings import unix_lines
 
-EXTRA_ROWS = 2
 MAX_ROWS = 600
 
 
@@ -75,68 +70,6 @@ class OpenMultipleChoiceField(forms.MultipleChoiceField):
 
     def valid_value(self, value: Any) -> bool:
         return True
-
-
-class OrderedSelects(forms.Widget):
-    """A list of values, one select a row with its place beside it; an empty row adds, an emptied one removes.
-
-    Works without script. Inputs are `<name>-count`, `<name>-<row>` and `<name>-<row>-order`.
-    """
-
-    def __init__(self, choices: Iterable[tuple[str, str]], attrs: dict[str, Any] | None = None) -> None:
-        super().__init__(attrs)
-        self.choices = list(choices)
-
-    def value_from_datadict(
-        self, data: Mapping[str, Any], files: MultiValueDict[str, Any], name: str
-    ) -> list[str]:
-        rows = []
-        for row in range(count_in(data.get(f"{name}-count"))):
-            value = data.get(f"{name}-{row}")
-            if value:
-                rows.append((place_in(data.get(f"{name}-{row}-order"), row), row, str(value)))
-        return [value for _, _, value in sorted(rows)]
-
-    def value_omitted_from_data(
-        self, data: Mapping[str, Any], files: MultiValueDict[str, Any], name: str
-    ) -> bool:
-        return f"{name}-count" not in data
-
-    def id_for_label(self, id_: str) -> str:
-        return f"{id_}-0" if id_ else id_
-
-    def render(
-        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
-    ) -> SafeString:
-        values = [str(item) for item in value] if isinstance(value, (list, tuple)) else []
-        rows = [*values, *[""] * EXTRA_ROWS]
-        lines = []
-        for row, item in enumerate(rows):
-            # Outside a nested form the template knows these as `id_<name>`.
-            select = OpenSelect(choices=[("", "---------"), *self.choices])
-            box = select.render(f"{name}-{row}", item, {"id": f"id_{name}-{row}"}, renderer)
-            order = forms.NumberInput().render(
-                f"{name}-{row}-order",
-                row + 1,
-                {"class": "qk-order", "min": 1, "aria-label": f"Place of row {row + 1}"},
-            )
-            lines.append((order, box))
-        return format_html(
-            '<div class="qk-rows"><input type="hidden" name="{}-count" value="{}">{}</div>',
-            name,
-            len(rows),
-            format_html_join("", '<div class="qk-row">{} {}</div>', lines),
-        )
-
-
-class OrderedSelectsField(forms.Field):
-    """The list of what was chosen, in order; the field type decides whether it is valid."""
-
-    def __init__(self, *, choices: Iterable[tuple[str, str]], **arguments: Any) -> None:
-        super().__init__(widget=OrderedSelects(choices), **arguments)
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return list(initial or []) != list(data or [])
 
 
 def count_in(text: object) -> int:

@@ -10,6 +10,7 @@ from accounts.canonical import Json
 from accounts.errors import Problem
 from content.conditions import asked_for
 from content.fields.base import (
+    Card,
     ComponentSpec,
     FieldError,
     FieldSpec,
@@ -62,6 +63,14 @@ class Inside:
 
     def reference_choices(self, field: FieldSpec) -> Sequence[tuple[str, str]]:
         found: Sequence[tuple[str, str]] = self.outside.reference_choices(field)
+        return found
+
+    def reference_cards(self, ids: Sequence[str]) -> Sequence[Card]:
+        found: Sequence[Card] = self.outside.reference_cards(ids)
+        return found
+
+    def reference_collections(self, field: FieldSpec) -> Sequence[str]:
+        found: Sequence[str] = self.outside.reference_collections(field)
         return found
 
     def take_part(self) -> None:

@@ -24,9 +24,10 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import OpenChoiceField, OrderedSelectsField, common
+from content.fields.forms import common
 from content.fields.lists import convert_list, distinct_texts, too_few
 from content.fields.options import Named, Whole
+from content.fields.reference_forms import ReferenceInput, ReferenceListField, ReferencesInput
 
 MAX_REFERENCES = 500
 
@@ -125,7 +126,7 @@ class ReferenceField(FieldType[ReferenceOptions]):
         return _SCHEMA
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        return OpenChoiceField(choices=[("", "---------"), *ctx.reference_choices(field)], **common(field))
+        return forms.CharField(widget=ReferenceInput(field, ctx), **common(field))
 
 
 @register
@@ -181,4 +182,5 @@ class ReferencesField(FieldType[ReferencesOptions]):
         return {"type": "array", "items": _SCHEMA}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        return OrderedSelectsField(choices=ctx.reference_choices(field), **common(field))
+        widget = ReferencesInput(field, ctx, most=self.options(field).max)
+        return ReferenceListField(widget=widget, **common(field))

@@ -255,8 +255,8 @@ def test_a_reference_is_chosen_by_title_and_a_hidden_one_is_not_told(
         == 302
     )
     assert str(ann.pk) in Version.objects.get(entry=book, number=2).data["*"].values()
-    assert edith.get("/admin/content/authors/choices/").status_code == 404
-    assert ada.get("/admin/content/authors/choices/?q=canary").json()["choices"][0]["title"] == "CANARY-ANN"
+    assert edith.get("/admin/choices/?in=authors").status_code == 404
+    assert ada.get("/admin/choices/?in=authors&q=canary").json()["entries"][0]["title"] == "CANARY-ANN"
 
 
 def test_nonsense_in_a_form_is_an_answer_and_never_a_crash(ada: Client) -> None:

@@ -216,7 +216,7 @@ def test_every_change_is_a_post_with_a_token(act: str) -> None:
 @pytest.mark.usefixtures("_django_db_helper")
 def test_nobody_signed_in_is_sent_to_the_door(client: Client) -> None:
     make_collection()
-    for path in (LIST, f"{LIST}add/", "/admin/modeling/collections/", f"{LIST}choices/"):
+    for path in (LIST, f"{LIST}add/", "/admin/modeling/collections/", "/admin/choices/"):
         answer = client.get(path)
         assert answer.status_code == 302
         assert answer.headers["Location"].startswith("/admin/login/")

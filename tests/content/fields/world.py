@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 
 from accounts.canonical import Json
 from content.fields import REGISTRY, ComponentSpec, FieldSpec
+from content.fields.base import Card
 
 _SPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 
@@ -87,6 +88,12 @@ class World:
 
     def reference_choices(self, field: FieldSpec) -> Sequence[tuple[str, str]]:
         return [(ADA, "Ada"), (BOB, "Bob")]
+
+    def reference_cards(self, ids: Sequence[str]) -> Sequence[Card]:
+        return [Card(item, {ADA: "Ada", BOB: "Bob"}.get(item, "Hidden")) for item in ids]
+
+    def reference_collections(self, field: FieldSpec) -> Sequence[str]:
+        return ["authors"]
 
 
 # For each type: inputs with their canonical value, and inputs that are refused.
