@@ -17,14 +17,14 @@ _SHOWN = frozenset({"content-add", "content-change"})
 
 
 def with_drawer(view: View[P]) -> View[P]:
-    """Let a page open drawers, and be shown in one by `?drawer=1`.
+    """Let a page open drawers, and be shown in one by `?drawer=1`; after a save it says `saved` there.
 
     A page in a drawer may be framed by our own pages and frames none itself; every other page may frame our own and
     be framed by nobody, as all pages are (`cms_project.settings`).
     """
 
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        request.in_drawer = request.GET.getlist(PARAMETER) == ["1"]  # type: ignore[attr-defined]  # ours
+        request.in_drawer = request.GET.getlist(PARAMETER) in (["1"], ["saved"])  # type: ignore[attr-defined]  # ours
         if not is_in_drawer(request):
             response = view(request, *args, **kwargs)
             response._csp_update = {"frame-src": [SELF]}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
@@ -34,7 +34,7 @@ def with_drawer(view: View[P]) -> View[P]:
         response._csp_replace = {"frame-ancestors": [SELF]}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
         response.headers["X-Frame-Options"] = "SAMEORIGIN"
         if response.has_header("Location"):
-            response.headers["Location"] = _kept(response.headers["Location"])
+            response.headers["Location"] = _kept(response.headers["Location"], is_saved=request.method == "POST")
         return response
 
     update_wrapper(answer, view)
@@ -53,7 +53,7 @@ def _without(given: QueryDict) -> QueryDict:
     return rest
 
 
-def _kept(location: str) -> str:
+def _kept(location: str, *, is_saved: bool) -> str:
     """Return where a page in a drawer goes on to: again in the drawer, when that page can be shown there."""
     parts = urlsplit(location)
     try:
@@ -62,5 +62,5 @@ def _kept(location: str) -> str:
         return location
     if parts.netloc or name not in _SHOWN:
         return location
-    query = f"{parts.query}&{PARAMETER}=1" if parts.query else f"{PARAMETER}=1"
-    return urlunsplit(parts._replace(query=query))
+    query = f"{parts.query}&" if parts.query else ""
+    return urlunsplit(parts._replace(query=f"{query}{PARAMETER}={'saved' if is_saved else 1}"))

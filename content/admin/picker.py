@@ -69,7 +69,7 @@ def _entry(entry: Found) -> dict[str, str]:
         "collection": entry.collection.key,
         "status": entry.status,
         "url": card.url,
-        "html": str(card.html),
+        "card": str(card.html),
     }
 
 
