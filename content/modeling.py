@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import TextField, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
 
 from accounts.access import Action, Principal
@@ -92,6 +95,8 @@ def change_collection(
         _rewrite_entries(_transformer(design, writing), writing)
     elif _needs_claims(design):
         _claim_everything(Writing(after_schema, after_schema.by_id[collection_id], by))
+    if _title_id(before) != _title_id(after_schema.by_id[collection_id]):
+        _name_drafts(after_schema.by_id[collection_id])
     if _changes_documents(design):
         rebuild_later(collection_id, "The schema changed")
     return _finish(collection_id, by, "changed", sorted(_differing(before, design)))
@@ -245,6 +250,19 @@ def _rewrite_entries(transform: Callable[[VersionData], VersionData], writing: W
         live.filter(published_number=latest.number).update(published_number=newest.number)
         write_drafts(entry, newest, writing)
         write_documents(entry, writing.collection, writing)
+
+
+def _title_id(collection: CollectionSpec) -> UUID | None:
+    return collection.title_field.id if collection.title_field else None
+
+
+def _name_drafts(collection: CollectionSpec) -> None:
+    """Call drafts by the field that names them now; the one that did before may be hidden from who sees this one."""
+    title = _title_id(collection)
+    text = Coalesce(KeyTextTransform(str(title), "data"), Value(""), output_field=TextField())
+    DraftDocument.objects.filter(collection_id=collection.id).update(
+        title=Left(text, documents.MAX_TITLE) if title else ""
+    )
 
 
 def _claim_everything(writing: Writing) -> None:
