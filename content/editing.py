@@ -23,7 +23,7 @@ from accounts.log import record
 from content import documents, fields
 from content.documents import SHARED, VersionData
 from content.fields.base import FieldError, FieldSpec
-from content.fields.slug import SlugField
+from content.fields.slug import MAX_SLUG, SlugField, SlugOptions
 from content.models import Collection, DraftDocument, DraftSearch, Entry, Reference, Version
 from content.publishing import withdraw
 from content.rows import flag, rows_of
@@ -349,12 +349,21 @@ def _fill_slug(
     base = slug_type.suggest(fields.get(source.type).as_text(text), spec)
     if base is None:
         return
-    base = base[: slug_type.options(spec).max_length - 4].rstrip("-")
+    found = free_slug(base, spec, place, writing, entry)
+    if found is not None:
+        data[place][str(spec.id)] = found
+
+
+def free_slug(base: str, spec: FieldSpec, place: str, writing: Writing, entry: Entry | None) -> str | None:
+    """Return the slug, with a number behind it where other entries have claimed it; None when too many have."""
+    options = spec.options
+    high = options.max_length if isinstance(options, SlugOptions) else MAX_SLUG
+    base = base[: high - 4].rstrip("-")
     for number in range(1, MAX_SLUG_TRIES):
         candidate = base if number == 1 else f"{base}-{number}"
         if not writing.taken([(spec.id, place, documents.digest_of(candidate))], entry):
-            data[place][str(spec.id)] = candidate
-            return
+            return candidate
+    return None
 
 
 def save_version(entry: Entry, data: VersionData, *, writing: Writing, message: str = "") -> Version:

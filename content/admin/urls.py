@@ -5,7 +5,17 @@ from typing import Any
 
 from django.urls import URLPattern, path
 
-from content.admin import acts, collection_pages, entries, history, lists, locale_pages, picker, rights
+from content.admin import (
+    acts,
+    assist,
+    collection_pages,
+    entries,
+    history,
+    lists,
+    locale_pages,
+    picker,
+    rights,
+)
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -16,6 +26,9 @@ _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     ("content/<str:key>/", lists.entry_list, "list"),
     ("content/<str:key>/add/", entries.add, "add"),
     ("content/<str:key>/trash/", lists.trash_list, "trash-list"),
+    ("content/<str:key>/slug/", assist.slug, "slug"),
+    ("content/<str:key>/tags/", assist.tags, "tags"),
+    ("content/<str:key>/markdown/", assist.markdown, "markdown"),
     (f"{_ENTRY}change/", entries.change, "change"),
     (f"{_ENTRY}publish/", acts.publish, "publish"),
     (f"{_ENTRY}unpublish/", acts.unpublish, "unpublish"),

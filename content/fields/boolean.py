@@ -18,7 +18,7 @@ from content.fields.base import (
     Schema,
     register,
 )
-from content.fields.forms import common
+from content.fields.forms import OpenRadios, common
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class BooleanField(FieldType[BooleanOptions]):
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
         choices = [("", "Not set"), ("true", "Yes"), ("false", "No")]
-        return forms.ChoiceField(choices=choices, **common(field))
+        return forms.ChoiceField(choices=choices, widget=OpenRadios(), **common(field))
 
     def to_form(self, value: Json, field: FieldSpec, ctx: Schema) -> Any:
         return self.as_text(value)

@@ -21,10 +21,19 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import OpenChoiceField, OpenMultipleChoiceField, common
+from content.fields.forms import (
+    OpenChoiceField,
+    OpenMultipleChoiceField,
+    OpenRadios,
+    OpenSelect,
+    common,
+    range_in_words,
+)
 from content.fields.lists import convert_list, counted, distinct_texts, too_few
 from content.fields.options import MAX_CHOICES, Choice, Choices, Whole
 from content.fields.strings import one_line
+
+MAX_RADIOS = 5  # above, a select is quicker to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +91,11 @@ class ChoiceField(FieldType[ChoiceOptions]):
         return {"type": "string", "enum": [item.value for item in self.options(field).choices]}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        choices = [("", "---------"), *((item.value, item.label) for item in self.options(field).choices)]
-        return OpenChoiceField(choices=choices, **common(field))
+        offered = [(item.value, item.label) for item in self.options(field).choices]
+        is_short = len(offered) <= MAX_RADIOS
+        choices = [("", "None" if is_short else "---------"), *offered]
+        widget = OpenRadios() if is_short else OpenSelect()
+        return OpenChoiceField(choices=choices, widget=widget, **common(field))
 
 
 @register
@@ -140,5 +152,8 @@ class ChoicesField(FieldType[ChoicesOptions]):
         return {"type": "array", "uniqueItems": True, "items": {"type": "string", "enum": values}}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        choices = [(item.value, item.label) for item in self.options(field).choices]
-        return OpenMultipleChoiceField(choices=choices, **common(field))
+        options = self.options(field)
+        choices = [(item.value, item.label) for item in options.choices]
+        limits = f"Choose {range_in_words(options.min, options.max).lower()}"
+        more = limits if options.min is not None or options.max is not None else ""
+        return OpenMultipleChoiceField(choices=choices, **common(field, more))

@@ -23,7 +23,7 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import common
+from content.fields.forms import common, range_in_words
 from content.fields.options import Checked
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -83,5 +83,8 @@ class DateField(FieldType[DateOptions]):
         return {"type": "string", "format": "date"}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        widget = forms.DateInput(attrs={"type": "date", "class": "vDateField"}, format="%Y-%m-%d")
-        return forms.CharField(widget=widget, **common(field))
+        options = self.options(field)
+        attrs = {"type": "date", "class": "vDateField", "min": options.min, "max": options.max}
+        limits = range_in_words(options.min, options.max)
+        widget = forms.DateInput(attrs=attrs, format="%Y-%m-%d")
+        return forms.CharField(widget=widget, **common(field, limits))

@@ -21,7 +21,7 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import common
+from content.fields.forms import common, range_in_words
 from content.fields.numbers import decimal_in, decimal_text
 from content.fields.options import Number
 
@@ -70,5 +70,7 @@ class DecimalField(FieldType[DecimalOptions]):
         return {"type": "string", "pattern": r"^-?[0-9]{1,30}(\.[0-9]{1,10})?$"}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
+        options = self.options(field)
+        low, high = (None if item is None else decimal_text(item) for item in (options.min, options.max))
         widget = forms.TextInput(attrs={"class": "vTextField", "inputmode": "decimal"})
-        return forms.CharField(widget=widget, **common(field))
+        return forms.CharField(widget=widget, **common(field, range_in_words(low, high)))

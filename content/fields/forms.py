@@ -14,9 +14,23 @@ from content.fields.strings import unix_lines
 MAX_ROWS = 600
 
 
-def common(field: FieldSpec) -> dict[str, Any]:
-    """Return the arguments that every form field takes. Never required: drafts may be incomplete."""
-    return {"label": field.name, "help_text": field.help, "required": False}
+def common(field: FieldSpec, more: str = "") -> dict[str, Any]:
+    """Return the arguments that every form field takes; `more` follows the help. Never required: drafts may be
+    incomplete.
+    """
+    return {"label": field.name, "help_text": f"{field.help} {more}".strip(), "required": False}
+
+
+def length_limits(low: int, high: int | None) -> dict[str, Any]:
+    """Return the attributes that the counter below an input reads. No `maxlength`: it would cut what is pasted."""
+    return {"data-min-length": low or None, "data-max-length": high}
+
+
+def range_in_words(low: object, high: object) -> str:
+    """Return the sentence that says between which values a number or a day must be, "" without limits."""
+    if low is not None and high is not None:
+        return f"From {low} to {high}."
+    return f"At least {low}." if low is not None else f"At most {high}." if high is not None else ""
 
 
 class LinesField(forms.CharField):
@@ -48,6 +62,13 @@ class KeepsUnknown(forms.widgets.ChoiceWidget):
 
 class OpenSelect(KeepsUnknown, forms.Select):
     """A select that keeps an unknown value."""
+
+
+class OpenRadios(KeepsUnknown, forms.RadioSelect):
+    """A row of radio buttons that keeps an unknown value."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None, choices: Any = ()) -> None:
+        super().__init__({"class": "qk-segment", **(attrs or {})}, choices)
 
 
 class OpenCheckboxes(KeepsUnknown, forms.CheckboxSelectMultiple):

@@ -96,10 +96,10 @@ class PointWidget(forms.MultiWidget):
         super().__init__(
             {
                 "lat": forms.TextInput(
-                    attrs={"inputmode": "decimal", "placeholder": "Latitude", "aria-label": "Latitude"}
+                    attrs={"inputmode": "text", "placeholder": "Latitude", "aria-label": "Latitude"}
                 ),
                 "lng": forms.TextInput(
-                    attrs={"inputmode": "decimal", "placeholder": "Longitude", "aria-label": "Longitude"}
+                    attrs={"inputmode": "text", "placeholder": "Longitude", "aria-label": "Longitude"}
                 ),
             }
         )

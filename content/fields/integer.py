@@ -22,7 +22,7 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import common
+from content.fields.forms import common, range_in_words
 from content.fields.numbers import MAX_INTEGER, decimal_in, integer_in
 from content.fields.options import Whole
 
@@ -76,8 +76,16 @@ class IntegerField(FieldType[IntegerOptions]):
         return {"type": "integer", **{name: limit for name, limit in limits.items() if limit is not None}}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        widget = forms.NumberInput(attrs={"class": "vIntegerField", "step": 1})
-        return forms.CharField(widget=widget, **common(field))
+        options = self.options(field)
+        attrs = {
+            "class": "vIntegerField",
+            "step": 1,
+            "inputmode": "numeric",
+            "min": options.min,
+            "max": options.max,
+        }
+        limits = range_in_words(options.min, options.max)
+        return forms.CharField(widget=forms.NumberInput(attrs=attrs), **common(field, limits))
 
     def to_form(self, value: Json, field: FieldSpec, ctx: Schema) -> Any:
         return self.as_text(value)

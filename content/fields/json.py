@@ -94,7 +94,9 @@ def parsed(text: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=members, parse_constant=constant)
     except json.JSONDecodeError as error:
-        raise FieldError.at((), "invalid-json", f"Line {error.lineno}: {error.msg}.") from error
+        raise FieldError.at(
+            (), "invalid-json", f"Line {error.lineno}, column {error.colno}: {error.msg}."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise FieldError.at((), "invalid-json", "This is not JSON that can be kept.") from error
 
@@ -239,7 +241,13 @@ class JsonField(FieldType[JsonOptions]):
         return found if "$defs" not in found else {}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        attrs = {"class": "vLargeTextField", "rows": 8, "spellcheck": "false", "data-json": "true"}
+        attrs = {
+            "class": "vLargeTextField",
+            "rows": 8,
+            "spellcheck": "false",
+            "dir": "ltr",
+            "data-json": "true",
+        }
         return LinesField(widget=forms.Textarea(attrs=attrs), **common(field))
 
     def to_form(self, value: Json, field: FieldSpec, ctx: Schema) -> Any:

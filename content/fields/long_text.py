@@ -18,9 +18,9 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import LinesField, common
+from content.fields.forms import LinesField, common, length_limits
 from content.fields.options import Whole
-from content.fields.strings import MAX_LONG, normalised, text_in, unix_lines, within
+from content.fields.strings import BYTES, MAX_LONG, as_read, longest, normalised, text_in, unix_lines, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,28 @@ class LongTextField(FieldType[LongTextOptions]):
             return None
         options = self.options(field)
         text = text_in(value, lines=True)
-        within(text, 0, 4 * options.max_length + 100)  # before any work is done on it
+        within(text, 0, 4 * BYTES * MAX_LONG)  # before any work is done on it
         text = normalised(unix_lines(text))
-        return within(text, options.min_length, options.max_length) if text.strip() else None
+        if not text.strip():
+            return None
+        return as_read(text, options.min_length, options.max_length, room=BYTES * MAX_LONG)
 
     def search_text(self, value: Json, field: FieldSpec, ctx: Schema) -> str:
         return self.as_text(value)
 
     def json_schema(self, field: FieldSpec, ctx: Schema) -> dict[str, Any]:
-        return {"type": "string", "maxLength": self.options(field).max_length}
+        high = self.options(field).max_length
+        return {
+            "type": "string",
+            "maxLength": longest(high, room=BYTES * MAX_LONG),
+            "description": f"At most {high:,} characters, as readers count them.",
+        }
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        widget = forms.Textarea(attrs={"class": "vLargeTextField", "rows": 6})
+        options = self.options(field)
+        limits = length_limits(
+            options.min_length, options.max_length if options.max_length < MAX_LONG else None
+        )
+        attrs = {"class": "vLargeTextField", "rows": 6, "dir": "auto", "data-words": "true", **limits}
+        widget = forms.Textarea(attrs=attrs)
         return LinesField(widget=widget, **common(field))

@@ -18,9 +18,9 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import LinesField, common
+from content.fields.forms import LinesField, common, length_limits
 from content.fields.options import Whole
-from content.fields.strings import text_in
+from content.fields.strings import as_read, text_in
 from content.markdown import MAX_BYTES
 from content.recent_html import to_html
 from content.sanitizing import MarkupError, plain_text
@@ -53,8 +53,8 @@ class MarkdownField(FieldType[MarkdownOptions]):
             value = value["source"]  # what delivery shows may be sent back
         source = text_in(value, lines=True)
         limit = self.options(field).max_length
-        if limit is not None and len(source) > limit:
-            raise FieldError.at((), "too-long", f"At most {limit:,} characters (it has {len(source):,}).")
+        if limit is not None:
+            as_read(source, 0, limit, room=MAX_BYTES)
         if not source.strip():
             return None
         try:
@@ -86,5 +86,12 @@ class MarkdownField(FieldType[MarkdownOptions]):
         }
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        attrs = {"class": "vLargeTextField", "rows": 16, "data-markdown": "true", "spellcheck": "true"}
+        attrs: dict[str, Any] = {
+            "class": "vLargeTextField",
+            "rows": 16,
+            "dir": "auto",
+            "data-markdown": "true",
+        }
+        attrs["data-words"] = "true"
+        attrs |= length_limits(0, self.options(field).max_length)
         return LinesField(widget=forms.Textarea(attrs=attrs), **common(field))

@@ -23,9 +23,9 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import LinesField, common
+from content.fields.forms import LinesField, common, length_limits
 from content.fields.options import Named, Whole
-from content.fields.strings import text_in, unix_lines
+from content.fields.strings import as_read, text_in, unix_lines
 from content.sanitizing import MAX_BYTES, MarkupError, plain_text, rich_text_of, sanitize
 
 # What the editor offers is what `content.sanitizing.RICH_TEXT` keeps; each must be named, or the editor doesn't start.
@@ -85,8 +85,8 @@ class RichTextField(FieldType[RichTextOptions]):
             raise FieldError.at((), error.code, error.detail) from error
         words = plain_text(markup)
         limit = self.options(field).max_length
-        if limit is not None and len(words) > limit:
-            raise FieldError.at((), "too-long", f"At most {limit:,} characters (it has {len(words):,}).")
+        if limit is not None:
+            as_read(words, 0, limit, room=MAX_BYTES)
         return markup if words or "<hr>" in markup else None
 
     def resolve(self, value: Json, field: FieldSpec, ctx: Schema) -> Json:
@@ -132,4 +132,6 @@ class RichTextField(FieldType[RichTextOptions]):
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
         keys = (ctx.collection_key(item) for item in self.options(field).collections)
-        return LinesField(widget=RichTextWidget([key for key in keys if key]), **common(field))
+        widget = RichTextWidget([key for key in keys if key])
+        widget.attrs |= length_limits(0, self.options(field).max_length)
+        return LinesField(widget=widget, **common(field))

@@ -29,6 +29,10 @@ MAX_SLUG = 200
 
 _PLAIN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _UNICODE = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+# Letters that Unicode doesn't take apart into one of a to z and a mark; they would be dropped: "strae" for "Straße".
+_SPELT = str.maketrans(
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "ħ": "h"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class SlugField(FieldType[SlugOptions]):
         """Return the slug made of a text, None when nothing is left of it."""
         options = self.options(field)
         text = normalised(source[:1000].lower()).replace("_", "-")
+        if not options.unicode:
+            text = text.translate(_SPELT)
         text = normalised(slugify(text, allow_unicode=options.unicode)).replace("_", "-")
         text = re.sub(r"-{2,}", "-", text)[: options.max_length].strip("-")
         pattern = _UNICODE if options.unicode else _PLAIN
@@ -84,8 +90,7 @@ class SlugField(FieldType[SlugOptions]):
         return schema if self.options(field).unicode else {**schema, "pattern": "^[a-z0-9]+(?:-[a-z0-9]+)*$"}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        attrs = {"class": "vTextField", "maxlength": self.options(field).max_length, "spellcheck": "false"}
-        arguments = common(field)
-        if made_from := self.options(field).from_key:
-            arguments["help_text"] = f"{field.help} Left empty, it is made from “{made_from}”.".strip()
-        return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **arguments)
+        made_from = self.options(field).from_key
+        attrs = {"class": "vTextField", "spellcheck": "false", "data-slug": field.key, "data-from": made_from}
+        more = f"Left empty, it is made from “{made_from}”." if made_from else ""
+        return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **common(field, more))

@@ -78,10 +78,9 @@ class TagsField(FieldType[TagsOptions]):
         return {"type": "array", "uniqueItems": True, "items": {"type": "string", "maxLength": MAX_TAG}}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        arguments = common(field)
-        arguments["help_text"] = f"{field.help} One a line.".strip()
-        widget = forms.Textarea(attrs={"class": "vLargeTextField", "rows": 3, "data-tags": "true"})
-        return LinesField(widget=widget, **arguments)
+        attrs = {"class": "vLargeTextField", "rows": 3, "dir": "auto", "data-tags": field.key}
+        widget = forms.Textarea(attrs=attrs)
+        return LinesField(widget=widget, **common(field, "One a line."))
 
     def to_form(self, value: Json, field: FieldSpec, ctx: Schema) -> Any:
         return self.diff_text(value, field, ctx)

@@ -22,9 +22,9 @@ from content.fields.base import (
     option,
     register,
 )
-from content.fields.forms import common
+from content.fields.forms import common, length_limits
 from content.fields.options import OneOf, Whole
-from content.fields.strings import MAX_LINE, one_line
+from content.fields.strings import BYTES, MAX_LINE, line_as_read, longest
 
 # Patterns are ours, never a client's: each runs in linear time (no nested or overlapping repetition).
 PATTERNS: dict[str, tuple[re.Pattern[str], str]] = {
@@ -74,7 +74,7 @@ class TextField(FieldType[TextOptions]):
 
     def clean(self, value: object, field: FieldSpec, ctx: Context) -> Json:
         options = self.options(field)
-        text = one_line(value, low=options.min_length, high=options.max_length)
+        text = line_as_read(value, low=options.min_length, high=options.max_length)
         if text is not None and options.pattern is not None:
             pattern, meaning = PATTERNS[options.pattern]
             if not pattern.fullmatch(text):
@@ -82,14 +82,24 @@ class TextField(FieldType[TextOptions]):
         return text
 
     def filter_value(self, raw: str) -> str | Decimal:
-        return one_line(raw) or ""
+        return line_as_read(raw) or ""
 
     def search_text(self, value: Json, field: FieldSpec, ctx: Schema) -> str:
         return self.as_text(value)
 
     def json_schema(self, field: FieldSpec, ctx: Schema) -> dict[str, Any]:
-        return {"type": "string", "maxLength": self.options(field).max_length}
+        high = self.options(field).max_length
+        return {
+            "type": "string",
+            "maxLength": longest(high, room=BYTES * MAX_LINE),
+            "description": f"At most {high:,} characters, as readers count them.",
+        }
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        widget = forms.TextInput(attrs={"class": "vTextField", "maxlength": self.options(field).max_length})
-        return forms.CharField(strip=False, widget=widget, **common(field))
+        options = self.options(field)
+        attrs = {
+            "class": "vTextField",
+            "dir": "auto",
+            **length_limits(options.min_length, options.max_length),
+        }
+        return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **common(field))

@@ -99,5 +99,12 @@ class UrlField(FieldType[UrlOptions]):
         return {"type": "string", "format": "iri-reference" if self.options(field).allow_relative else "iri"}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        widget = forms.TextInput(attrs={"class": "vURLField", "inputmode": "url", "spellcheck": "false"})
+        attrs = {
+            "class": "vURLField",
+            "inputmode": "url",
+            "spellcheck": "false",
+            "dir": "ltr",
+            "data-opens": "",
+        }
+        widget = forms.TextInput(attrs=attrs)
         return forms.CharField(strip=False, widget=widget, **common(field))

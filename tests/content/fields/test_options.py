@@ -238,7 +238,7 @@ def test_a_list_that_is_too_short_only_stops_publishing():
 @pytest.mark.parametrize(
     ("source", "slug"),
     [
-        ("Größe & Maß!", "groe-ma"),
+        ("Größe & Maß!", "grosse-mass"),
         ("A  New_Beginning", "a-new-beginning"),
         ("Ünï", "uni"),
         ("日本", None),
