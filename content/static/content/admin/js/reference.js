@@ -184,7 +184,7 @@ enhance("[data-qk-references]", (root) => {
   function open(event, row) {
     if (isFramed || event.metaKey || event.ctrlKey || event.shiftKey) return; // a tab of its own, as for any link
     event.preventDefault();
-    openDrawer(row.dataset.url, {
+    const drawer = openDrawer(row.dataset.url, {
       title: titleOf(row),
       onSaved: async ({ id }) => {
         const entry = id === row.dataset.id ? await entryOf(id) : null;
@@ -194,5 +194,6 @@ enhance("[data-qk-references]", (root) => {
         settle();
       },
     });
+    drawer.dialog.addEventListener("close", () => row.querySelector(".qk-reference-tools a")?.focus());
   }
 });
