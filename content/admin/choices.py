@@ -136,8 +136,8 @@ class Choices:
             for target in fields.get(spec.type).references(value, spec, self.schema)
         }
         if self.typed is not None:
-            sent = (value for _, values in self.typed.lists() for value in values)
-            found |= {UUID(value) for value in sent if isinstance(value, str) and _ID.fullmatch(value)}
+            sent = (str(value) for _, values in self.typed.lists() for value in values)
+            found |= {UUID(value) for value in sent if _ID.fullmatch(value)}
         return found
 
 
@@ -281,8 +281,8 @@ def _titled(documents: "QuerySet[Any]", words: str, terms: list[str]) -> "QueryS
     quick = "title" if documents.model is DraftDocument else "_title"
     for term in terms:
         documents = documents.filter(**{f"{quick}__icontains": term}).filter(_title__icontains=term)
-    begins = flag(Q(**{f"{quick}__istartswith": words}))
-    return documents.annotate(_begins=begins).order_by("-_begins", "-updated_at", "-entry_id")
+    ranked: QuerySet[Any] = documents.annotate(_begins=flag(Q(**{f"{quick}__istartswith": words})))
+    return ranked.order_by("-_begins", "-updated_at", "-entry_id")
 
 
 def _together(branches: "list[QuerySet[Any]]") -> list[tuple[Any, ...]]:
@@ -295,6 +295,8 @@ def _together(branches: "list[QuerySet[Any]]") -> list[tuple[Any, ...]]:
 
 def _visited(principal: Principal, collections: Sequence[CollectionSpec]) -> list[UUID]:
     """Return the ids of entries that the principal had open lately; whether they may still be seen is not said."""
+    if principal.user_id is None:
+        return []
     visits = Visit.objects.filter(
         user_id=principal.user_id, entry__collection__in=[item.id for item in collections]
     )

@@ -29,12 +29,14 @@ def with_drawer(view: View[P]) -> View[P]:
             response = view(request, *args, **kwargs)
             response._csp_update = {"frame-src": [SELF]}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
             return response
-        request.GET = _without(request.GET)  # the page itself knows nothing of it
+        request.GET = _without(request.GET)  # type: ignore[assignment]  # immutable too; the page knows nothing of it
         response = view(request, *args, **kwargs)
         response._csp_replace = {"frame-ancestors": [SELF]}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
         response.headers["X-Frame-Options"] = "SAMEORIGIN"
         if response.has_header("Location"):
-            response.headers["Location"] = _kept(response.headers["Location"], is_saved=request.method == "POST")
+            response.headers["Location"] = _kept(
+                response.headers["Location"], is_saved=request.method == "POST"
+            )
         return response
 
     update_wrapper(answer, view)
