@@ -110,7 +110,7 @@ def tags(request: HttpRequest, key: str) -> HttpResponse:
 @page
 @require_POST
 def markdown(request: HttpRequest, key: str) -> HttpResponse:
-    """Return the HTML that publishing would make of a Markdown text, without images: `{"html"}` or `{"error"}`."""
+    """Return the HTML that publishing would make of a Markdown text, without images: `{"markup"}` or `{"error"}`."""
     query(request)
     if (refused := _too_many(request)) is not None:
         return refused
@@ -129,7 +129,7 @@ def markdown(request: HttpRequest, key: str) -> HttpResponse:
         detail = error.problems[0].detail if isinstance(error, FieldError) else error.detail
         return JsonResponse({"error": detail}, status=400)
     made = resolved.get("html") if isinstance(resolved, dict) else ""
-    return JsonResponse({"html": _without_images(str(made))})
+    return JsonResponse({"markup": _without_images(str(made))})
 
 
 def _without_images(safe_markup: str) -> str:

@@ -192,6 +192,7 @@ class MomentWidget(forms.MultiWidget):
                     attrs={
                         "class": "vTimeField",
                         "placeholder": "Europe/Berlin",
+                        "data-moment": "true",
                         "aria-label": "Time zone, such as UTC, Europe/Berlin or +01:00",
                     }
                 ),

@@ -74,6 +74,9 @@ class OpenRadios(KeepsUnknown, forms.RadioSelect):
 class OpenCheckboxes(KeepsUnknown, forms.CheckboxSelectMultiple):
     """Check boxes that keep unknown values."""
 
+    def __init__(self, attrs: dict[str, Any] | None = None, choices: Any = ()) -> None:
+        super().__init__({"class": "qk-check", **(attrs or {})}, choices)
+
 
 class OpenChoiceField(forms.ChoiceField):
     """A choice of which the field type, not the form, decides whether it is valid."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.templatetags.static import static
 
 from accounts.canonical import Json
 from accounts.errors import Problem
@@ -21,6 +22,7 @@ from content.fields.base import (
 )
 from content.fields.forms import common
 
+WORLD = "content/admin/maps/world.svg"
 PLACES = 7  # a centimetre
 
 
@@ -96,7 +98,7 @@ class PointWidget(forms.MultiWidget):
         super().__init__(
             {
                 "lat": forms.TextInput(
-                    attrs={"inputmode": "text", "placeholder": "Latitude", "aria-label": "Latitude"}
+                    attrs={"inputmode": "text", "placeholder": "Latitude", "aria-label": "Latitude", "data-map": static(WORLD)}
                 ),
                 "lng": forms.TextInput(
                     attrs={"inputmode": "text", "placeholder": "Longitude", "aria-label": "Longitude"}

@@ -84,7 +84,7 @@ def test_tags_in_use_are_told_as_far_as_they_may_be_read(
 
 def test_markdown_is_shown_as_publishing_would_make_it(notes: None, ada: Client, as_somebody: SignIn) -> None:
     text = f"# entry_form\r\n\r\n*Hi* {CANARY}\r\n\r\n<script>alert(1)</script>\r\n\r\n![A <b> cat](https://x.example/cat.png)"
-    made = ask(ada, "markdown", text=text).json()["html"]
+    made = ask(ada, "markdown", text=text).json()["markup"]
     assert "<em>Hi</em>" in made
     assert "<h1>entry_form</h1>" in made
     assert "Image: A &lt;b&gt; cat" in made
@@ -92,7 +92,7 @@ def test_markdown_is_shown_as_publishing_would_make_it(notes: None, ada: Client,
     assert "<script" not in made
     assert ask(ada, "markdown", text="x" * 300_001).status_code == 413
     assert ask(ada, "markdown", text="a\x00b").status_code == 400
-    assert ask(ada, "markdown", text="").json() == {"html": ""}
+    assert ask(ada, "markdown", text="").json() == {"markup": ""}
     assert ask(as_somebody("mallory"), "markdown", text=text).status_code == 404
 
 

@@ -12,6 +12,8 @@ import "./colour.js";
 import "./place.js";
 import "./markdown.js";
 import "./tags.js";
+import "./checks.js";
+import "./opening.js";
 import "./rich.js";
 import "./marks.js";
 import "./save.js";
