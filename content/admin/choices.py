@@ -15,6 +15,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.template.loader import get_template
+from django.utils.timesince import timesince
 
 from accounts.access import Action, Principal
 from accounts.canonical import Json
@@ -56,6 +57,11 @@ class Found:
     def url(self) -> str:
         """The address of its form, "" when only what is public may be read."""
         return address("change", self.collection.key, self.id) if self.opens else ""
+
+    @property
+    def age(self) -> str:
+        """How long ago it has changed, in one unit."""
+        return timesince(self.updated_at, depth=1)
 
     def card(self) -> Card:
         """Return what forms and the picker show of it."""
