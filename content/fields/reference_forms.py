@@ -99,7 +99,7 @@ class ReferenceInput(forms.Widget):
             format_html_join(
                 "",
                 ' {}="{}"',
-                ((k, v) for k, v in (attrs or {}).items() if k == "id" or k.startswith("aria-")),
+                ((k, v) for k, v in (attrs or {}).items() if k in {"id", "aria-describedby"}),
             ),
             format_html('<input type="hidden" name="{}-count" value="{}">', name, len(rows)) if many else "",
             format_html_join("", "{}", ((row,) for row in rows)),

@@ -4,13 +4,16 @@ import re
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.limits import Policy
 from accounts.models import User
 from content import modeling
+from content.admin import picker
 from content.models import Entry, Version, Visit
 from tests.builders import ROOT, make_collection, make_entry, make_locale
 from tests.content.admin.conftest import SignIn
@@ -83,6 +86,15 @@ def test_without_words_what_was_open_comes_first_then_the_newest_and_never_more_
     me = User.objects.get(email="ada@example.com")
     Visit.objects.create(user=me, entry=entries[1], locale="en", seen_number=1, seen_at=timezone.now())
     assert titles(ada)[:2] == ["Author 1", "Author 23"]
+
+
+def test_whoever_asks_too_often_waits(ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_books()
+    monkeypatch.setattr(picker, "READS", Policy("picker-test", quota=1, fails_open=False))
+    assert ada.get(PICKER).status_code == 200
+    answer = ada.get(PICKER)
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
 
 
 def test_who_may_not_read_the_title_finds_nothing_by_its_words(ada: Client, as_somebody: SignIn) -> None:

@@ -9,6 +9,14 @@ import { entryOf, openPicker } from "./picker.js";
 
 export { pickEntry } from "./picker.js";
 
+// What a save of the form has changed of chosen entries (published together) stands in the page that came back.
+document.addEventListener("qk:saved", ({ detail }) => {
+  for (const row of document.querySelectorAll(".qk-reference:not([data-id=''])")) {
+    const fresh = detail?.page?.querySelector(`.qk-reference[data-id="${CSS.escape(row.dataset.id)}"] .qk-entry`);
+    if (fresh) row.querySelector(".qk-entry")?.replaceWith(document.importNode(fresh, true));
+  }
+});
+
 enhance("[data-qk-references]", (root) => {
   const { name, label } = root.dataset;
   const many = root.dataset.many === "yes";
