@@ -98,7 +98,12 @@ class PointWidget(forms.MultiWidget):
         super().__init__(
             {
                 "lat": forms.TextInput(
-                    attrs={"inputmode": "text", "placeholder": "Latitude", "aria-label": "Latitude", "data-map": static(WORLD)}
+                    attrs={
+                        "inputmode": "text",
+                        "placeholder": "Latitude",
+                        "aria-label": "Latitude",
+                        "data-map": static(WORLD),
+                    }
                 ),
                 "lng": forms.TextInput(
                     attrs={"inputmode": "text", "placeholder": "Longitude", "aria-label": "Longitude"}

@@ -78,9 +78,15 @@ class TagsField(FieldType[TagsOptions]):
         return {"type": "array", "uniqueItems": True, "items": {"type": "string", "maxLength": MAX_TAG}}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        attrs = {"class": "vLargeTextField", "rows": 3, "dir": "auto", "data-tags": field.key}
+        attrs: dict[str, Any] = {
+            "class": "vLargeTextField",
+            "rows": 3,
+            "dir": "auto",
+            "placeholder": "One a line",
+        }
+        attrs["data-tags"] = field.key
         widget = forms.Textarea(attrs=attrs)
-        return LinesField(widget=widget, **common(field, "One a line."))
+        return LinesField(widget=widget, **common(field))
 
     def to_form(self, value: Json, field: FieldSpec, ctx: Schema) -> Any:
         return self.diff_text(value, field, ctx)

@@ -64,3 +64,26 @@ def test_a_line_never_takes_more_room_than_an_index_has() -> None:
         REGISTRY["text"].clean(FAMILY * 200, field, World())
     assert caught.value.problems[0].code == "too-long"
     assert longest(500, room=2_000) == 2_000
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 2_000_000, FAMILY * 290_000, "a\u200f" * 1_000_000, "e\u0301" * 1_000_000]
+)
+def test_megabytes_are_refused_in_each_field_before_they_take_long(text: str) -> None:
+    for kind in (
+        "text",
+        "long_text",
+        "slug",
+        "email",
+        "url",
+        "choice",
+        "color",
+        "date",
+        "datetime",
+        "decimal",
+    ):
+        with pytest.raises(FieldError):
+            REGISTRY[kind].clean(text, make_field(kind), World())
+    for kind in ("integer", "boolean", "json"):
+        with pytest.raises(FieldError):
+            REGISTRY[kind].from_form(text, make_field(kind), World())

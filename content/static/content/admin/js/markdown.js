@@ -20,7 +20,7 @@ const REMEMBERED = "qk-preview";
 enhance("textarea[data-markdown]", (area) => {
   const label = area.closest(".qk-field")?.dataset.label || area.labels?.[0]?.textContent.trim() || "Text";
   const question = asking("markdown", { wait: 400 });
-  const shown = h("div", { class: "qk-preview", role: "region", "aria-label": `Preview of “${label}”`, tabindex: 0, dir: "auto", hidden: true });
+  const shown = h("div", { class: "qk-preview", role: "group", "aria-label": `Preview of “${label}”`, tabindex: 0, dir: "auto", hidden: true });
   const show = async () => {
     if (shown.hidden) return;
     const found = await question({ text: area.value });
@@ -32,6 +32,8 @@ enhance("textarea[data-markdown]", (area) => {
       if (isAway) link.target = "_blank";
       else link.removeAttribute("href"); // it would lead away from what is being written
     }
+    // The page has a first heading of its own.
+    for (const heading of content.querySelectorAll("h1, h2, h3, h4, h5")) heading.ariaLevel = String(Number(heading.tagName[1]) + 1);
     shown.replaceChildren(area.value.trim() ? content : h("p", { class: "qk-said" }, "Nothing is written yet."));
     shown.scrollTop = scrollTop;
   };
