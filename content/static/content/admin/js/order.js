@@ -40,6 +40,7 @@ export function makeSortable(list, { item, handle, onMoved, nameOf = () => "Item
   function drag(moved, { clientY: from, pointerId }) {
     const others = items().filter((other) => other !== moved);
     let before; // the item that it will stand in front of, null for the end; undefined while nothing has moved
+    const { top } = list.getBoundingClientRect();
     const stop = new AbortController();
     const clear = () => others.forEach((other) => other.classList.remove("qk-drop-before", "qk-drop-after"));
 
@@ -47,7 +48,9 @@ export function makeSortable(list, { item, handle, onMoved, nameOf = () => "Item
       if (event.pointerId !== pointerId) return;
       event.preventDefault();
       moved.classList.add("qk-dragged");
-      moved.style.transform = `translateY(${event.clientY - from}px)`;
+      const scrolled = list.getBoundingClientRect().top - top;
+      moved.style.transform = `translateY(${event.clientY - from - scrolled}px)`;
+      moved.scrollIntoView({ block: "nearest" });
       clear();
       before = others.find((other) => {
         const box = other.getBoundingClientRect();
