@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import Action, Area
 from accounts.canonical import Json
@@ -23,12 +23,12 @@ from accounts.errors import (
 from content import editing, publishing
 from content.admin.desk import Desk, OpenEntry, open_entry
 from content.admin.drawer import with_drawer
-from content.admin.entry_form import EntryForm, number_in
+from content.admin.entry_form import EntryForm, StandIn, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
 from content.fields.nested_forms import is_arranging
 from content.models import Collection, Entry, Version
-from content.writing import Writing, allowed_fields
+from content.writing import Writing, allowed_fields, clauses_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,61 @@ def change(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     return _show_entry(request, desk, entry, form)
 
 
-def _form_of(entry: OpenEntry) -> EntryForm:
-    stored = in_locale(entry.latest.data, entry.locale)
-    writable = () if entry.is_in_trash else entry.writable
-    return EntryForm(entry.writing, readable=entry.readable, writable=writable, stored=stored)
+def _form_of(entry: OpenEntry, version: Version | None = None) -> EntryForm:
+    return EntryForm(
+        entry.writing,
+        readable=entry.readable,
+        writable=() if entry.is_in_trash else entry.writable,
+        stored=in_locale((version or entry.latest).data, entry.locale),
+        stand_ins=_stand_ins(entry),
+        public=_public_values(entry),
+    )
+
+
+def _stand_ins(entry: OpenEntry) -> list[StandIn]:
+    """Return the locales that this one falls back to, as far as this entry may be read in them."""
+    collection, schema = entry.writing.collection, entry.writing.schema
+    if not collection.localized:
+        return []
+    seen = {draft.locale for draft in entry.drafts}
+    found = []
+    for code in schema.locale_by_code[entry.locale].chain[1:]:
+        if code in seen:
+            held = clauses_for(entry.row, Action.READ_DRAFT, entry.writing, [code])
+            ids = {str(spec.id) for spec in allowed_fields(held, collection)}
+            values = in_locale(entry.latest.data, code).items()
+            found.append(
+                StandIn(schema.locale_by_code[code].name, {key: value for key, value in values if key in ids})
+            )
+    return found
+
+
+def _public_values(entry: OpenEntry) -> dict[str, Json] | None:
+    """Return what readers see in this locale where it is not the newest version, None otherwise."""
+    draft = next((draft for draft in entry.drafts if draft.locale == entry.locale), None)
+    if draft is None or draft.published_number in (None, entry.latest.number):
+        return None
+    return in_locale(entry.row.versions.get(number=draft.published_number).data, entry.locale)
+
+
+@page
+@require_safe
+def field(request: HttpRequest, key: str, name: UUID, field_key: str) -> HttpResponse:
+    """Return one field of the form as it stands in a version: what "Reset this field" puts back."""
+    desk = Desk.of(request)
+    given = query(request, "locale", "base")
+    entry = open_entry(desk, key, name, given.get("locale"))
+    spec = entry.writing.collection.by_key.get(field_key)
+    version = entry.row.versions.filter(number=number_in(given.get("base")) or 0).first()
+    if spec is None or spec not in entry.writable or version is None or entry.is_in_trash:
+        raise NotFoundError
+    row = next(row for row in _form_of(entry, version).rows() if row.spec == spec)
+    context = {
+        "row": row,
+        "collection": entry.writing.collection,
+        "locale": desk.schema.locale_by_code[entry.locale],
+    }
+    return show(request, "admin/content/field.html", context)
 
 
 def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
@@ -140,11 +191,15 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
         stored=stored,
         data=request.POST,
         now=None if base == entry.latest.number else now,
+        stand_ins=_stand_ins(entry),
+        public=_public_values(entry),
     )
     if is_arranging(request.POST):
         return _show_entry(request, desk, entry, form, base=base)
+    # Where both changed a field, the page that told so asked which one stays.
+    given_up = [spec.key for spec in form.specs if request.POST.get(f"keep-{spec.key}") == "theirs"]
     try:
-        values = form.changes()
+        values = form.changes(given_up=given_up)
         saved = editing.save(
             entry.row.pk,
             values,
@@ -169,6 +224,7 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
             stored=stored,
             data=request.POST,
             now=newest,
+            stand_ins=_stand_ins(fresh),
         )
         return _show_entry(request, desk, fresh, form, stale=True, status=409)
     if saved.latest_number == entry.row.latest_number:
@@ -274,7 +330,7 @@ def _show_entry(
         "base": base or entry.latest.number,
         "latest": entry.latest,
         "is_stale": stale,
-        "has_conflicts": stale and any(row.theirs is not None for row in form.rows()),
+        "has_conflicts": stale and form.has_conflicts(),
         "may_save": bool(entry.writable) and not entry.is_in_trash,
         "may_publish": Action.PUBLISH in entry.may and not entry.is_in_trash,
         "may_unpublish": Action.UNPUBLISH in entry.may and bool(published) and not entry.is_in_trash,
@@ -288,8 +344,18 @@ def _show_entry(
             if tab.status or tab.chosen
         ],
         "is_new_locale": entry.locale not in states,
+        "read_instead": _read_instead(desk, entry),
     }
     return _show(request, desk, entry.writing, form, entry.locale, context, status=status)
+
+
+def _read_instead(desk: Desk, entry: OpenEntry) -> str:
+    """Return the name of the locale that readers of this one see until it is published, "" when they see none."""
+    public = {draft.locale for draft in entry.drafts if draft.published_number is not None}
+    if entry.locale in public or not entry.writing.collection.localized:
+        return ""
+    chain = desk.schema.locale_by_code[entry.locale].chain
+    return next((desk.schema.locale_by_code[code].name for code in chain if code in public), "")
 
 
 def _show(
@@ -302,12 +368,12 @@ def _show(
     *,
     status: int = 0,
 ) -> HttpResponse:
-    rows = form.rows()
+    groups = form.groups()
     whole = {
         "collection": writing.collection,
         "form": form,
-        "rows": rows,
-        "has_inputs": any(row.is_input for row in rows),
+        "groups": groups,
+        "has_inputs": any(row.is_input for _, rows in groups for row in rows),
         "locale": desk.schema.locale_by_code[locale],
         "message": request.POST.get("message", ""),
         "summary": form.summary(),

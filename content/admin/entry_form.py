@@ -20,6 +20,14 @@ PREFIX = "f"  # of every input that stands for a field, so that no key clashes w
 OWN_MEMBERS = frozenset({"message", "locales", "locale"})
 
 
+@dataclass(frozen=True)
+class StandIn:
+    """Another locale that this one falls back to: its values by field id, as far as the writer may read them."""
+
+    name: str
+    values: Mapping[str, Json]
+
+
 @dataclass
 class Row:
     """One field as the page shows it."""
@@ -34,6 +42,10 @@ class Row:
     theirs: str | None = None  # what somebody else saved meanwhile, in plain words, where both changed it
     before: str | None = None  # what stood here before somebody else changed it; the input has theirs already
     asked_when: str = ""
+    stands_in: str = ""  # the words of another locale that this field falls back to while it is empty
+    stands_in_value: str = ""  # the same as the input would hold it, where it can be copied into it
+    stands_in_name: str = ""  # that locale's name
+    is_changed: bool = False  # since it was published
 
     @property
     def anchor(self) -> str:
@@ -47,8 +59,9 @@ class Row:
 class EntryForm:
     """What the writer sees of an entry in one locale.
 
-    `stored` holds the canonical values by field id that the writer started from. Only what the writer changed is sent
-    on, so that what they can't see, or what the schema no longer allows, stays as it is.
+    `stored` holds the canonical values by field id that the writer started from, `now` those of the newest version
+    where somebody else saved since, `public` those that readers see, where they differ. Only what the writer changed
+    is sent on, so that what they can't see, or what the schema no longer allows, stays as it is.
     """
 
     def __init__(
@@ -60,12 +73,16 @@ class EntryForm:
         stored: Mapping[str, Json],
         data: QueryDict | None = None,
         now: Mapping[str, Json] | None = None,
+        stand_ins: Iterable[StandIn] = (),
+        public: Mapping[str, Json] | None = None,
     ) -> None:
         self.writing = writing
         self.readable = frozenset(readable)
         self.writable = frozenset(writable)
         self.stored = stored
         self.now = stored if now is None else now
+        self.stand_ins = tuple(stand_ins)
+        self.public = public
         shown = self.readable | self.writable
         self.specs = [spec for spec in writing.collection.fields if spec in shown]
         self.problems: dict[str, list[str]] = {}
@@ -94,12 +111,13 @@ class EntryForm:
 
     # What was typed
 
-    def changes(self) -> dict[str, object]:
+    def changes(self, *, given_up: Iterable[str] = ()) -> dict[str, object]:
         """Return the inputs by field key that differ from what the writer started from.
 
-        Raises `InvalidInputError` with every fault; what was typed stays in the form.
+        `given_up` are fields whose input the writer gives up for what somebody else saved. Raises `InvalidInputError`
+        with every fault; what was typed stays in the form.
         """
-        changed = set(self.form.changed_data)
+        changed = set(self.form.changed_data) - set(given_up)
         problems = [
             Problem.at((key,), "invalid-value", str(text))
             for key, found in self.form.errors.items()
@@ -187,6 +205,7 @@ class EntryForm:
                 row.before = self.words(spec, value)
         bound = source[spec.key]
         row.help = str(bound.help_text)
+        self._note_others(row, now)
         row.is_group = bool(bound.field.widget.use_fieldset)
         row.id_for_label = "" if row.is_group else bound.id_for_label
         described = [
@@ -198,6 +217,37 @@ class EntryForm:
             attrs["aria-invalid"] = "true"
         row.html = bound.as_widget(attrs=attrs)
         return row
+
+    def _note_others(self, row: Row, now: Json) -> None:
+        """Note what another locale says where this one says nothing, and whether readers see something else."""
+        spec = row.spec
+        key = str(spec.id)
+        if self.public is not None and spec in self.readable:
+            row.is_changed = self.public.get(key) != now
+        if now is not None or not (spec.localized and self.writing.collection.localized):
+            return
+        found = next((item for item in self.stand_ins if item.values.get(key) is not None), None)
+        if found is not None:
+            value = found.values[key]
+            shown = fields.get(spec.type).to_form(value, spec, self.writing.schema)
+            row.stands_in, row.stands_in_name = self.words(spec, value), found.name
+            row.stands_in_value = shown if isinstance(shown, str) and spec.type not in REFERENCES else ""
+
+    def has_conflicts(self) -> bool:
+        """Tell whether the writer and somebody else changed the same field."""
+        touched = set(self.form.changed_data)
+        return any(
+            spec.key in touched and self.stored.get(str(spec.id)) != self.now.get(str(spec.id))
+            for spec in self.specs
+            if spec in self.readable & self.writable
+        )
+
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """Return the rows by group, in the order of their first fields; the fields without one come first, as ""."""
+        found: dict[str, list[Row]] = {"": []}
+        for row in self.rows():
+            found.setdefault(row.spec.group, []).append(row)
+        return [(name, rows) for name, rows in found.items() if rows]
 
     def words(self, spec: FieldSpec, value: Json) -> str:
         """Return a value in plain words; references by title, as far as they may be seen."""

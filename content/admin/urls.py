@@ -30,6 +30,7 @@ _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     ("content/<str:key>/tags/", assist.tags, "tags"),
     ("content/<str:key>/markdown/", assist.markdown, "markdown"),
     (f"{_ENTRY}change/", entries.change, "change"),
+    (f"{_ENTRY}field/<str:field_key>/", entries.field, "field"),
     (f"{_ENTRY}publish/", acts.publish, "publish"),
     (f"{_ENTRY}unpublish/", acts.unpublish, "unpublish"),
     (f"{_ENTRY}trash/", acts.trash, "trash"),
