@@ -1,5 +1,7 @@
 """The admin of Quillkeep: Django's own, with our name, behind the sign-in of accounts."""
 
+from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any, Final
 
 from django.contrib import admin
@@ -7,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
 
 from accounts import urls, views
+from cms_project.problems import is_script
 from content.admin import sidebar
 from content.admin.urls import urlpatterns as content_urls
 
@@ -28,6 +31,18 @@ class QuillkeepAdminSite(admin.AdminSite):
         doors: list[URLResolver | URLPattern] = [*urls.urlpatterns, *content_urls(self.admin_view)]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
         return doors + kept
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002 (Django's)
+        """Answer 401 to a script of ours where people would be sent to the sign-in: it asks them to, and goes on."""
+        inside = super().admin_view(view, cacheable)
+
+        def answer(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponse:
+            if is_script(request) and not self.has_permission(request):
+                return HttpResponse(status=401)
+            response: HttpResponse = inside(request, *args, **kwargs)
+            return response
+
+        return update_wrapper(answer, inside)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Return the sidebar: content first, each collection an entry of its own, then administration."""

@@ -240,8 +240,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return render(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
+def is_script(request: HttpRequest) -> bool:
+    """Tell whether a script of the admin asks. It says so in a header, which no other site can send here."""
+    return wants_pages(request) and request.headers.get("X-Requested-With") == "quillkeep"
+
+
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """The view for a missing or wrong CSRF token."""
+    if is_script(request):  # the token went with the session; with a new one the script asks again
+        return HttpResponse(status=HTTPStatus.UNAUTHORIZED)
     if wants_pages(request):
         page: HttpResponse = django_csrf_failure(request, reason=reason)
         return page

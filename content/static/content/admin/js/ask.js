@@ -11,7 +11,7 @@ export function token() {
  * Return the answer. `body` is a function that makes the FormData (it is asked again after signing in), or nothing.
  * Rejects with TypeError when the server can't be reached, and with AbortError when people don't sign in again.
  */
-export async function ask(url, { method = "GET", body = null, signal = undefined } = {}) {
+export async function ask(url, { method = "GET", body = null, signal = undefined, tries = 2 } = {}) {
   const data = body?.();
   const headers = { "X-Requested-With": "quillkeep" };
   if (method !== "GET") {
@@ -19,7 +19,7 @@ export async function ask(url, { method = "GET", body = null, signal = undefined
     data?.set("csrfmiddlewaretoken", token());
   }
   const answer = await fetch(url, { method, body: data, headers, signal });
-  if (answer.status !== 401) return answer;
+  if (answer.status !== 401 || tries === 0) return answer;
   await signInAgain();
-  return ask(url, { method, body, signal });
+  return ask(url, { method, body, signal, tries: tries - 1 });
 }

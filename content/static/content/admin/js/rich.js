@@ -51,7 +51,10 @@ function nameIt(area, editor) {
 /** Make one tab stop of the buttons: arrow keys go from one to the next (ARIA, toolbar pattern). */
 function makeToolbar(editor) {
   const bar = editor.view.dom.parentElement?.querySelector(".prose-menubar");
-  if (!bar) return;
+  if (!bar) {
+    editor.on("create", () => makeToolbar(editor)); // the library adds the buttons at that moment
+    return;
+  }
   bar.setAttribute("role", "toolbar");
   bar.setAttribute("aria-label", "Formatting");
   const buttons = () => [...bar.querySelectorAll("button")].filter((item) => item.offsetParent !== null);

@@ -1,1 +1,163 @@
-/* Not written yet. */
+/* Saves without a page load: caret, scroll and what is typed meanwhile stay. The server's page is the only rendering. */
+
+import { ask } from "./ask.js";
+import { announce, button, h } from "./dom.js";
+import { enhanceWithin } from "./enhance.js";
+import * as dirty from "./dirty.js";
+import { page, swapIslands } from "./markup.js";
+
+const form = document.querySelector("[data-qk-form]");
+let present = null; // the save that is on its way
+
+/** Save the draft, or press another button of the form. Resolves to true when it is stored. */
+export function save(submitter = form?.querySelector(".submit-row [name=_save]")) {
+  if (!form || !submitter) return Promise.resolve(true); // nothing that may be saved here
+  present ??= send(submitter).finally(() => {
+    present = null;
+  });
+  return present;
+}
+
+async function send(submitter) {
+  const sent = dirty.snapshot();
+  const typed = values();
+  tell("Saving …");
+  let answer, other;
+  try {
+    const body = () => {
+      const data = new FormData(form);
+      data.set(submitter.name, submitter.value);
+      return data;
+    };
+    answer = await ask(form.action, { method: "POST", body });
+    other = page(await answer.text());
+  } catch (error) {
+    return failed(
+      error.name === "AbortError" ? "Not saved: you are not signed in." : "Not saved: the server could not be reached.",
+    );
+  }
+  if (other.querySelector("[data-stale]")) {
+    // Choosing by field needs the whole form anew: the same is sent once more, and its page shown.
+    form.dataset.leaving = "1";
+    form.requestSubmit(submitter);
+    return false;
+  }
+  if (!other.querySelector("[data-qk-form]")) {
+    const said = other.querySelector(".errornote, #content p, main p")?.textContent.trim();
+    return failed(`Not saved. ${said ?? `The server answered ${answer.status}.`}`);
+  }
+  const isStored = answer.ok && answer.redirected;
+  const idle = new Set([...dirty.snapshot()].filter(([key, text]) => sent.get(key) === text).map(([key]) => key));
+  const sight = form.contains(document.activeElement) ? document.activeElement : form;
+  const place = sight.getBoundingClientRect().top;
+  swapIslands(other);
+  enhanceWithin(document.querySelector("#content-main"));
+  followInputs(other, typed, isStored);
+  window.scrollBy({ top: sight.getBoundingClientRect().top - place, behavior: "instant" });
+  if (isStored) {
+    const url = new URL(answer.url);
+    url.searchParams.delete("missing");
+    if (url.searchParams.get("drawer")) url.searchParams.set("drawer", "1");
+    form.action = url.href;
+    if (url.href !== location.href) history.replaceState(history.state, "", url.pathname + url.search + location.hash);
+    document.title = other.title;
+    const now = [...dirty.snapshot()];
+    dirty.rebase(null, new Map(now.map(([key, text]) => [key, idle.has(key) ? text : sent.get(key)])));
+  }
+  const faults = document.querySelectorAll(".qk-notes .errorlist").length;
+  const clock = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  tell(isStored ? `Saved ${clock}` : "Not saved");
+  announce(
+    document.querySelector("[data-island=messages]")?.textContent.trim() ||
+      (isStored ? "Saved." : `Not saved: ${faults} ${faults === 1 ? "field" : "fields"} to look at.`),
+  );
+  document.dispatchEvent(new CustomEvent(isStored ? "qk:saved" : "qk:refused", { detail: { page: other } }));
+  if (faults && (!isStored || submitter.name === "_publish")) goToFirstFault();
+  return isStored;
+}
+
+/** Return the values of plain inputs by name. */
+function values(root = form) {
+  const found = new Map();
+  for (const input of root.querySelectorAll("input[name]:not([type=checkbox], [type=radio], [type=submit]), textarea[name], select[name]:not([multiple])")) {
+    found.set(input.name, input.value);
+  }
+  return found;
+}
+
+/** What the server wrote another way (a slug that was made, say) comes into inputs that nobody touched meanwhile. */
+function followInputs(other, typed, isStored) {
+  const theirs = other.querySelector("[data-qk-form]");
+  for (const input of form.querySelectorAll("[name]")) {
+    const twin = theirs.querySelector(`[name="${CSS.escape(input.name)}"]`);
+    if (!twin) continue;
+    for (const name of ["aria-invalid", "aria-describedby"]) {
+      if (twin.hasAttribute(name)) input.setAttribute(name, twin.getAttribute(name));
+      else input.removeAttribute(name);
+    }
+    const isPlain = input.matches("input[type=text], input:not([type]), input[type=url], input[type=email], input[type=number]");
+    const isTop = !/-\d+-/u.test(input.name) && !input.name.startsWith("_");
+    const isIdle = typed.get(input.name) === input.value && input !== document.activeElement;
+    if (isStored && isPlain && isTop && isIdle && twin.value !== input.value) {
+      input.value = twin.value;
+    }
+  }
+}
+
+/** Say what keeps the form from being saved, on top and beside the button; nothing that was typed is touched. */
+function failed(text) {
+  tell(text);
+  const notes = document.querySelector("[data-island=notes]");
+  notes.replaceChildren(
+    h("div", { class: "errornote", role: "alert" }, h("p", {}, text, " Everything that you typed is still here. "),
+      button("Try again", () => save(), { class: "qk-button" })),
+  );
+  document.dispatchEvent(new CustomEvent("qk:refused", { detail: {} }));
+  return false;
+}
+
+function tell(text) {
+  const state = form.querySelector("[data-qk-state]");
+  if (state) state.textContent = text;
+}
+
+/** Focus the first input that something is wrong with, wherever it stands. */
+export function goToFirstFault() {
+  const first = document.querySelector(".qk-notes .errorlist")?.closest(".qk-field");
+  if (first) show(first);
+}
+
+/** Bring a field into sight, in whatever tab or part it stands, and focus it. */
+export function show(field) {
+  field.dispatchEvent(new CustomEvent("qk:show", { bubbles: true }));
+  const input = field.querySelector('[contenteditable="true"], .qk-control :is(input, select, textarea, button):not([type=hidden])');
+  (input ?? field).focus({ preventScroll: true });
+  field.scrollIntoView({ block: "center" });
+}
+
+form?.addEventListener("submit", (event) => {
+  const submitter = event.submitter ?? form.querySelector(".submit-row [name=_save]");
+  if (form.dataset.leaving || !["_save", "_publish"].includes(submitter?.name)) return;
+  event.preventDefault();
+  save(submitter);
+});
+
+document.addEventListener("keydown", (event) => {
+  const isSave = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "s";
+  if (!form || !isSave) return;
+  event.preventDefault();
+  if (!document.querySelector("dialog[open]")) save();
+});
+
+// The links of the summary lead to fields, also to those in another tab.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#field-"]');
+  const field = link && document.querySelector(`[id="${CSS.escape(link.hash.slice(1))}"]`);
+  if (!field) return;
+  event.preventDefault();
+  show(field);
+});
+
+form?.setAttribute("action", location.pathname + location.search);
+dirty.start();
+if (document.querySelector(".qk-notes .errorlist")) goToFirstFault();
