@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
@@ -26,6 +27,10 @@ class QuillkeepAdminSite(admin.AdminSite):
     index_title = "Content and administration"
     enable_nav_sidebar = True
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Name the environment on every page, so that nobody takes production for a place to try things."""
+        return {**super().each_context(request), "environment": settings.ENVIRONMENT.name}
+
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Put our doors before Django's, under Django's names."""
         doors: list[URLResolver | URLPattern] = [*urls.urlpatterns, *content_urls(self.admin_view)]
@@ -45,9 +50,17 @@ class QuillkeepAdminSite(admin.AdminSite):
         return update_wrapper(answer, inside)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
-        """Return the sidebar: content first, each collection an entry of its own, then administration."""
-        own = sidebar.sections(request) if app_label is None else []
-        return own + super().get_app_list(request, app_label)
+        """Return the sidebar by use: content, each collection an entry of its own, then what it is set up with."""
+        stock: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        if app_label is not None:
+            return stock
+        own = sidebar.sections(request)
+        content = [section for section in own if section["app_label"] == "content"]
+        rest = [section for section in [*own, *stock] if section not in content]
+        if not rest:
+            return content
+        models = [model for section in rest for model in section["models"]]
+        return [*content, {**rest[0], "app_label": "settings", "name": "Settings", "models": models}]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
         """Never Django's own form: it knows no second factor (CVE-2019-16766)."""
