@@ -1,7 +1,7 @@
 """The schema as it is read: frozen, and cached by its generation. Changing it is `content.modeling`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from uuid import UUID
 
@@ -41,25 +41,26 @@ class CollectionSpec:
     kind: str
     localized: bool
     fields: tuple[FieldSpec, ...]
+    description: str = field(default="", compare=False)  # says nothing about content
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
-        return {field.key: field for field in self.fields}
+        return {item.key: item for item in self.fields}
 
     @cached_property
     def by_id(self) -> dict[UUID, FieldSpec]:
-        return {field.id: field for field in self.fields}
+        return {item.id: item for item in self.fields}
 
     @cached_property
     def slug_field(self) -> FieldSpec | None:
         """The field that names an entry in URLs: the first slug."""
-        return next((field for field in self.fields if field.type == "slug"), None)
+        return next((item for item in self.fields if item.type == "slug"), None)
 
     @cached_property
     def title_field(self) -> FieldSpec | None:
         """The field that names an entry for people: the first text, else the first of any kind of words."""
         kinds = ("text", "slug", "email", "url", "long_text")
-        found = (field for kind in kinds for field in self.fields if field.type == kind)
+        found = (item for kind in kinds for item in self.fields if item.type == kind)
         return next(found, None)
 
     @property
@@ -107,7 +108,7 @@ class Schema:
     def components(self) -> dict[str, ComponentSpec]:
         """The components, by key and by id as text."""
         found = [item for item in self.collections if item.kind == Collection.Kind.COMPONENT]
-        specs = [ComponentSpec(item.id, item.key, item.name, item.fields) for item in found]
+        specs = [ComponentSpec(item.id, item.key, item.name, item.fields, item.description) for item in found]
         return {name: spec for spec in specs for name in (str(spec.id), spec.key)}
 
     def component(self, key_or_id: str) -> ComponentSpec | None:
@@ -169,7 +170,13 @@ def read(using: str = "default") -> Schema:
         by_collection.setdefault(row.collection_id, []).append(spec_of(row))
     collections = tuple(
         CollectionSpec(
-            row.id, row.key, row.name, row.kind, row.localized, tuple(by_collection.get(row.id, ()))
+            row.id,
+            row.key,
+            row.name,
+            row.kind,
+            row.localized,
+            tuple(by_collection.get(row.id, ())),
+            row.description,
         )
         for row in Collection.objects.using(using).order_by("name", "id")
     )
@@ -184,8 +191,7 @@ def read(using: str = "default") -> Schema:
 def _with_effective_classes(collection: CollectionSpec, schema: Schema) -> CollectionSpec:
     """A component is as sensitive as the most sensitive thing that it holds."""
     effective = tuple(
-        replace(field, data_class=fields.get(field.type).data_class(field, schema))
-        for field in collection.fields
+        replace(item, data_class=fields.get(item.type).data_class(item, schema)) for item in collection.fields
     )
     return replace(collection, fields=effective)
 

@@ -116,6 +116,7 @@ class ComponentSpec:
     key: str
     name: str
     fields: tuple[FieldSpec, ...]
+    description: str = ""
 
 
 class Schema(Protocol):

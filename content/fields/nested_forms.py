@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from accounts.canonical import Json
 from accounts.errors import Problem
-from content.fields.base import ComponentSpec, FieldError, get
+from content.fields.base import ComponentSpec, FieldError, FieldSpec, get
 from content.fields.forms import count_in, place_in
 from content.fields.nesting import Inside
 
@@ -157,15 +157,27 @@ class NestedWidget(forms.Widget):
         parts = self._parts(name, value)
         drawn = [(self._draw(name, place, part, renderer),) for place, part in enumerate(parts, start=1)]
         return format_html(
-            '<div class="qk-parts"{}><input type="hidden" name="{}-count" value="{}">{}{}</div>',
+            '<div class="qk-parts" data-name="{}"{}><input type="hidden" name="{}-count" value="{}">'
+            '<div class="qk-part-list">{}</div>{}</div>',
+            name,
             format_html_join(
                 "", ' {}="{}"', ((k, v) for k, v in (attrs or {}).items() if k.startswith(("id", "aria-")))
             ),
             name,
             max((part.number for part in parts), default=-1) + 1,
             format_html_join("", "{}", drawn),
-            "" if self.single else self._draw_add(name, renderer),
+            "" if self.single else self._draw_add(name),
         )
+
+    def draw_new(self, name: str, number: int, component: ComponentSpec, data: Any) -> SafeString:
+        """Return the markup of one more part: with what was typed under its names, else with the defaults."""
+        prefix = f"{name}-{number}"
+        if any(key.startswith(f"{prefix}-") for key in data):
+            form = self.form_of(component, prefix, data)
+        else:
+            blank = {str(spec.id): spec.default for spec in component.fields if spec.default is not None}
+            form = self.form_of(component, prefix, value=blank)
+        return self._draw(name, number + 1, Part(number, component, form), None)
 
     def _draw(self, name: str, place: int, part: Part, renderer: Any) -> SafeString:
         prefix = f"{name}-{part.number}"
@@ -173,7 +185,7 @@ class NestedWidget(forms.Widget):
             '<input type="hidden" name="{}-_component" value="{}">', prefix, part.component.id
         )
         if self.single:
-            return format_html('<div class="qk-part">{}{}</div>', hidden, part.form.as_div())
+            return format_html('<div class="qk-part">{}{}</div>', hidden, _draw_fields(part))
         order = forms.NumberInput().render(
             f"{prefix}-_order",
             place,
@@ -185,21 +197,28 @@ class NestedWidget(forms.Widget):
             SafeString(" checked") if part.is_deleted else "",
         )
         return format_html(
-            '<fieldset class="qk-part" data-part="{}"><legend>{}. {}</legend>'
-            '{}<div class="qk-part-tools">{}{}</div>{}</fieldset>',
+            '<fieldset class="qk-part" data-part="{}" data-number="{}" data-label="{}"><legend>{}. {}</legend>'
+            '{}<div class="qk-part-tools">{}{}</div><div class="qk-part-body">{}</div></fieldset>',
             part.component.key,
+            part.number,
+            part.component.name,
             place,
             part.component.name,
             hidden,
             order,
             delete,
-            part.form.as_div(),
+            _draw_fields(part),
         )
 
-    def _draw_add(self, name: str, renderer: Any) -> SafeString:
-        choices = [("", "Add …"), *((str(item.id), item.name) for item in self.components)]
-        select = forms.Select(choices=choices).render(
-            f"{name}-_add", "", {"aria-label": "Add a part"}, renderer
+    def _draw_add(self, name: str) -> SafeString:
+        select = format_html(
+            '<select name="{}-_add" aria-label="Add a part"><option value="">Add …</option>{}</select>',
+            name,
+            format_html_join(
+                "",
+                '<option value="{}" data-description="{}">{}</option>',
+                ((item.id, item.description, item.name) for item in self.components),
+            ),
         )
         return format_html(
             '<div class="qk-add">{} '
@@ -208,6 +227,77 @@ class NestedWidget(forms.Widget):
             ARRANGE,
             name,
         )
+
+
+def _draw_fields(part: Part) -> SafeString:
+    """Return the inputs of a part, marked as the form's own fields are (`admin/content/field.html`)."""
+    return format_html_join("", "{}", ((_draw_field(part, spec),) for spec in part.component.fields))
+
+
+def _draw_field(part: Part, spec: FieldSpec) -> SafeString:
+    bound = part.form[spec.key]
+    is_group = bool(bound.field.widget.use_fieldset)
+    attrs: dict[str, Any] = {"aria-describedby": f"{bound.auto_id}_helptext"} if bound.help_text else {}
+    errors = bound.errors if part.form.is_bound else ()
+    if errors:
+        attrs["aria-invalid"] = "true"
+    star = (
+        SafeString(' <span class="qk-required" title="Needed to publish">*</span>') if spec.required else ""
+    )
+    head = (
+        format_html(
+            '<legend class="qk-field-head"><span class="qk-label">{}</span>{}</legend>', spec.name, star
+        )
+        if is_group
+        else format_html(
+            '<div class="qk-field-head"><label for="{}">{}</label>{}</div>',
+            bound.id_for_label,
+            spec.name,
+            star,
+        )
+    )
+    return format_html(
+        '<div class="qk-field" data-key="{}" data-type="{}" data-label="{}">{}{}'
+        '<div class="qk-control">{}</div>{}<div class="qk-notes">{}</div>{}</div>',
+        spec.key,
+        spec.type,
+        spec.name,
+        SafeString('<fieldset class="qk-plain">') if is_group else "",
+        head,
+        bound.as_widget(attrs=attrs),
+        SafeString("</fieldset>") if is_group else "",
+        format_html(
+            '<ul class="errorlist">{}</ul>', format_html_join("", "<li>{}</li>", ((text,) for text in errors))
+        )
+        if errors
+        else "",
+        format_html('<div class="qk-help" id="{}_helptext">{}</div>', bound.auto_id, bound.help_text)
+        if bound.help_text
+        else "",
+    )
+
+
+def widget_at(name: str, field: forms.Field, component_at: Mapping[str, Any]) -> NestedWidget | None:
+    """Return the widget of a nested field by its name, `f-blocks` or `f-blocks-2-inner`; None when there is none.
+
+    `field` is the form field of the outermost one. `component_at` holds the inputs that say which component stands
+    at `f-blocks-2`.
+    """
+    first, key, *path = name.split("-")
+    widget = field.widget
+    at = f"{first}-{key}"
+    for number, inner in zip(path[::2], path[1::2], strict=False):
+        component = (
+            widget.component_of(component_at.get(f"{at}-{number}-_component"))
+            if isinstance(widget, NestedWidget)
+            else None
+        )
+        spec = next((spec for spec in component.fields if spec.key == inner), None) if component else None
+        if spec is None or not isinstance(widget, NestedWidget):
+            return None
+        at = f"{at}-{number}-{inner}"
+        widget = get(spec.type).form_field(spec, widget.ctx).widget
+    return widget if isinstance(widget, NestedWidget) and at == name else None
 
 
 class NestedField(forms.Field):
