@@ -119,7 +119,7 @@ def bulk(request: HttpRequest, key: str) -> HttpResponse:
         "ids": ids,
         "count": len(ids),
         "locales": [
-            (desk.schema.locale_by_code[code], code in (locales or [request.POST.get("here")]))
+            (desk.schema.locale_by_code[code], code in (locales or [request.POST.get("here", "")]))
             for code in desk.locales_of(collection)
         ],
         "back": address("trash-list" if act.in_trash else "list", key),

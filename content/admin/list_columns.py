@@ -8,6 +8,7 @@ from uuid import UUID
 
 from accounts.access import Action
 from accounts.canonical import Json
+from accounts.errors import NotAllowedError
 from content.admin.choices import Found, entries_of
 from content.admin.desk import Desk
 from content.fields.base import FieldSpec
@@ -83,23 +84,28 @@ def available(desk: Desk, collection: CollectionSpec) -> list[Column]:
 def chosen(desk: Desk, collection: CollectionSpec, names: Iterable[object] | None = None) -> list[Column]:
     """Return the columns of these names, else those that the person chose; what may not be read is left out."""
     if names is None:
-        layout = ListLayout.objects.filter(
-            user_id=desk.principal.user_id, collection_id=collection.id
-        ).first()
+        layout = ListLayout.objects.filter(user_id=owner_of(desk), collection_id=collection.id).first()
         names = layout.columns if layout is not None else ["_state", "_locales", "_updated", "_author"]
     known = {column.id: column for column in available(desk, collection)}
     return [known[str(name)] for name in dict.fromkeys(names) if str(name) in known][:MAX_COLUMNS]
 
 
+def owner_of(desk: Desk) -> UUID:
+    """Return the id of the person at the desk; a principal that is nobody has nothing to remember."""
+    if desk.principal.user_id is None:
+        raise NotAllowedError
+    return desk.principal.user_id
+
+
 def remember(desk: Desk, collection: CollectionSpec, names: Sequence[str]) -> None:
     """Keep the columns of a person's list; unknown names are dropped, none at all is the usual list again."""
-    mine = ListLayout.objects.filter(user_id=desk.principal.user_id, collection_id=collection.id)
+    mine = ListLayout.objects.filter(user_id=owner_of(desk), collection_id=collection.id)
     columns = [column.id for column in chosen(desk, collection, names)]
     if not columns:
         mine.delete()
         return
     ListLayout.objects.update_or_create(
-        user_id=desk.principal.user_id, collection_id=collection.id, defaults={"columns": columns}
+        user_id=owner_of(desk), collection_id=collection.id, defaults={"columns": columns}
     )
 
 

@@ -14,7 +14,7 @@ from accounts.access import Action
 from accounts.errors import InvalidInputError, NotFoundError
 from content.admin import list_filters
 from content.admin.desk import Desk
-from content.admin.list_columns import chosen, readable, remember
+from content.admin.list_columns import chosen, owner_of, readable, remember
 from content.admin.pages import address, page, query, see
 from content.models import SavedView
 from content.schema import CollectionSpec
@@ -35,7 +35,7 @@ class Opened:
 
 def visible(desk: Desk, collection: CollectionSpec) -> QuerySet[SavedView]:
     """Return the person's own views and the shared ones of a list that they may see."""
-    mine = Q(owner_id=desk.principal.user_id)
+    mine = Q(owner_id=owner_of(desk))
     return SavedView.objects.filter(mine | Q(is_shared=True), collection_id=collection.id)
 
 
@@ -62,7 +62,7 @@ def views(request: HttpRequest, key: str) -> HttpResponse:
     desk, collection = _open(request, key)
     act = request.POST.get("act", "")
     name = request.POST.get("name", "").strip()
-    mine = SavedView.objects.filter(owner_id=desk.principal.user_id, collection_id=collection.id)
+    mine = SavedView.objects.filter(owner_id=owner_of(desk), collection_id=collection.id)
     if act in {"save", "rename"} and (not name or len(name) > MAX_NAME or "\x00" in name):
         raise InvalidInputError(f"Give the view a name of at most {MAX_NAME} characters.")
     try:
@@ -71,7 +71,7 @@ def views(request: HttpRequest, key: str) -> HttpResponse:
                 if mine.count() >= MAX_VIEWS:
                     raise InvalidInputError(f"At most {MAX_VIEWS} views. Delete one first.")
                 view = SavedView.objects.create(
-                    owner_id=desk.principal.user_id,
+                    owner_id=owner_of(desk),
                     collection_id=collection.id,
                     name=name,
                     is_shared=request.POST.get("shared") == "1",
@@ -130,8 +130,10 @@ def _present(desk: Desk, collection: CollectionSpec, text: str) -> dict[str, Any
     """Return the list as it was shown, fields by id; its address came through the page, and is tried again."""
     given, filters = list_filters.split(QueryDict(text[:4_000]))
     sort = given.get("sort", "")
-    spec = collection.by_key.get(sort.removeprefix("-"))
-    allowed = set(readable(desk, collection))
+    name = sort.removeprefix("-")
+    if name not in list_filters.SYSTEM:
+        ids = {spec.key: str(spec.id) for spec in readable(desk, collection)}
+        sort = sort.replace(name, ids[name], 1) if name in ids else ""
     usable = {name for name, _ in list_filters.offered(desk, collection)}
     if any(item.path[0] not in usable for item in filters):  # hidden and unknown ones are the same
         raise NotFoundError
@@ -139,9 +141,7 @@ def _present(desk: Desk, collection: CollectionSpec, text: str) -> dict[str, Any
     return {
         "columns": [column.id for column in chosen(desk, collection, shown or None)],
         "filters": list_filters.stored(collection, filters),
-        "sort": ("-" if sort.startswith("-") else "") + str(spec.id)
-        if spec in allowed and spec
-        else (sort if sort.removeprefix("-") in list_filters.SYSTEM else ""),
+        "sort": sort,
         "status": given.get("status", "") if given.get("status") in {"draft", "changed", "published"} else "",
         "q": given.get("q", "")[:200],
     }
