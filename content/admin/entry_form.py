@@ -1,5 +1,6 @@
 """The form of an entry, made from its collection's fields: what was typed, what is stored, and what stands between."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Row:
     theirs: str | None = None  # what somebody else saved meanwhile, in plain words, where both changed it
     before: str | None = None  # what stood here before somebody else changed it; the input has theirs already
     asked_when: str = ""
+    condition: str = ""  # the same as JSON, for the script that shows and hides the field
     stands_in: str = ""  # the words of another locale that this field falls back to while it is empty
     stands_in_value: str = ""  # the same as the input would hold it, where it can be copied into it
     stands_in_name: str = ""  # that locale's name
@@ -190,7 +192,12 @@ class EntryForm:
         return [self._row(spec, present, touched) for spec in self.specs]
 
     def _row(self, spec: FieldSpec, present: forms.Form, touched: set[str]) -> Row:
-        row = Row(spec, asked_when=self._condition(spec), errors=self.problems.get(spec.key, []))
+        row = Row(
+            spec,
+            asked_when=self._condition(spec),
+            condition=self._condition_json(spec),
+            errors=self.problems.get(spec.key, []),
+        )
         value, now = self.stored.get(str(spec.id)), self.now.get(str(spec.id))
         if spec not in self.writable:
             row.help = spec.help
@@ -252,6 +259,14 @@ class EntryForm:
     def words(self, spec: FieldSpec, value: Json) -> str:
         """Return a value in plain words; references by title, as far as they may be seen."""
         return in_words(spec, value, self.writing, self.choices)
+
+    def _condition_json(self, spec: FieldSpec) -> str:
+        """Return the condition, where the field that decides stands in the form."""
+        condition = spec.condition
+        other = self.writing.collection.by_id.get(condition.field) if condition else None
+        if condition is None or other is None or other not in self.writable & self.readable:
+            return ""
+        return json.dumps(condition.shown(self.specs))
 
     def _condition(self, spec: FieldSpec) -> str:
         """Say when the field is asked for, as far as the field that decides may be seen."""

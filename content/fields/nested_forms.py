@@ -6,6 +6,7 @@ The numbers are names only; `_order` says where a part stands. The submit button
 with parts added, moved and removed, without saving: see `is_arranging`.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -257,11 +258,12 @@ def _draw_field(part: Part, spec: FieldSpec) -> SafeString:
         )
     )
     return format_html(
-        '<div class="qk-field" data-key="{}" data-type="{}" data-label="{}">{}{}'
+        '<div class="qk-field" data-key="{}" data-type="{}" data-label="{}"{}>{}{}'
         '<div class="qk-control">{}</div>{}<div class="qk-notes">{}</div>{}</div>',
         spec.key,
         spec.type,
         spec.name,
+        _condition_of(part, spec),
         SafeString('<fieldset class="qk-plain">') if is_group else "",
         head,
         bound.as_widget(attrs=attrs),
@@ -275,6 +277,13 @@ def _draw_field(part: Part, spec: FieldSpec) -> SafeString:
         if bound.help_text
         else "",
     )
+
+
+def _condition_of(part: Part, spec: FieldSpec) -> SafeString | str:
+    """Return when the field is asked for, for the script that shows and hides it."""
+    if spec.condition is None:
+        return ""
+    return format_html(' data-condition="{}"', json.dumps(spec.condition.shown(part.component.fields)))
 
 
 def widget_at(name: str, field: forms.Field, component_at: Mapping[str, Any]) -> NestedWidget | None:

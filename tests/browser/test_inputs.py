@@ -218,6 +218,8 @@ def test_moments_are_typed_in_a_zone_and_opening_changes_nothing(ada: Watched) -
     page.get_by_role("button", name="Put it back").click()
     expect(page.locator("[name=f-slug]")).not_to_have_value("new-address")
 
+    page.locator("#field-at [data-qk-reset]").click()
+    expect(page.locator(".qk-unsaved")).to_have_count(0)
     before = DraftDocument.objects.get(entry=entry).data
     ada.go(f"/admin/content/things/{entry.pk}/change/")
     page.locator("[name=f-title]").focus()
