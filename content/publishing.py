@@ -2,13 +2,14 @@
 
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterable, Mapping
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.access import Action, Principal
 from accounts.canonical import Json
-from accounts.errors import EntryIncompleteError, InvalidInputError, NotFoundError, Problem
+from accounts.errors import EntryIncompleteError, InvalidInputError, NotFoundError, Problem, StaleVersionError
 from accounts.log import record
 from accounts.models import Generation
 from content import documents, fields
@@ -28,14 +29,39 @@ from content.writing import (
 
 
 @transaction.atomic
-def publish(entry_id: object, *, writing: Writing, locales: AnyOf[str] | None = None) -> Entry:
+def publish_together(
+    entry_id: UUID, others: Mapping[UUID, Writing], *, writing: Writing, locales: AnyOf[str], base: int
+) -> None:
+    """Publish an entry and others that it refers to: all of them or none. `base` is the version that was looked at.
+
+    The others become public in those of the locales that they have content in, else in all of theirs. Raises what
+    `publish` raises, and `StaleVersionError` when somebody has saved the entry since.
+    """
+    work = {**others, entry_id: writing}
+    for name in sorted(
+        work
+    ):  # in the order of ids, so that two who publish the same can't wait for each other
+        if name == entry_id:
+            publish(name, writing=writing, locales=locales, base=base)
+            continue
+        present = set(DraftDocument.objects.filter(entry=name).values_list("locale", flat=True))
+        publish(name, writing=work[name], locales=sorted(present & set(locales)) or None)
+
+
+@transaction.atomic
+def publish(
+    entry_id: object, *, writing: Writing, locales: AnyOf[str] | None = None, base: int | None = None
+) -> Entry:
     """Make the newest version public in these locales (default: all that have content).
 
-    Raises `EntryIncompleteError` with everything that is missing, each with its field; then nothing has changed.
+    Raises `EntryIncompleteError` with everything that is missing, each with its field; then nothing has changed. With
+    a `base`, raises `StaleVersionError` when the newest version is another one, so that nobody publishes unseen text.
     """
     collection = writing.collection
     entry = lock(entry_id, writing)
     require_seen(entry, Action.PUBLISH, writing)
+    if base is not None and base != entry.latest_number:
+        raise StaleVersionError(entry_id=entry.pk)
     version = entry.versions.get(number=entry.latest_number)
     chosen = _chosen(documents.locales_of(version.data), locales, writing)
     if entry.trashed_at is not None:

@@ -1,4 +1,4 @@
-"""Acts on a whole entry, each with a page that says what will happen: publish, unpublish, trash, restore, purge."""
+"""Acts on a whole entry, each with a page that says what will happen: unpublish, trash, restore, purge."""
 
 from typing import Any
 from uuid import UUID
@@ -8,77 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import Action
-from accounts.errors import ConflictError, EntryIncompleteError, NotAllowedError
+from accounts.errors import ConflictError, NotAllowedError
 from content import editing, publishing
 from content.admin.desk import Desk, OpenEntry, open_entry
-from content.admin.entry_form import EntryForm
 from content.admin.pages import address, page, query, see, show
-from content.documents import in_locale, locales_of
-
-
-@page
-@require_http_methods(["GET", "HEAD", "POST"])
-def publish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
-    """Show what is missing in each locale, and publish in the chosen ones."""
-    desk = Desk.of(request)
-    given = query(request, "locale")
-    entry = open_entry(desk, key, name, given.get("locale"))
-    _require(entry, Action.PUBLISH, in_trash=False)
-    present = locales_of(entry.latest.data)
-    seen = [draft.locale for draft in entry.drafts]
-    lines = [
-        _readiness(desk, entry, code)
-        for code in desk.locales_of(entry.writing.collection)
-        if code in present and code in seen
-    ]
-    if request.method == "POST":
-        chosen = request.POST.getlist("locales")
-        if not chosen:
-            return _publish_page(request, entry, lines, "Choose at least one locale.")
-        try:
-            publishing.publish(entry.row.pk, writing=entry.writing, locales=chosen)
-        except EntryIncompleteError:
-            return _publish_page(
-                request, entry, lines, "Not published: something is still missing, see below.", chosen
-            )
-        names = ", ".join(line["name"] for line in lines if line["code"] in chosen)
-        return see(request, f"Published in {names}.", address("change", key, entry.row.pk, **_here(entry)))
-    return _publish_page(request, entry, lines, "", [entry.locale])
-
-
-def _publish_page(
-    request: HttpRequest,
-    entry: OpenEntry,
-    lines: list[dict[str, Any]],
-    fault: str,
-    chosen: list[str] | None = None,
-) -> HttpResponse:
-    for line in lines:
-        line["chosen"] = line["code"] in (chosen or [])
-    context = {
-        "title": f"Publish {entry.title}",
-        "entry": entry,
-        "collection": entry.writing.collection,
-        "lines": lines,
-        "fault": fault,
-    }
-    return show(request, "admin/content/publish.html", context, status=400 if fault else 200)
-
-
-def _readiness(desk: Desk, entry: OpenEntry, code: str) -> dict[str, Any]:
-    """Return a locale with its state and what is missing in it, each with its field."""
-    values = in_locale(entry.latest.data, code)
-    form = EntryForm(entry.writing, readable=entry.readable, writable=(), stored=values)
-    form.add(publishing.missing(entry.writing.collection, values, entry.writing, code, [code]))
-    key = entry.writing.collection.key
-    return {
-        "code": code,
-        "name": desk.schema.locale_by_code[code].name,
-        "status": next((draft.status for draft in entry.drafts if draft.locale == code), ""),
-        "summary": form.summary(),
-        "general": form.general,
-        "url": address("change", key, entry.row.pk, locale=code, missing=code),
-    }
 
 
 @page
@@ -87,7 +20,7 @@ def unpublish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     """Take an entry back from the public in the chosen locales."""
     desk = Desk.of(request)
     entry = open_entry(desk, key, name, query(request, "locale").get("locale"))
-    _require(entry, Action.UNPUBLISH, in_trash=False)
+    require(entry, Action.UNPUBLISH, in_trash=False)
     live = [draft for draft in entry.drafts if draft.published_number is not None]
     if request.method == "POST":
         chosen = request.POST.getlist("locales")
@@ -96,7 +29,7 @@ def unpublish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
             return see(
                 request,
                 "Unpublished. Readers no longer see it.",
-                address("change", key, entry.row.pk, **_here(entry)),
+                address("change", key, entry.row.pk, **here(entry)),
             )
     context = {
         "title": f"Unpublish {entry.title}",
@@ -126,7 +59,7 @@ def trash(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     """Say who refers to the entry, then move it to the trash."""
     desk = Desk.of(request)
     entry = open_entry(desk, key, name, query(request, "locale").get("locale"))
-    _require(entry, Action.DELETE, in_trash=False)
+    require(entry, Action.DELETE, in_trash=False)
     if request.method == "POST":
         editing.trash(entry.row.pk, writing=entry.writing, confirm=request.POST.get("confirm") == "1")
         return see(request, f"“{entry.title}” is in the trash.", address("list", key))
@@ -157,7 +90,7 @@ def purge(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     desk = Desk.of(request)
     query(request)
     entry = open_entry(desk, key, name, None)
-    _require(entry, Action.PURGE, in_trash=True)
+    require(entry, Action.PURGE, in_trash=True)
     if request.method == "POST":
         if request.POST.get("confirm") != "1":
             return see(request, "Nothing was erased.", address("trash-list", key), level=messages.WARNING)
@@ -173,7 +106,8 @@ def purge(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     return show(request, "admin/content/purge.html", context)
 
 
-def _require(entry: OpenEntry, action: Action, *, in_trash: bool) -> None:
+def require(entry: OpenEntry, action: Action, *, in_trash: bool) -> None:
+    """Refuse an act that the principal may not do, or that the entry is not in the state for."""
     if action not in entry.may:
         raise NotAllowedError(f"You may not {action.value} this entry.")
     if entry.is_in_trash is not in_trash:
@@ -182,7 +116,8 @@ def _require(entry: OpenEntry, action: Action, *, in_trash: bool) -> None:
         )
 
 
-def _here(entry: OpenEntry) -> dict[str, str]:
+def here(entry: OpenEntry) -> dict[str, str]:
+    """Return the query that leads to the same locale of the entry."""
     return {"locale": entry.locale} if entry.writing.collection.localized else {}
 
 

@@ -17,6 +17,7 @@ from content.admin import (
     locale_pages,
     parts,
     picker,
+    publish_page,
     rights,
 )
 
@@ -38,7 +39,7 @@ _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     ("content/<str:key>/markdown/", assist.markdown, "markdown"),
     (f"{_ENTRY}change/", entries.change, "change"),
     (f"{_ENTRY}field/<str:field_key>/", entries.field, "field"),
-    (f"{_ENTRY}publish/", acts.publish, "publish"),
+    (f"{_ENTRY}publish/", publish_page.publish, "publish"),
     (f"{_ENTRY}unpublish/", acts.unpublish, "unpublish"),
     (f"{_ENTRY}trash/", acts.trash, "trash"),
     (f"{_ENTRY}restore/", acts.restore, "restore"),
