@@ -131,9 +131,18 @@ def save(
 
 @transaction.atomic
 def restore_version(
-    entry_id: object, number: int, *, writing: Writing, base: int | None, message: str = ""
+    entry_id: object,
+    number: int,
+    *,
+    writing: Writing,
+    base: int | None,
+    message: str = "",
+    only: tuple[FieldSpec, str] | None = None,
 ) -> Entry:
-    """Make an old version's content the newest version again. Fields that are gone from the schema stay gone."""
+    """Make an old version's content the newest version again, or `only` one field of it in one locale.
+
+    Fields that are gone from the schema stay gone.
+    """
     collection = writing.collection
     entry = lock(entry_id, writing)
     held = require_rows(entry, Action.RESTORE, writing, [])
@@ -146,6 +155,8 @@ def restore_version(
     latest = entry.versions.get(number=entry.latest_number)
     data = documents.placed(collection, old.data, writing.schema)
     present = documents.placed(collection, latest.data, writing.schema)
+    if only is not None:
+        data = _with_one(present, data, only[0], place_of(only[0], collection, only[1]))
     if data == present:
         return entry
     changed = [spec for spec in collection.fields if any(
@@ -154,12 +165,31 @@ def restore_version(
     )]  # fmt: skip
     if not set(changed) <= allowed_fields(held, collection):
         raise NotAllowedError("That version differs in fields that you may not write.")
-    version = save_version(entry, data, writing=writing, message=message or f"Version {number} restored")
+    version = save_version(
+        entry,
+        data,
+        writing=writing,
+        message=message
+        or (f"{only[0].name} of version {number} restored" if only else f"Version {number} restored")[
+            :MAX_MESSAGE
+        ],
+    )
     _authorise_result(entry, Action.RESTORE, writing, None, changed)
     for locale in documents.locales_of(data):
         detail: dict[str, Json] = {"version": version.number, "restored_version": number}
         record("entry.updated", actor=writing.by, subject=subject_of(entry), locale=locale, detail=detail)
     return entry
+
+
+def _with_one(present: VersionData, old: VersionData, spec: FieldSpec, place: str) -> VersionData:
+    """Return the present data with one value put back as it was."""
+    result: VersionData = {key: dict(values) for key, values in present.items()}
+    values = result.setdefault(place, {})
+    value = old.get(place, {}).get(str(spec.id))
+    values.pop(str(spec.id), None)
+    if value is not None:
+        values[str(spec.id)] = value
+    return result
 
 
 @transaction.atomic

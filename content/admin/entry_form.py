@@ -317,6 +317,9 @@ def differences(
     old, new = documents.in_locale(before, locale), documents.in_locale(after, locale)
     for item in found:
         spec = by_key[item["field"]]
+        item["spec"] = spec
+        if spec.type == "blocks":
+            item["parts"] = diffing.parts(old.get(str(spec.id)), new.get(str(spec.id)), spec, writing)
         if spec.type in REFERENCES:
             one, other = (
                 in_words(spec, old.get(str(spec.id)), writing),

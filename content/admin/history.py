@@ -13,6 +13,7 @@ from content.admin.desk import Desk, OpenEntry, open_entry
 from content.admin.entry_form import differences, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import locales_of
+from content.fields.base import FieldSpec
 from content.models import Version
 
 PAGE_SIZE = 50
@@ -110,8 +111,9 @@ def restore(request: HttpRequest, key: str, name: UUID, number: int) -> HttpResp
     desk = Desk.of(request)
     entry = open_entry(desk, key, name, None)
     base = number_in(request.POST.get("base"))
+    only = _field_asked_for(request, desk, entry)
     try:
-        saved = editing.restore_version(entry.row.pk, number, writing=entry.writing, base=base)
+        saved = editing.restore_version(entry.row.pk, number, writing=entry.writing, base=base, only=only)
     except StaleVersionError:
         return see(
             request,
@@ -123,9 +125,23 @@ def restore(request: HttpRequest, key: str, name: UUID, number: int) -> HttpResp
         return see(
             request, "That version is no different from the newest one.", address("history", key, name)
         )
+    what = f"{only[0].name} of version {number}" if only else f"Version {number}"
+    here = {"locale": only[1]} if only and entry.writing.collection.localized else {}
     return see(
-        request, f"Version {number} is back, as version {saved.latest_number}.", address("change", key, name)
+        request, f"{what} is back, as version {saved.latest_number}.", address("change", key, name, **here)
     )
+
+
+def _field_asked_for(request: HttpRequest, desk: Desk, entry: OpenEntry) -> tuple[FieldSpec, str] | None:
+    """Return the field to restore and its locale when only one is asked for; hidden ones are missing."""
+    if "field" not in request.POST:
+        return None
+    spec = entry.writing.collection.by_key.get(request.POST["field"])
+    locale = request.POST.get("locale") or entry.locale
+    shown = open_entry(desk, entry.writing.collection.key, entry.row.pk, locale)
+    if spec is None or spec not in shown.readable:
+        raise NotFoundError
+    return spec, locale
 
 
 def _version(entry: OpenEntry, number: int) -> Version:
