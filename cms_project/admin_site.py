@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver
 
 from accounts import urls, views
 from cms_project.problems import is_script
-from content.admin import sidebar
+from content.admin import home, sidebar
 from content.admin.urls import urlpatterns as content_urls
 
 # Django's redirect to "the page of any row" tells by its error whether a row exists; its form for passwords goes
@@ -61,6 +61,10 @@ class QuillkeepAdminSite(admin.AdminSite):
             return content
         models = [model for section in rest for model in section["models"]]
         return [*content, {**rest[0], "app_label": "settings", "name": "Settings", "models": models}]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
+        """Show what is each person's to see, not a list of tables."""
+        return home.home(request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
         """Never Django's own form: it knows no second factor (CVE-2019-16766)."""

@@ -20,7 +20,7 @@ from accounts.errors import (
     Problem,
     StaleVersionError,
 )
-from content import editing, publishing
+from content import editing, publishing, visits
 from content.admin.desk import Desk, OpenEntry, open_entry
 from content.admin.drawer import with_drawer
 from content.admin.entry_form import EntryForm, StandIn, number_in
@@ -112,6 +112,8 @@ def change(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     if request.method == "POST":
         return _save(request, desk, entry)
     form = _form_of(entry)
+    if desk.principal.user_id is not None:
+        visits.looked(entry.row, user_id=desk.principal.user_id, locale=entry.locale)
     if "missing" in given and Action.PUBLISH in entry.may:
         _add_what_is_missing(form, entry, given["missing"].split(","))
     return _show_entry(request, desk, entry, form)

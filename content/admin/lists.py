@@ -60,17 +60,6 @@ class Link:
 
 @page
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    """Show the collections that may be worked in, with their descriptions."""
-    query(request)
-    desk = Desk.of(request)
-    descriptions = dict(Collection.objects.values_list("id", "description"))
-    found = [(item, descriptions.get(item.id, "")) for item in desk.schema.collections if desk.opens(item)]
-    return show(request, "admin/content/home.html", {"title": "Content", "collections": found})
-
-
-@page
-@require_safe
 def entry_list(request: HttpRequest, key: str) -> HttpResponse:
     """List the working state of a collection's entries in one locale; a single goes straight to its form."""
     desk = Desk.of(request)

@@ -12,6 +12,7 @@ from content.admin import (
     collection_pages,
     entries,
     history,
+    home,
     list_views,
     lists,
     locale_pages,
@@ -26,7 +27,7 @@ Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 _ENTRY = "content/<str:key>/<uuid:name>/"
 _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     ("choices/", picker.choices, "choices"),
-    ("content/", lists.home, "home"),
+    ("content/", home.home, "home"),
     ("content/<str:key>/", lists.entry_list, "list"),
     ("content/<str:key>/add/", entries.add, "add"),
     ("content/<str:key>/trash/", lists.trash_list, "trash-list"),
@@ -38,6 +39,7 @@ _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     ("content/<str:key>/tags/", assist.tags, "tags"),
     ("content/<str:key>/markdown/", assist.markdown, "markdown"),
     (f"{_ENTRY}change/", entries.change, "change"),
+    (f"{_ENTRY}presence/", home.presence, "presence"),
     (f"{_ENTRY}field/<str:field_key>/", entries.field, "field"),
     (f"{_ENTRY}publish/", publish_page.publish, "publish"),
     (f"{_ENTRY}unpublish/", acts.unpublish, "unpublish"),
