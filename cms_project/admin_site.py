@@ -37,7 +37,11 @@ class QuillkeepAdminSite(admin.AdminSite):
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
         return doors + kept
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002 (Django's)
+    def admin_view(  # type: ignore[override]  # the stubs' type of a view has no name
+        self,
+        view: Callable[..., Any],
+        cacheable: bool = False,  # noqa: FBT001, FBT002 (Django's)
+    ) -> Callable[..., Any]:
         """Answer 401 to a script of ours where people would be sent to the sign-in: it asks them to, and goes on."""
         inside = super().admin_view(view, cacheable)
 
@@ -62,7 +66,11 @@ class QuillkeepAdminSite(admin.AdminSite):
         models = [model for section in rest for model in section["models"]]
         return [*content, {**rest[0], "app_label": "settings", "name": "Settings", "models": models}]
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
+    def index(  # type: ignore[override]  # rendered already
+        self,
+        request: HttpRequest,
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
         """Show what is each person's to see, not a list of tables."""
         return home.home(request)
 

@@ -1,6 +1,6 @@
 """What has happened in all collections that a principal works in: one question each, however many there are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -40,23 +40,23 @@ class Overview:
 
     def my_drafts(self) -> list[Line]:
         """Return entries whose newest version is by this person and not public as it stands, newest first."""
+        if self.by.user_id is None:
+            return []
         newest = (
             Version.objects.filter(author_id=self.by.user_id, number=F("entry__latest_number"))
             .order_by("-created_at")
             .values_list("entry_id", "created_at")[:SEARCHED]
         )
-        moments = dict(newest) if self.by.user_id else {}
+        moments = dict(newest)
         found = self._seen().filter(entry__in=moments, status__in=("draft", "changed"))
         return self._lines(found, {key: (moment, "") for key, moment in moments.items()})
 
     def changed_since(self) -> list[Line]:
         """Return entries that somebody else has saved since this person looked at them, newest first."""
+        if self.by.user_id is None:
+            return []
         newer = Visit.objects.filter(user_id=self.by.user_id, seen_number__lt=F("entry__latest_number"))
-        ids = (
-            list(newer.order_by("-seen_at").values_list("entry_id", flat=True)[:SEARCHED])
-            if self.by.user_id
-            else []
-        )
+        ids = list(newer.order_by("-seen_at").values_list("entry_id", flat=True)[:SEARCHED])
         versions = (
             Version.objects.filter(entry__in=ids, number=F("entry__latest_number"))
             .exclude(author_id=self.by.user_id)
@@ -73,6 +73,8 @@ class Overview:
 
     def being_written(self) -> list[Line]:
         """Return the entries that others are typing in just now."""
+        if self.by.user_id is None:
+            return []
         visits = (
             Visit.objects.filter(typing_at__gte=timezone.now() - FRESH)
             .exclude(user_id=self.by.user_id)
@@ -98,7 +100,7 @@ class Overview:
         return DraftDocument.objects.filter(seen, trashed=False).annotate(_titled=flag(titled))
 
     def _lines(
-        self, rows: QuerySet[DraftDocument], told: dict[UUID, tuple[datetime | None, str]]
+        self, rows: QuerySet[DraftDocument], told: Mapping[UUID, tuple[datetime | None, str]]
     ) -> list[Line]:
         """Return a line for each entry, in the default locale if it may be seen there."""
         default = self.schema.default_locale.code

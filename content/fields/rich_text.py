@@ -46,7 +46,7 @@ _ENTRY_LINK = re.compile(r'<a((?: [a-z]+="[^"]*")*)>(.*?)</a>', re.DOTALL)
 _ENTRY_HREF = re.compile(r' href="quillkeep:entry/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^"]*"')
 
 
-class RichTextWidget(AdminProseEditorWidget):
+class RichTextWidget(AdminProseEditorWidget):  # type: ignore[misc]  # the library has no types
     """The editor with what we add to it: pasted text is tidied, and entries of some collections can be linked to."""
 
     def __init__(self, collections: list[str]) -> None:

@@ -1,5 +1,6 @@
 """A field is asked for by one rule, in the form as when publishing."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,7 +21,7 @@ CASES: list[tuple[str, object]] = [
     ("eq", "a"), ("eq", 1), ("eq", True), ("eq", "1"), ("ne", "a"), ("ne", 1), ("ne", False),
     ("in", ("a", 1)), ("in", ("true",)), ("exists", True), ("exists", False),
 ]  # fmt: skip
-FIELDS = [
+FIELDS: list[dict[str, Any]] = [
     {"key": "kind", "type": "choice", "options": {"choices": ["text", "video"]}},
     {"key": "live", "type": "boolean"},
     {"key": "address", "type": "url", "condition": {"field": "kind", "operator": "eq", "value": "video"}},

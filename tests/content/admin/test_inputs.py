@@ -11,7 +11,7 @@ from tests.content.admin.conftest import SignIn
 pytestmark = pytest.mark.django_db
 
 CANARY = '"><img src=x onerror=alert(1)>'
-FIELDS = [
+FIELDS: list[dict[str, Any]] = [
     {"key": "title", "type": "text", "localized": False},
     {"key": "slug", "type": "slug", "options": {"from": "title"}},
     {"key": "words", "type": "tags"},

@@ -205,7 +205,7 @@ def test_a_form_asks_once_for_all_its_references_however_many_fields_and_blocks_
         also=[str(isle.pk), str(ann.pk)],
         parts=[{"_component": "quote", "by": str(pk)} for pk in (ann.pk, isle.pk) * 10],
         published=False,
-        **{f"more_{n}": str(isle.pk) for n in range(12)},
+        **{f"more_{n}": str(isle.pk) for n in range(12)},  # type: ignore[arg-type]  # fields, no arguments of the builder
     )
 
     def asked(entry: Entry) -> tuple[int, int]:
