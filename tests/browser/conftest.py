@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -64,3 +65,14 @@ def watch(context: BrowserContext, url: str) -> Watched:
     page.on("pageerror", lambda error: watched.errors.append(str(error)))
     page.on("dialog", lambda dialog: watched.errors.append(f"a dialog: {dialog.message}"))
     return watched
+
+
+def assert_accessible(page: Page) -> None:
+    """Ask axe-core what the page as it is now keeps from people with disabilities."""
+    found = Axe().run(page).response["violations"]
+    told = [
+        f"{item['id']}: {node['html'][:200]} ({node['failureSummary'][:200]})"
+        for item in found
+        for node in item["nodes"][:3]
+    ]
+    assert not told, "\n".join(told)
