@@ -26,7 +26,7 @@ MAX_INDEXED_LENGTH = 500  # characters; a B-tree entry has at most about 2,700 b
 COLLECTION_KEYS = frozenset({"key", "name", "description", "kind", "localized", "fields"})
 FIELD_KEYS = frozenset(
     {
-        "id", "key", "type", "label", "help", "required", "localized", "unique", "filterable", "default",
+        "id", "key", "type", "label", "help", "group", "required", "localized", "unique", "filterable", "default",
         "data_class", "options", "condition",
     }
 )  # fmt: skip
@@ -172,6 +172,7 @@ def _read_field(
         type=type_key,
         label=reader.text(item, path, "label", old.label if old else "", highest=80, empty=True),
         help=reader.text(item, path, "help", old.help if old else "", highest=300, empty=True),
+        group=reader.text(item, path, "group", old.group if old else "", highest=80, empty=True),
         required=reader.boolean(item, path, "required", old.required if old else False),
         localized=reader.boolean(item, path, "localized", bool(old and old.localized and shell.localized)),
         unique=reader.boolean(item, path, "unique", old.unique if old else False),

@@ -167,6 +167,7 @@ def _write_field(row: Collection, spec: FieldSpec, position: int) -> None:
         "type": spec.type,
         "label": spec.label,
         "help": spec.help,
+        "group": spec.group,
         "position": position,
         "required": spec.required,
         "localized": spec.localized,

@@ -28,11 +28,11 @@ CLASSES = {
 
 
 MEMBERS = (
-    *("key", "type", "label", "help", "required", "localized", "unique", "filterable"),
+    *("key", "type", "label", "help", "group", "required", "localized", "unique", "filterable"),
     *("data_class", "default", "condition"),
 )
 BOXES = (
-    *("key", "type", "label", "help", "options", "default", "condition", "data_class"),
+    *("key", "type", "label", "help", "group", "options", "default", "condition", "data_class"),
     *("required", "localized", "unique", "filterable", "order", "remove"),
 )
 
@@ -94,6 +94,11 @@ class FieldRowForm(forms.Form):
     type = forms.ChoiceField()
     label = forms.CharField(required=False, max_length=80)
     help = forms.CharField(required=False, max_length=300, label="Help text")
+    group = forms.CharField(
+        required=False,
+        max_length=80,
+        help_text="Fields of one group stand together, in a tab of their own. Empty: the first tab.",
+    )
     required = forms.BooleanField(required=False, label="Required to publish")
     localized = forms.BooleanField(required=False, label="Differs by locale")
     unique = forms.BooleanField(required=False, label="Unique")
@@ -231,6 +236,7 @@ class CollectionForm:
             "type": spec.type,
             "label": spec.label,
             "help": spec.help,
+            "group": spec.group,
             "required": spec.required,
             "localized": spec.localized,
             "unique": spec.unique,

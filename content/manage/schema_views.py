@@ -186,6 +186,7 @@ def field_json(field: FieldSpec, shown: list[FieldSpec], known: Schema) -> dict[
         "type": field.type,
         "label": field.label,
         "help": field.help,
+        **({"group": field.group} if field.group else {}),
         "required": field.required,
         "localized": field.localized,
         "unique": field.unique,

@@ -6,7 +6,7 @@ from django.test import Client
 
 from content.models import Collection, Entry, Field, Locale
 from content.schema import current
-from tests.builders import make_collection, make_entry
+from tests.builders import administrator, make_collection, make_entry
 
 ADD = "/admin/modeling/collections/add/"
 
@@ -188,3 +188,22 @@ def test_who_models_one_collection_sees_no_other(as_somebody: Any) -> None:
     assert edith.get("/admin/modeling/collections/secrets/").status_code == 404
     assert edith.get(ADD).status_code == 403
     assert edith.post("/admin/modeling/collections/secrets/delete/", {"key": "secrets"}).status_code == 404
+
+
+def test_fields_of_one_group_stand_together_in_the_form(ada: Client) -> None:
+    fields = [{"key": "title", "type": "text"}, {"key": "robots", "type": "text", "group": "Search"}]
+    made = administrator().post(
+        "/api/v1/manage/collections", {"key": "notes", "name": "Notes", "fields": fields}
+    )
+    assert made.status_code == 201, made.content
+    shown = administrator().get("/api/v1/manage/collections/notes").json()["fields"]
+    assert [field.get("group") for field in shown] == [None, "Search"]
+    page = ada.get("/admin/content/notes/add/").content.decode()
+    assert page.index("<h2>Notes</h2>") < page.index('name="f-title"') < page.index("<h2>Search</h2>")
+    refused = administrator().patch(
+        "/api/v1/manage/collections/notes", {"fields": [{"key": "title", "type": "text", "group": "x" * 81}]}
+    )
+    assert refused.json()["errors"][0]["pointer"] == "/fields/0/group"
+    kept = [{"key": "title", "type": "text"}, {"key": "robots", "type": "text"}]
+    administrator().patch("/api/v1/manage/collections/notes", {"fields": kept})
+    assert "<h2>Search</h2>" in ada.get("/admin/content/notes/add/").content.decode()
