@@ -7,7 +7,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from content.models import DraftDocument, Entry
 from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, watch
+from tests.browser.conftest import Watched, assert_accessible, watch
 from tests.browser.test_admin_has_no_csp_violation import sign_in
 from tests.builders import make_collection, make_entry
 from tests.content.fields.test_lengths import COUNTED
@@ -235,3 +235,4 @@ def test_moments_are_typed_in_a_zone_and_opening_changes_nothing(ada: Watched) -
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert ada.violations == []
     assert [error for error in ada.errors if "favicon" not in error] == []
+    assert_accessible(page)  # last, as axe itself tries out inline styles
