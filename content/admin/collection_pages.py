@@ -1,5 +1,6 @@
 """Modelling: collections with their fields, the effects of a change before it is made, and the work that follows it."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +15,16 @@ from accounts.errors import (
     NotAllowedError,
     NotFoundError,
 )
+from accounts.ids import uuid7
 from content import fields, modeling
 from content.admin.collection_form import KINDS, CollectionForm
 from content.admin.desk import Desk
+from content.admin.entry_form import EntryForm
 from content.admin.pages import address, page, query, see, show
-from content.models import Collection, Entry, FieldIndex, Rebuild
+from content.fields.base import FieldSpec
+from content.models import Entry, FieldIndex, Rebuild
 from content.schema import CollectionSpec
+from content.writing import Writing
 
 
 @page
@@ -52,26 +57,22 @@ def add(request: HttpRequest) -> HttpResponse:
     desk = Desk.of(request)
     if not modeling.may_create(desk.principal):
         raise NotAllowedError("You may not create collections.")
-    form = CollectionForm(
-        before=None,
-        description="",
-        schema=desk.schema,
-        data=request.POST if request.method == "POST" else None,
-    )
-    if request.method == "POST":
-        if "_add_row" in request.POST:
-            form.add_row(request.POST.get("new_type", ""))
-            return _show(request, form, None)
-        raw = form.raw()
-        if raw is not None:
-            try:
-                spec = modeling.create_collection(raw, by=desk.principal)
-            except InvalidInputError as error:
-                form.add(error.errors)
-            else:
-                return see(request, f"The collection {spec.name} is there.", address("collection", spec.key))
-        return _show(request, form, None, status=400)
-    return _show(request, form, None)
+    form = _form(request, desk, None)
+    if request.method != "POST":
+        form.add_row("text", is_asked=False)
+        return _show(request, form, None)
+    piece = _piece(request, desk, form)
+    if piece is not None:
+        return piece
+    raw = form.raw()
+    if raw is not None:
+        try:
+            spec = modeling.create_collection(raw, by=desk.principal)
+        except InvalidInputError as error:
+            form.add(error.errors)
+        else:
+            return see(request, f"The collection {spec.name} is there.", address("collection", spec.key))
+    return _show(request, form, None, status=400)
 
 
 @page
@@ -81,15 +82,12 @@ def change(request: HttpRequest, key: str) -> HttpResponse:
     query(request)
     desk = Desk.of(request)
     spec = _managed(desk, key)
-    description = Collection.objects.values_list("description", flat=True).get(pk=spec.id)
-    if request.method != "POST":
-        return _show(request, CollectionForm(before=spec, description=description, schema=desk.schema), spec)
-    form = CollectionForm(before=spec, description=description, schema=desk.schema, data=request.POST)
-    if "_add_row" in request.POST:
-        form.add_row(request.POST.get("new_type", ""))
+    form = _form(request, desk, spec)
+    if request.method != "POST" or "_edit" in request.POST:
         return _show(request, form, spec)
-    if "_edit" in request.POST:
-        return _show(request, form, spec)
+    piece = _piece(request, desk, form)
+    if piece is not None:
+        return piece
     raw = form.raw()
     if raw is None:
         return _show(request, form, spec, status=400)
@@ -109,6 +107,46 @@ def change(request: HttpRequest, key: str) -> HttpResponse:
     else:
         return see(request, f"The collection {changed.name} is changed.", address("collection", changed.key))
     return _show(request, form, spec, status=400)
+
+
+def _form(request: HttpRequest, desk: Desk, spec: CollectionSpec | None) -> CollectionForm:
+    return CollectionForm(
+        before=spec,
+        description=spec.description if spec else "",
+        schema=desk.schema,
+        by=desk.principal,
+        data=request.POST if request.method == "POST" else None,
+    )
+
+
+def _piece(request: HttpRequest, desk: Desk, form: CollectionForm) -> HttpResponse | None:
+    """Return what is asked for besides saving: one more row, one row as it is typed now, or what editors would see."""
+    if "_add_row" in request.POST:
+        form.add_row(request.POST.get("new_type", ""))
+        return _show(request, form, form.before)
+    if "_row" in request.POST:
+        row = next((item for item in form.rows if str(item.number) == request.POST["_row"]), None)
+        if row is None:
+            raise NotFoundError
+        return show(request, "admin/content/collection_row.html", {"row": row, "form": form})
+    if "_preview" in request.POST:
+        return show(request, "admin/content/collection_preview.html", _preview(desk, form))
+    return None
+
+
+def _preview(desk: Desk, form: CollectionForm) -> dict[str, Any]:
+    """Return what the form of a new entry would show; nothing of any entry is told."""
+    draft = form.draft()
+    writing = Writing(desk.schema.having(draft), draft, desk.principal)
+    stored = {str(row.spec.id): row.beforehand(writing) for row in form.rows}
+    shown = EntryForm(writing, readable=draft.fields, writable=draft.fields, stored=stored)
+    return {
+        "collection": draft,
+        "groups": shown.groups(),
+        "keys": json.dumps({row.number: row.spec.key for row in form.rows}),
+        "has_inputs": True,
+        "locale": desk.schema.default_locale,
+    }
 
 
 @page
@@ -173,9 +211,9 @@ def _show(
         "title": spec.name if spec else "New collection",
         "collection": spec,
         "form": form,
-        "types": [
-            (key, item.label, item.description)
-            for key, item in sorted(fields.REGISTRY.items(), key=lambda pair: pair[1].label)
+        "families": [
+            (family, [item for item in fields.REGISTRY.values() if item.family == family])
+            for family in fields.FAMILIES
         ],
         "summary": form.summary(),
         "indexes": [],
@@ -188,4 +226,8 @@ def _show(
             for row in FieldIndex.objects.filter(collection_id=spec.id)
         ]
         context["rebuilds"] = list(Rebuild.objects.filter(collection_id=spec.id)[:5])
-    return show(request, "admin/content/collection.html", context, status=status)
+    any_field = FieldSpec(id=uuid7(), key="any", type="rich_text")
+    media = (
+        fields.get("rich_text").form_field(any_field, form.choices).widget.media
+    )  # for looking at the form
+    return show(request, "admin/content/collection.html", context, media=media, status=status)

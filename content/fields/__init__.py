@@ -23,6 +23,7 @@ from content.fields import (  # noqa: F401  # importing registers
     url,
 )
 from content.fields.base import (
+    FAMILIES,
     REGISTRY,
     ComponentSpec,
     Context,
@@ -41,6 +42,7 @@ from content.fields.base import (
 )
 
 __all__ = [
+    "FAMILIES",
     "REGISTRY",
     "ComponentSpec",
     "Context",

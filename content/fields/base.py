@@ -48,6 +48,9 @@ def moved(problems: Iterable[Problem], *path: str | int) -> list[Problem]:
     return [dataclasses.replace(item, pointer=front + (item.pointer or "")) for item in problems]
 
 
+FAMILIES = ("Words", "Numbers and time", "Choices", "Links", "Parts", "Other")
+
+
 class Kind(StrEnum):
     """How a filter compares values: as text (`COLLATE "C"`), as numbers, as lists of texts, not at all."""
 
@@ -55,6 +58,13 @@ class Kind(StrEnum):
     NUMBER = "number"
     LIST = "list"
     NONE = "none"
+
+
+class OptionContext(Protocol):
+    """What building the inputs of a field's options may ask on behalf of who models."""
+
+    def offered(self, *, components: bool) -> Sequence[tuple[str, str]]:
+        """Return (key, name) of the components, or of the other collections, that they may know of."""
 
 
 class Option(Protocol):
@@ -72,15 +82,34 @@ class Option(Protocol):
     def show(self, value: Any, ctx: "Schema") -> Json:
         """Return the form that clients see; names of other things are keys."""
 
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        """Return its input: shows what `show` returned, and gives what `parse` reads, None for nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The options of a field; subclasses add members made by `option()`. Immutable and hashable by design."""
 
 
-def option(kind: Option, default: Any = None, *, name: str = "") -> Any:
-    """Declare a member of an Options dataclass, read by `kind`; `name` where Python reserves it."""
-    return dataclasses.field(default=default, metadata={"option": kind, "name": name})
+def option(kind: Option, default: Any = None, *, name: str = "", label: str = "", help: str = "") -> Any:  # noqa: A002 (Django's word)
+    """Declare a member of an Options dataclass, read by `kind`; `name` where Python reserves it.
+
+    `label` and `help` are what people read who model a collection.
+    """
+    return dataclasses.field(
+        default=default, metadata={"option": kind, "name": name, "label": label, "help": help}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OptionMember:
+    """An option as people meet it: its name in the API, its label, its help, and what reads it."""
+
+    name: str
+    label: str
+    help: str
+    default: Any
+    kind: Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +214,7 @@ class FieldType(Generic[O]):
     label: ClassVar[str]
     description: ClassVar[str]
     icon: ClassVar[str]
+    family: ClassVar[str]  # of `FAMILIES`: under which heading people find it
     kind: ClassVar[Kind] = Kind.NONE
     sortable: ClassVar[bool] = False  # only kinds TEXT and NUMBER
     can_be_unique: ClassVar[bool] = False
@@ -249,6 +279,19 @@ class FieldType(Generic[O]):
     def options_json(self, options: O, ctx: Schema) -> dict[str, Json]:
         """Return what clients see: only what differs from the default, other collections by key."""
         return {name: kind.show(value, ctx) for name, kind, value in self._chosen(options)}
+
+    def option_members(self) -> list[OptionMember]:
+        """Return the options that the type has, in their order."""
+        return [
+            OptionMember(
+                name=item.metadata["name"] or item.name,
+                label=item.metadata["label"] or item.name.replace("_", " ").capitalize(),
+                help=item.metadata["help"],
+                default=item.default,
+                kind=item.metadata["option"],
+            )
+            for item in dataclasses.fields(self.options_class)
+        ]
 
     def _chosen(self, options: O) -> Iterator[tuple[str, Option, Any]]:
         plain = self.options_class()

@@ -33,9 +33,11 @@ from content.fields.options import Named, Whole
 
 @dataclass(frozen=True, slots=True)
 class BlocksOptions(Options):
-    components: tuple[UUID, ...] = option(Named(components=True), ())
-    min: int | None = option(Whole(0, MAX_PARTS))
-    max: int = option(Whole(1, MAX_PARTS), MAX_PARTS)
+    components: tuple[UUID, ...] = option(
+        Named(components=True), (), label="Components", help="Which ones people may add."
+    )
+    min: int | None = option(Whole(0, MAX_PARTS), label="At least", help="So many to publish.")
+    max: int = option(Whole(1, MAX_PARTS), MAX_PARTS, label="At most")
 
 
 @register
@@ -46,6 +48,7 @@ class BlocksField(FieldType[BlocksOptions]):
     label = "Blocks"
     description = "A list of different components, in your order."
     icon = "layers"
+    family = "Parts"
     options_class = BlocksOptions
 
     def option_problems(self, options: BlocksOptions, ctx: Schema) -> Iterator[Problem]:

@@ -32,6 +32,7 @@ class BooleanField(FieldType[BooleanOptions]):
     label = "Yes or no"
     description = "A switch. Not set is neither."
     icon = "toggle-left"
+    family = "Choices"
     kind = Kind.TEXT  # compared as `true` and `false`
     sortable = True
     converts_to = frozenset({"text", "long_text", "choice"})

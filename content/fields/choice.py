@@ -38,14 +38,14 @@ MAX_RADIOS = 5  # above, a select is quicker to read
 
 @dataclass(frozen=True, slots=True)
 class ChoiceOptions(Options):
-    choices: tuple[Choice, ...] = option(Choices(), ())
+    choices: tuple[Choice, ...] = option(Choices(), (), label="Choices")
 
 
 @dataclass(frozen=True, slots=True)
 class ChoicesOptions(Options):
-    choices: tuple[Choice, ...] = option(Choices(), ())
-    min: int | None = option(Whole(0, MAX_CHOICES))
-    max: int | None = option(Whole(1, MAX_CHOICES))
+    choices: tuple[Choice, ...] = option(Choices(), (), label="Choices")
+    min: int | None = option(Whole(0, MAX_CHOICES), label="At least", help="So many to publish.")
+    max: int | None = option(Whole(1, MAX_CHOICES), label="At most")
 
 
 def _chosen(value: object, choices: tuple[Choice, ...]) -> str | None:
@@ -65,6 +65,7 @@ class ChoiceField(FieldType[ChoiceOptions]):
     label = "Choice"
     description = "One of a list of values."
     icon = "list"
+    family = "Choices"
     kind = Kind.TEXT
     sortable = True
     can_be_unique = True
@@ -106,6 +107,7 @@ class ChoicesField(FieldType[ChoicesOptions]):
     label = "Several choices"
     description = "Any number of a list of values."
     icon = "square-check"
+    family = "Choices"
     kind = Kind.LIST
     converts_to = frozenset({"tags", "choice"})
     options_class = ChoicesOptions

@@ -38,6 +38,7 @@ class ColorField(FieldType[ColorOptions]):
     label = "Colour"
     description = "A colour such as #1d4ed8, with or without opacity."
     icon = "droplet"
+    family = "Other"
     kind = Kind.TEXT
     converts_to = frozenset({"text", "long_text"})
     options_class = ColorOptions

@@ -33,14 +33,14 @@ from content.fields.options import Named, Whole
 
 @dataclass(frozen=True, slots=True)
 class ComponentOptions(Options):
-    components: tuple[UUID, ...] = option(Named(components=True, most=1), ())
+    components: tuple[UUID, ...] = option(Named(components=True, most=1), (), label="Component")
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentsOptions(Options):
-    components: tuple[UUID, ...] = option(Named(components=True, most=1), ())
-    min: int | None = option(Whole(0, MAX_PARTS))
-    max: int = option(Whole(1, MAX_PARTS), MAX_PARTS)
+    components: tuple[UUID, ...] = option(Named(components=True, most=1), (), label="Component")
+    min: int | None = option(Whole(0, MAX_PARTS), label="At least", help="So many to publish.")
+    max: int = option(Whole(1, MAX_PARTS), MAX_PARTS, label="At most")
 
 
 def _component(components: tuple[UUID, ...], ctx: Schema) -> ComponentSpec | None:
@@ -59,6 +59,7 @@ class ComponentField(FieldType[ComponentOptions]):
     label = "Component"
     description = "A group of fields, once."
     icon = "box"
+    family = "Parts"
     converts_to = frozenset({"components"})
     options_class = ComponentOptions
 
@@ -165,6 +166,7 @@ class ComponentsField(FieldType[ComponentsOptions]):
     label = "Components"
     description = "A group of fields, any number of times."
     icon = "boxes"
+    family = "Parts"
     converts_to = frozenset({"component"})
     options_class = ComponentsOptions
 

@@ -43,8 +43,8 @@ def day_in(value: object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class DateOptions(Options):
-    min: str | None = option(Checked(day_in))
-    max: str | None = option(Checked(day_in))
+    min: str | None = option(Checked(day_in, "date"), label="Earliest")
+    max: str | None = option(Checked(day_in, "date"), label="Latest")
 
 
 @register
@@ -53,6 +53,7 @@ class DateField(FieldType[DateOptions]):
     label = "Date"
     description = "A day without a time."
     icon = "calendar"
+    family = "Numbers and time"
     kind = Kind.TEXT
     sortable = True
     can_be_unique = True

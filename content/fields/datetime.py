@@ -111,8 +111,8 @@ def _offset(moment: datetime, local: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DateTimeOptions(Options):
-    min: str | None = option(Checked(moment_in))
-    max: str | None = option(Checked(moment_in))
+    min: str | None = option(Checked(moment_in), label="Earliest", help="2027-01-31T09:00:00Z, in UTC.")
+    max: str | None = option(Checked(moment_in), label="Latest", help="2027-01-31T09:00:00Z, in UTC.")
 
 
 @register
@@ -121,6 +121,7 @@ class DateTimeField(FieldType[DateTimeOptions]):
     label = "Date and time"
     description = "A moment, kept in UTC."
     icon = "clock"
+    family = "Numbers and time"
     kind = Kind.TEXT
     sortable = True
     can_be_unique = True

@@ -30,8 +30,8 @@ NUMBER = Number()
 
 @dataclass(frozen=True, slots=True)
 class DecimalOptions(Options):
-    min: Decimal | None = option(NUMBER)  # noqa: RUF009 -- makes a dataclasses.field
-    max: Decimal | None = option(NUMBER)  # noqa: RUF009 -- makes a dataclasses.field
+    min: Decimal | None = option(NUMBER, label="Lowest")  # noqa: RUF009 -- makes a dataclasses.field
+    max: Decimal | None = option(NUMBER, label="Highest")  # noqa: RUF009 -- makes a dataclasses.field
 
 
 @register
@@ -42,6 +42,7 @@ class DecimalField(FieldType[DecimalOptions]):
     label = "Decimal number"
     description = "An exact number with a fraction: a price, a length."
     icon = "percent"
+    family = "Numbers and time"
     kind = Kind.NUMBER
     sortable = True
     can_be_unique = True

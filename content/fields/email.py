@@ -39,6 +39,7 @@ class EmailField(FieldType[EmailOptions]):
     label = "E-mail"
     description = "An e-mail address."
     icon = "at-sign"
+    family = "Links"
     kind = Kind.TEXT
     sortable = True
     can_be_unique = True

@@ -39,6 +39,7 @@ class GeoPointField(FieldType[GeoPointOptions]):
     label = "Place"
     description = "Latitude and longitude in degrees."
     icon = "map-pin"
+    family = "Other"
     options_class = GeoPointOptions
 
     def clean(self, value: object, field: FieldSpec, ctx: Context) -> Json:

@@ -31,8 +31,8 @@ _TEXT = re.compile(r"[+-]?[0-9]{1,16}")
 
 @dataclass(frozen=True, slots=True)
 class IntegerOptions(Options):
-    min: int | None = option(Whole(-MAX_INTEGER, MAX_INTEGER))
-    max: int | None = option(Whole(-MAX_INTEGER, MAX_INTEGER))
+    min: int | None = option(Whole(-MAX_INTEGER, MAX_INTEGER), label="Lowest")
+    max: int | None = option(Whole(-MAX_INTEGER, MAX_INTEGER), label="Highest")
 
 
 @register
@@ -41,6 +41,7 @@ class IntegerField(FieldType[IntegerOptions]):
     label = "Whole number"
     description = "A number without a fraction: a count, a year."
     icon = "hash"
+    family = "Numbers and time"
     kind = Kind.NUMBER
     sortable = True
     can_be_unique = True

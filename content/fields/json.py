@@ -11,12 +11,14 @@ from django import forms
 
 from accounts.canonical import Json, canonical_bytes
 from accounts.errors import Problem
+from content.fields import option_forms
 from content.fields.base import (
     Context,
     FieldError,
     FieldSpec,
     FieldType,
     FormContext,
+    OptionContext,
     Options,
     Schema,
     option,
@@ -127,6 +129,9 @@ class JsonSchema(Plain):
             raise FieldError.at((), "invalid-schema", f"Not a valid schema: {reason}") from error
         return text
 
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.schema()
+
     def load(self, stored: Json) -> str:
         return canonical_bytes(stored).decode()
 
@@ -203,7 +208,9 @@ def validator_of(schema: str) -> jsonschema_rs.Draft202012Validator:
 
 @dataclass(frozen=True, slots=True)
 class JsonOptions(Options):
-    schema: str | None = option(JsonSchema())
+    schema: str | None = option(
+        JsonSchema(), label="JSON Schema", help="Draft 2020-12. What it refuses is not saved."
+    )
 
 
 @register
@@ -212,6 +219,7 @@ class JsonField(FieldType[JsonOptions]):
     label = "JSON"
     description = "Any JSON, with a JSON Schema if you like."
     icon = "braces"
+    family = "Other"
     options_class = JsonOptions
 
     def clean(self, value: object, field: FieldSpec, ctx: Context) -> Json:

@@ -25,8 +25,8 @@ from content.fields.strings import BYTES, MAX_LONG, as_read, longest, normalised
 
 @dataclass(frozen=True, slots=True)
 class LongTextOptions(Options):
-    min_length: int = option(Whole(0, MAX_LONG), 0)
-    max_length: int = option(Whole(1, MAX_LONG), MAX_LONG)
+    min_length: int = option(Whole(0, MAX_LONG), 0, label="At least", help="Characters, to publish.")
+    max_length: int = option(Whole(1, MAX_LONG), MAX_LONG, label="At most", help="Characters.")
 
 
 @register
@@ -35,6 +35,7 @@ class LongTextField(FieldType[LongTextOptions]):
     label = "Long text"
     description = "Plain text of several lines, without formatting."
     icon = "pilcrow"
+    family = "Words"
     converts_to = frozenset({"text", "markdown", "rich_text"})
     options_class = LongTextOptions
 

@@ -28,7 +28,7 @@ from content.sanitizing import MarkupError, plain_text
 
 @dataclass(frozen=True, slots=True)
 class MarkdownOptions(Options):
-    max_length: int | None = option(Whole(1, MAX_BYTES))
+    max_length: int | None = option(Whole(1, MAX_BYTES), label="At most", help="Characters.")
 
 
 @register
@@ -38,7 +38,8 @@ class MarkdownField(FieldType[MarkdownOptions]):
     key = "markdown"
     label = "Markdown"
     description = "Text in Markdown (CommonMark with tables); MDX is kept too."
-    icon = "link-2"
+    icon = "file-text"
+    family = "Words"
     converts_to = frozenset({"long_text"})
     options_class = MarkdownOptions
 

@@ -7,9 +7,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django import forms
+
 from accounts.canonical import Json
 from accounts.errors import Problem
-from content.fields.base import FieldError, Schema, moved
+from content.fields import option_forms
+from content.fields.base import FieldError, OptionContext, Schema, moved
 from content.fields.numbers import decimal_in, decimal_text, integer_in
 from content.fields.strings import one_line
 
@@ -45,6 +48,9 @@ class Whole(Plain):
             raise FieldError.at((), "out-of-range", f"From {self.low:,} to {self.high:,}.")
         return number
 
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.whole_number(self.low, self.high)
+
 
 class Flag(Plain):
     """True or false."""
@@ -53,6 +59,9 @@ class Flag(Plain):
         if not isinstance(raw, bool):
             raise FieldError.at((), "invalid-type", "True or false is expected.")
         return raw
+
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.flag()
 
 
 class Number(Plain):
@@ -67,27 +76,40 @@ class Number(Plain):
     def store(self, value: Decimal) -> Json:
         return decimal_text(value)
 
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.line(inputmode="decimal")
+
 
 @dataclass(frozen=True, slots=True)
 class Checked(Plain):
-    """A text in a canonical form, e.g. a date; `check` returns that form or raises FieldError."""
+    """A text in a canonical form, e.g. a date; `check` returns that form or raises FieldError.
+
+    `input_type` is the HTML type of its input.
+    """
 
     check: Callable[[object], str | None]
+    input_type: str = "text"
 
     def parse(self, raw: object, ctx: Schema) -> str | None:
         return self.check(raw)
 
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.line(self.input_type)
+
 
 @dataclass(frozen=True, slots=True)
 class OneOf(Plain):
-    """One of a fixed set of names."""
+    """One of a fixed set of names, each with its meaning for people."""
 
-    names: tuple[str, ...]
+    names: Mapping[str, str]
 
     def parse(self, raw: object, ctx: Schema) -> str:
         if not isinstance(raw, str) or raw not in self.names:
             raise FieldError.at((), "invalid-choice", f"Choose one of {', '.join(self.names)}.")
         return raw
+
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.one_of([(name, meaning.capitalize()) for name, meaning in self.names.items()])
 
 
 class Key(Plain):
@@ -97,6 +119,9 @@ class Key(Plain):
         if not isinstance(raw, str) or not KEY.fullmatch(raw):
             raise FieldError.at((), "invalid-key", "The key of another field is expected.")
         return raw
+
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.line(list="field-keys", autocapitalize="none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +181,9 @@ class Choices(Plain):
     def store(self, value: tuple[Choice, ...]) -> Json:
         return [{"value": item.value, "label": item.label} for item in value]
 
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.ChoicesTextField()
+
 
 @dataclass(frozen=True, slots=True)
 class Named(Plain):
@@ -210,3 +238,6 @@ class Named(Plain):
             if key is not None:  # one that was removed is not shown, and can't be chosen again
                 keys.append(key)
         return keys
+
+    def form_field(self, ctx: OptionContext) -> forms.Field:
+        return option_forms.names(list(ctx.offered(components=self.components)), is_one=self.most == 1)

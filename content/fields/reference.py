@@ -42,14 +42,18 @@ _SCHEMA = {
 
 @dataclass(frozen=True, slots=True)
 class ReferenceOptions(Options):
-    collections: tuple[UUID, ...] = option(Named(components=False), ())
+    collections: tuple[UUID, ...] = option(
+        Named(components=False), (), label="Collections", help="Whose entries can be chosen."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ReferencesOptions(Options):
-    collections: tuple[UUID, ...] = option(Named(components=False), ())
-    min: int | None = option(Whole(0, MAX_REFERENCES))
-    max: int = option(Whole(1, MAX_REFERENCES), MAX_REFERENCES)
+    collections: tuple[UUID, ...] = option(
+        Named(components=False), (), label="Collections", help="Whose entries can be chosen."
+    )
+    min: int | None = option(Whole(0, MAX_REFERENCES), label="At least", help="So many to publish.")
+    max: int = option(Whole(1, MAX_REFERENCES), MAX_REFERENCES, label="At most")
 
 
 def entry_id_in(value: object) -> str | None:
@@ -87,6 +91,7 @@ class ReferenceField(FieldType[ReferenceOptions]):
     label = "Reference"
     description = "Another entry, e.g. the author."
     icon = "arrow-right"
+    family = "Links"
     kind = Kind.TEXT
     can_be_unique = True
     converts_to = frozenset({"references"})
@@ -137,6 +142,7 @@ class ReferencesField(FieldType[ReferencesOptions]):
     label = "References"
     description = "Several other entries, in your order."
     icon = "share"
+    family = "Links"
     kind = Kind.LIST
     converts_to = frozenset({"reference"})
     options_class = ReferencesOptions

@@ -64,8 +64,12 @@ class RichTextWidget(AdminProseEditorWidget):  # type: ignore[misc]  # the libra
 
 @dataclass(frozen=True, slots=True)
 class RichTextOptions(Options):
-    max_length: int | None = option(Whole(1, MAX_BYTES))  # of the words, without markup
-    collections: tuple[UUID, ...] = option(Named(components=False), ())  # whose entries can be linked to
+    max_length: int | None = option(
+        Whole(1, MAX_BYTES), label="At most", help="Characters of its words, without markup."
+    )
+    collections: tuple[UUID, ...] = option(
+        Named(components=False), (), label="Links to", help="Whose entries can be linked to."
+    )
 
 
 @register
@@ -74,6 +78,7 @@ class RichTextField(FieldType[RichTextOptions]):
     label = "Rich text"
     description = "Text with headings, links, lists and tables."
     icon = "align-left"
+    family = "Words"
     options_class = RichTextOptions
 
     def clean(self, value: object, field: FieldSpec, ctx: Context) -> Json:

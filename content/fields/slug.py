@@ -37,9 +37,13 @@ _SPELT = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class SlugOptions(Options):
-    from_key: str | None = option(Key(), name="from")
-    unicode: bool = option(Flag(), False)
-    max_length: int = option(Whole(1, MAX_SLUG), MAX_SLUG)
+    from_key: str | None = option(
+        Key(), name="from", label="Made from", help="The key of the field that it follows."
+    )
+    unicode: bool = option(
+        Flag(), False, label="Letters of every script", help="Without: a to z, digits and -."
+    )
+    max_length: int = option(Whole(1, MAX_SLUG), MAX_SLUG, label="At most", help="Characters.")
 
 
 @register
@@ -50,6 +54,7 @@ class SlugField(FieldType[SlugOptions]):
     label = "Slug"
     description = "The part of an address that names the entry."
     icon = "link"
+    family = "Words"
     kind = Kind.TEXT
     sortable = True
     can_be_unique = True

@@ -31,8 +31,8 @@ MAX_TAG = 60
 
 @dataclass(frozen=True, slots=True)
 class TagsOptions(Options):
-    min: int | None = option(Whole(0, MAX_TAGS))
-    max: int = option(Whole(1, MAX_TAGS), MAX_TAGS)
+    min: int | None = option(Whole(0, MAX_TAGS), label="At least", help="So many to publish.")
+    max: int = option(Whole(1, MAX_TAGS), MAX_TAGS, label="At most")
 
 
 @register
@@ -41,6 +41,7 @@ class TagsField(FieldType[TagsOptions]):
     label = "Tags"
     description = "Free words, each once, in your order."
     icon = "tag"
+    family = "Choices"
     kind = Kind.LIST
     converts_to = frozenset({"choices", "choice", "text"})
     options_class = TagsOptions

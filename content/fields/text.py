@@ -48,9 +48,13 @@ PATTERNS: dict[str, tuple[re.Pattern[str], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TextOptions(Options):
-    min_length: int = option(Whole(0, MAX_LINE), 0)
-    max_length: int = option(Whole(1, MAX_LINE), 255)
-    pattern: str | None = option(OneOf(tuple(PATTERNS)))
+    min_length: int = option(Whole(0, MAX_LINE), 0, label="At least", help="Characters, to publish.")
+    max_length: int = option(Whole(1, MAX_LINE), 255, label="At most", help="Characters.")
+    pattern: str | None = option(
+        OneOf({name: meaning for name, (_, meaning) in PATTERNS.items()}),
+        label="Shape",
+        help="What it must look like.",
+    )
 
 
 @register
@@ -58,7 +62,8 @@ class TextField(FieldType[TextOptions]):
     key = "text"
     label = "Text"
     description = "A short text on one line: a title, a name."
-    icon = "text"
+    icon = "type"
+    family = "Words"
     kind = Kind.TEXT
     sortable = True
     can_be_unique = True

@@ -70,7 +70,9 @@ def url_in(value: object, *, relative: bool) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class UrlOptions(Options):
-    allow_relative: bool = option(Flag(), False)
+    allow_relative: bool = option(
+        Flag(), False, label="Paths too", help="Addresses such as /about, of the site itself."
+    )
 
 
 @register
@@ -79,6 +81,7 @@ class UrlField(FieldType[UrlOptions]):
     label = "Web address"
     description = "An address that starts with http:// or https://."
     icon = "globe"
+    family = "Links"
     kind = Kind.TEXT
     sortable = True
     can_be_unique = True

@@ -26,15 +26,17 @@ def row(number: int, **members: str) -> dict[str, str]:
     return {f"field-{number}-{name}": value for name, value in whole.items()}
 
 
-def stored(page: Any) -> dict[str, str]:
+def stored(page: Any) -> dict[str, Any]:
     """Return what the form of a collection would send back unchanged."""
     form = page.context["form"]
-    data = {"_save": "1", "field-count": str(form.count)}
+    data: dict[str, Any] = {"_save": "1", "field-count": str(form.count)}
     bounds = [*form.members, *(bound for item in form.rows for bound in item.form)]
     for bound in bounds:
         value = bound.value()
-        if value not in (None, False, ""):
-            data[bound.html_name] = "on" if value is True else str(value)
+        if value not in (None, False, "", []):
+            data[bound.html_name] = (
+                "on" if value is True else value if isinstance(value, list) else str(value)
+            )
     return data
 
 
@@ -42,7 +44,7 @@ def test_a_collection_is_made_with_its_fields_in_order(ada: Client) -> None:
     sent = {
         **typed(localized="on"),
         "field-count": "3",
-        **row(0, key="slug", type="slug", options='{"from": "title"}', order="2"),
+        **row(0, key="slug", type="slug", **{"option-from": "title"}, order="2"),
         **row(
             1, key="title", localized="on", required="on", filterable="on", order="1", help="What people seek"
         ),
@@ -50,11 +52,12 @@ def test_a_collection_is_made_with_its_fields_in_order(ada: Client) -> None:
             2,
             key="level",
             type="choice",
-            options='{"choices": ["easy", "hard"]}',
-            default='"easy"',
+            **{"option-choices": "easy\r\nhard | Really hard"},
+            default="easy",
             order="3",
         ),
-        "field-2-condition": '{"field": "title", "operator": "exists", "value": true}',
+        "field-2-condition_field": "title",
+        "field-2-condition_operator": "filled",
     }
     answer = ada.post(ADD, sent)
     assert answer.status_code == 302, list(answer.context["summary"])
@@ -62,6 +65,10 @@ def test_a_collection_is_made_with_its_fields_in_order(ada: Client) -> None:
     assert [item.key for item in spec.fields] == ["title", "slug", "level"]
     assert spec.by_key["title"].localized
     assert spec.by_key["level"].default == "easy"
+    assert [(item.value, item.label) for item in spec.by_key["level"].options.choices] == [  # type: ignore[attr-defined]
+        ("easy", "easy"),
+        ("hard", "Really hard"),
+    ]
     assert spec.by_key["level"].condition is not None
     page = ada.get("/admin/modeling/collections/recipes/")
     assert b"Indexes of filterable fields" in page.content
@@ -72,7 +79,7 @@ def test_a_collection_is_made_with_its_fields_in_order(ada: Client) -> None:
 
 
 def test_a_row_is_added_by_a_button_and_nothing_typed_is_lost(ada: Client) -> None:
-    sent = typed() | {"field-count": "1"} | row(0, key="title", options="{not json")
+    sent = typed() | {"field-count": "1"} | row(0, key="data", type="json", default="{not json")
     del sent["_save"]
     page = ada.post(ADD, {**sent, "_add_row": "1", "new_type": "integer"})
     text = page.content.decode()
@@ -83,31 +90,95 @@ def test_a_row_is_added_by_a_button_and_nothing_typed_is_lost(ada: Client) -> No
     assert not Collection.objects.exists()
 
 
+def test_rows_and_previews_show_what_is_typed_and_save_nothing(ada: Client) -> None:
+    sent = typed(localized="on") | {"field-count": "2"}
+    sent |= row(0, key="kind", type="choice", default="film", **{"option-choices": "film | A film\nbook"})
+    sent |= row(1, key="length", type="integer", help="In <minutes>", group="More")
+    sent |= {
+        "field-1-condition_field": "kind",
+        "field-1-condition_operator": "in",
+        "field-1-option-max": "many",
+    }
+    sent |= {"field-1-condition_value": "film, book"}
+    del sent["_save"]
+    one = ada.post(ADD, {**sent, "_row": "1"}).content.decode()
+    assert 'name="field-1-option-max"' in one
+    assert 'value="many"' in one
+    assert "In &lt;minutes&gt;" in one
+    assert 'name="field-0-key"' not in one
+    shown = ada.post(ADD, {**sent, "_preview": "1"}).content.decode()
+    assert 'name="f-kind"' in shown
+    assert "A film" in shown
+    assert "checked" in shown
+    assert (
+        "&quot;operator&quot;: &quot;in&quot;, &quot;value&quot;: [&quot;film&quot;, &quot;book&quot;]"
+        in shown
+    )
+    assert "<h3>More</h3>" in shown
+    assert ada.post(ADD, {**sent, "_row": "7"}).status_code == 404
+    assert ada.post(ADD, {**sent, "_preview": "1", "field-0-type": "nothing"}).status_code == 200
+    assert not Collection.objects.exists()
+
+
+def test_conditions_are_typed_in_three_inputs_and_shown_again(ada: Client) -> None:
+    make_collection("things", [{"key": "is_old", "type": "boolean"}, {"key": "size", "type": "integer"},
+                               {"key": "kind", "type": "text"}, {"key": "note", "type": "text"}])  # fmt: skip
+    path = "/admin/modeling/collections/things/"
+    for key, operator, value, stored_as in (
+        ("is_old", "eq", "yes", True),
+        ("size", "in", "1, 2", (1, 2)),
+        ("kind", "ne", "a, b", "a, b"),
+        ("kind", "in", '["a, b", "c"]', ("a, b", "c")),
+        ("kind", "empty", "", False),
+    ):
+        sent = stored(ada.get(path))
+        sent |= {"field-3-condition_field": key, "field-3-condition_operator": operator}
+        sent["field-3-condition_value"] = value
+        assert ada.post(path, sent).status_code == 302
+        condition = current().by_key["things"].by_key["note"].condition
+        assert condition is not None
+        assert condition.value == stored_as
+        assert ada.post(path, stored(ada.get(path))).status_code == 302
+        assert current().by_key["things"].by_key["note"].condition == condition
+
+
 def test_every_fault_stands_where_it_was_typed(ada: Client) -> None:
     sent = {
         **typed(key="Bad Key"),
         "field-count": "4",
-        **row(0, key="title", order="9", options='{"max_length": "many"}'),
+        **row(0, key="title", order="9", **{"option-max_length": "many"}),
         **row(1, key="title", order="1", type="integer"),
-        **row(2, key="data", type="json", options='{"a": 1, "a": 2}'),
-        **row(3, key="part", type="decimal", default='"x"', unique="on"),
+        **row(2, key="data", type="json", **{"option-schema": '{"a": 1, "a": 2}'}),
+        **row(3, key="part", type="decimal", default="x", unique="on"),
     }
     page = ada.post(ADD, sent)
     assert page.status_code == 400
     form = page.context["form"]
-    assert "options" in form.rows[2].problems
+    assert "option-max_length" in form.rows[0].problems
+    assert "option-schema" in form.rows[2].problems
     assert "is there twice" in page.content.decode()
-    del sent["field-2-options"]
+    del sent["field-2-option-schema"], sent["field-0-option-max_length"], sent["field-3-default"]
     page = ada.post(ADD, sent)
     form = page.context["form"]
     assert "key" in form.member_problems
     assert "key" in form.rows[0].problems  # the second in order: the key is taken by then
     assert page.context["summary"][0][0] == "id_key"
-    sent |= row(0, key="name", order="9", options='{"max_length": "many"}') | {"key": "good"}
+    sent |= row(0, key="name", order="9", **{"option-max_length": "9", "option-min_length": "12"}) | {
+        "key": "good"
+    }
+    sent |= row(3, key="rank", type="choice", default="z", **{"option-choices": "a\nb\na | Again"})
+    sent |= {"field-2-condition_field": "nowhere", "field-2-condition_operator": "eq"}
     page = ada.post(ADD, sent)
     form = page.context["form"]
-    assert form.rows[0].problems["options"][0].startswith("max_length: ")
-    assert "default" in form.rows[3].problems
+    assert "option-min_length" in form.rows[0].problems
+    assert "condition_field" not in form.rows[2].problems  # faults of one field stand before those of several
+    assert form.rows[3].problems["option-choices"] == ["Line 3 › value: This value is there twice."]
+    sent |= row(0, key="name", order="9", **{"option-min_length": "1"})
+    sent |= row(3, key="rank", type="choice", default="z", **{"option-choices": "a\nb"})
+    form = ada.post(ADD, sent).context["form"]
+    assert form.rows[3].problems["default"] == ["This is not one of the choices."]
+    form = ada.post(ADD, sent | {"field-3-default": "a"}).context["form"]
+    assert form.rows[2].problems["condition_field"] == ["There is no such field beside this one."]
     assert not Collection.objects.exists()
 
 
@@ -117,7 +188,6 @@ def test_the_effects_of_a_change_are_shown_before_anything_is_saved(ada: Client)
     make_entry("things", title="Two", amount="many", published=False)
     path = "/admin/modeling/collections/things/"
     sent = stored(ada.get(path)) | {"field-0-remove": "on", "field-1-type": "integer"}
-    sent.pop("field-1-options", None)
     asked = ada.post(path, sent)
     text = asked.content.decode()
     assert asked.status_code == 200
@@ -178,9 +248,26 @@ def test_locales_are_added_changed_and_deleted(ada: Client) -> None:
 
 
 def test_who_models_one_collection_sees_no_other(as_somebody: Any) -> None:
-    make_collection("things", [{"key": "title", "type": "text"}])
+    make_collection(
+        "things",
+        [
+            {"key": "title", "type": "text"},
+            {"key": "next", "type": "reference", "options": {"collections": ["things"]}},
+        ],
+    )
     make_collection("secrets", [{"key": "title", "type": "text"}], name="CANARY")
+    make_entry("secrets", title="CANARY")
     edith = as_somebody("edith", {"collection": "things", "actions": ("manage_schema", "read_draft")})
+    things = edith.get("/admin/modeling/collections/things/")
+    assert b">Things<" in things.content  # may be named in the options of a reference
+    assert b"CANARY" not in things.content
+    for piece in ("_preview", "_row"):
+        sent = {**stored(things), piece: "1"}
+        shown = edith.post("/admin/modeling/collections/things/", sent)
+        assert shown.status_code == 200
+        assert b"CANARY" not in shown.content
+        assert edith.post("/admin/modeling/collections/secrets/", sent).status_code == 404
+        assert edith.post(ADD, sent).status_code == 403
     page = edith.get("/admin/modeling/collections/")
     assert b"Things" in page.content
     assert b"CANARY" not in page.content

@@ -316,9 +316,12 @@ def test_nonsense_in_a_form_is_an_answer_and_never_a_crash(ada: Client) -> None:
         "field-count",
         "field-0-order",
         "field-0-type",
-        "field-0-options",
+        "field-0-option-max_length",
+        "field-0-option-pattern",
         "field-0-default",
-        "field-0-condition",
+        "field-0-condition_field",
+        "field-0-condition_operator",
+        "field-0-condition_value",
         "field-0-id",
         "kind",
         "key",
@@ -333,7 +336,6 @@ def test_nonsense_in_a_form_is_an_answer_and_never_a_crash(ada: Client) -> None:
                 "field-0-key": "a",
                 "field-0-type": "text",
                 "field-0-data_class": "public",
-                "field-0-options": "",
                 name: value,
             }
             assert ada.post("/admin/modeling/collections/add/", sent).status_code in {302, 400}, (name, value)

@@ -4,9 +4,9 @@ import { button, h } from "./dom.js";
 
 /**
  * Show a modal dialog and return it. `actions` are buttons; one made by `closing` answers with its value.
- * `dialog.answered` is a promise of that value, "" when people close the dialog.
+ * `dialog.answered` is a promise of that value, "" when people close the dialog. It stands in `parent`.
  */
-export function openDialog({ title, body, actions = [], className = "" }) {
+export function openDialog({ title, body, actions = [], className = "", parent = document.body }) {
   const heading = h("h2", { id: `qk-dialog-${document.querySelectorAll("dialog").length}` }, title);
   const dialog = h("dialog", { class: `qk-dialog ${className}`.trim(), "aria-labelledby": heading.id });
   dialog.append(
@@ -22,7 +22,7 @@ export function openDialog({ title, body, actions = [], className = "" }) {
       dialog.remove();
     });
   });
-  document.body.append(dialog);
+  parent.append(dialog);
   dialog.showModal();
   return dialog;
 }
