@@ -19,6 +19,9 @@ from content.admin.urls import urlpatterns as content_urls
 _CLOSED: Final = frozenset({"view_on_site", "password_change", "password_change_done"})
 
 
+_USES: Final = {"content": "Content", "review": "Review"}
+
+
 class QuillkeepAdminSite(admin.AdminSite):
     """The default admin site; every ModelAdmin registers here."""
 
@@ -54,17 +57,20 @@ class QuillkeepAdminSite(admin.AdminSite):
         return update_wrapper(answer, inside)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
-        """Return the sidebar by use: content, each collection an entry of its own, then what it is set up with."""
+        """Return the sidebar by use: content, what waits for review with the record of it all, and settings."""
         stock: list[dict[str, Any]] = super().get_app_list(request, app_label)
         if app_label is not None:
             return stock
-        own = sidebar.sections(request)
-        content = [section for section in own if section["app_label"] == "content"]
-        rest = [section for section in [*own, *stock] if section not in content]
-        if not rest:
-            return content
-        models = [model for section in rest for model in section["models"]]
-        return [*content, {**rest[0], "app_label": "settings", "name": "Settings", "models": models}]
+        found: dict[str, dict[str, Any]] = {}
+        for section in [*sidebar.sections(request), *stock]:
+            for model in section["models"]:
+                use = _USES.get(section["app_label"], "Settings")
+                use = "Review" if model["object_name"] == "Event" else use
+                shown = found.setdefault(
+                    use, {**section, "app_label": use.lower(), "name": use, "models": []}
+                )
+                shown["models"].append(model)
+        return [found[use] for use in ("Content", "Review", "Settings") if use in found]
 
     def index(  # type: ignore[override]  # rendered already
         self,

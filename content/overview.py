@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from accounts.access import Action, Principal
 from content.models import DraftDocument, Version, Visit
-from content.rows import flag, rows_of
+from content.rows import NO_ROWS, flag, rows_of
 from content.schema import CollectionSpec, Schema
 from content.visits import FRESH
 
 MOST = 8
+MOST_WAITING = 50
 SEARCHED = 60  # ids that are looked at to find the few that may be shown
 
 
@@ -71,6 +72,22 @@ class Overview:
         rows = self._seen().filter(published_number__isnull=False).order_by("-last_published_at", "entry_id")
         return self._lines(rows[: MOST * 3], {})
 
+    def waiting(self) -> list[Line]:
+        """Return what this person may publish and is not public as it stands, with who saved it, newest first."""
+        may_publish = NO_ROWS
+        for item in self._collections():
+            grant = self.by.grant(Action.PUBLISH, on=item.resource)
+            if grant:
+                may_publish |= Q(collection_id=item.id) & rows_of(grant, item)
+        rows = self._seen().filter(may_publish, status__in=("draft", "changed")).order_by("-updated_at")
+        ids = list(dict.fromkeys(rows.values_list("entry_id", flat=True)[: MOST_WAITING * 3]))
+        versions = Version.objects.filter(entry__in=ids, number=F("entry__latest_number"))
+        told = {
+            key: (moment, label)
+            for key, moment, label in versions.values_list("entry_id", "created_at", "author_label")
+        }
+        return self._lines(rows.filter(entry__in=ids), told, most=MOST_WAITING)
+
     def being_written(self) -> list[Line]:
         """Return the entries that others are typing in just now."""
         if self.by.user_id is None:
@@ -100,7 +117,11 @@ class Overview:
         return DraftDocument.objects.filter(seen, trashed=False).annotate(_titled=flag(titled))
 
     def _lines(
-        self, rows: QuerySet[DraftDocument], told: Mapping[UUID, tuple[datetime | None, str]]
+        self,
+        rows: QuerySet[DraftDocument],
+        told: Mapping[UUID, tuple[datetime | None, str]],
+        *,
+        most: int = MOST,
     ) -> list[Line]:
         """Return a line for each entry, in the default locale if it may be seen there."""
         default = self.schema.default_locale.code
@@ -114,8 +135,8 @@ class Overview:
             found[entry_id] = Line(
                 entry_id, self.schema.by_id[collection_id], locale, shown, status, moment, label
             )
-        return _newest(found.values())
+        return _newest(found.values())[:most]
 
 
 def _newest(lines: Iterable[Line]) -> list[Line]:
-    return sorted(lines, key=lambda line: line.at.timestamp() if line.at else 0.0, reverse=True)[:MOST]
+    return sorted(lines, key=lambda line: line.at.timestamp() if line.at else 0.0, reverse=True)

@@ -1,4 +1,4 @@
-"""The entries of the sidebar: each collection that the principal may work in, and modelling for those who may."""
+"""The entries of the sidebar by use: each collection to work in, what waits for review, and modelling."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from accounts.access import Action, Area
 from content import modeling
 from content.admin.desk import Desk
 from content.admin.pages import address
+from content.admin.review import may_review
 
 
 def sections(request: HttpRequest) -> list[dict[str, Any]]:
@@ -43,6 +44,9 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
     found = []
     if content:
         found.append(_section("content", "Content", address("home"), content))
+    if may_review(desk):
+        waiting = _link("review", "To publish", address("review"), None)
+        found.append(_section("review", "Review", address("review"), [waiting]))
     if modelling:
         found.append(_section("modeling", "Modelling", address("collections"), modelling))
     return found

@@ -19,6 +19,7 @@ from content.admin import (
     parts,
     picker,
     publish_page,
+    review,
     rights,
 )
 
@@ -28,6 +29,7 @@ _ENTRY = "content/<str:key>/<uuid:name>/"
 _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     ("choices/", picker.choices, "choices"),
     ("content/", home.home, "home"),
+    ("review/", review.review, "review"),
     ("content/<str:key>/", lists.entry_list, "list"),
     ("content/<str:key>/add/", entries.add, "add"),
     ("content/<str:key>/trash/", lists.trash_list, "trash-list"),

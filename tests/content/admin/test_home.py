@@ -106,3 +106,33 @@ def test_the_number_of_questions_does_not_grow_with_the_collections(ada: Client,
         make_entry(f"more_{number}", title="One")
     ada.get("/admin/")
     assert asked() <= few <= 20
+
+
+def test_what_waits_to_be_published_is_listed_for_those_who_may_publish_it(
+    ada: Client, as_somebody: SignIn, notes: None
+) -> None:
+    make_entry("notes", title=f"Waits {CANARY}", kind="mine", published=False)
+    make_entry("notes", title="Not hers", kind="other", published=False)
+    make_entry("notes", title="Out there", kind="mine")
+    assert "Out there" not in ada.get("/admin/review/").content.decode()
+    reads = {"collection": "notes", "actions": ["read_draft"]}
+    publishes = {"collection": "notes", "actions": ["publish"], "filter": {"kind": {"eq": "mine"}}}
+    page = as_somebody("edith", reads, publishes).get("/admin/review/").content.decode()
+    assert "Waits &quot;&gt;" in page
+    assert "Not hers" not in page
+    walter = as_somebody("walter", reads)
+    assert walter.get("/admin/review/").status_code == 403
+    assert b"/admin/review/" not in walter.get("/admin/").content
+    blind = as_somebody("rita", {"collection": "notes", "actions": ["publish"]})
+    assert blind.get("/admin/review/").status_code == 403
+
+
+def test_when_nothing_waits_the_page_says_so(ada: Client, notes: None) -> None:
+    assert b"Nothing waits to be published" in ada.get("/admin/review/").content
+    with CaptureQueriesContext(connection) as few:
+        ada.get("/admin/review/")
+    for number in range(4):
+        make_entry("notes", title=f"Note {number}", published=False)
+    with CaptureQueriesContext(connection) as more:
+        assert ada.get("/admin/review/").content.count(b"Note ") >= 4
+    assert len(more) <= len(few) + 2
