@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.exceptions import (
     PermissionDenied,
     RequestDataTooBig,
@@ -217,7 +218,11 @@ def _flatten(details: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler400: bad hosts, too many fields, bodies over the limit."""
-    is_large = isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent)
+    if isinstance(exception, TooManyFieldsSent):
+        most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+        detail = f"The form has more than {most:,} inputs, which is more than can be saved at once."
+        return refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail=detail)
+    is_large = isinstance(exception, RequestDataTooBig | TooManyFilesSent)
     return refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST)
 
 

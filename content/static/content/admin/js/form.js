@@ -3,6 +3,7 @@
 import "./tabs.js";
 import "./conditions.js";
 import "./counters.js";
+import "./long-text.js";
 import "./slug.js";
 import "./parts.js";
 import "./reference.js";
