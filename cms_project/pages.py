@@ -47,7 +47,7 @@ class FormSizeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Answer 413 with the numbers, or pass it on; 401 to a script whose session has ended, so that it asks again."""
+        """Answer 413 with the numbers, or pass it on; 401 to a script whose session has ended: it asks again."""
         length = request.META.get("CONTENT_LENGTH") or "0"
         size = int(length) if length.isascii() and length.isdecimal() and len(length) < 16 else 0
         is_known = request.user.is_authenticated

@@ -1,5 +1,7 @@
 """What goes wrong in a form, in a real browser: said where it is, with nothing that was typed lost."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -26,7 +28,7 @@ PASTE = """([name, text]) => {
 
 @pytest.fixture
 def ada(browser: BrowserContext, web_server: LiveServer) -> Watched:
-    fields = [
+    fields: list[dict[str, Any]] = [
         {"key": "title", "type": "text", "required": True},
         {"key": "text", "type": "long_text"},
         {"key": "body", "type": "markdown"},
