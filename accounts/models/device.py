@@ -38,6 +38,11 @@ class Authenticator(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[mi
             ),
         ]
 
+    @property
+    def persistent_id(self) -> str:
+        """Return how a Django session names the device. django-otp reads the id as a whole number, which a UUID is."""
+        return f"{self._meta.label_lower}/{self.id.int}"
+
     def set_new_secret(self) -> bytes:
         """Put in a new random secret of 160 bits and return it."""
         raw = os.urandom(20)

@@ -10,7 +10,7 @@ from django.contrib.sessions.models import Session as DjangoSession
 from django.test import Client
 from django.utils import timezone
 
-from accounts import invitations, people
+from accounts import granting, invitations, people
 from accounts.log import seal_pending
 from accounts.models import Authenticator, Event, Session, User
 from accounts.views import next_url
@@ -33,6 +33,36 @@ def test_two_steps_lead_in(ada: Person, browser: Client) -> None:
     session = Session.objects.get()
     assert session.kind == "admin"
     assert session.verified_at is not None
+
+
+def test_the_session_stays_verified_by_its_device(ada: Person, browser: Client) -> None:
+    first_step(browser, ada)
+    browser.post(CODE, {"code": ada.code()})
+    for _ in range(2):
+        assert browser.get("/admin/accounts/role/").wsgi_request.user.is_verified()
+    Authenticator.objects.update(confirmed=False)
+    assert not browser.get("/admin/accounts/role/").wsgi_request.user.is_verified()
+
+
+@pytest.mark.parametrize("how", ["a role that asks for it", "their role asks for it now"])
+def test_who_needs_a_second_factor_from_now_on_has_to_give_it(browser: Client, how: str) -> None:
+    """A session of the password alone must not become one of an administrator (threats, G16)."""
+    role = make_role("editor")
+    edith = make_person("edith@example.com", roles=["editor"])
+    first_step(browser, edith)
+    assert browser.get("/admin/").status_code == 200
+    if how == "a role that asks for it":
+        people.change_user(edith.user, roles=["editor", "administrator"], by=BUILDER)
+    else:
+        granting.change_role(role, require_second_factor=True, by=BUILDER)
+    for path in ("/admin/", "/admin/accounts/user/"):
+        answer = browser.get(path)
+        assert (answer.status_code, answer["Location"][: len(LOGIN)]) == (302, LOGIN)
+    assert first_step(browser, edith)["Location"] == ENROLMENT
+    browser.get(ENROLMENT)
+    code = totp_code(Authenticator.objects.get())
+    assert browser.post(ENROLMENT, {"code": code}).status_code == 303
+    assert browser.get("/admin/").status_code == 200
 
 
 @pytest.mark.parametrize(
