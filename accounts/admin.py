@@ -469,6 +469,10 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:  # noqa: ARG002
         return self.fields if obj else ()
 
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """A key is rotated and revoked from the list; its own page has nothing to save."""
+        return obj is None and super().has_change_permission(request, obj)
+
     @admin.display(description="scopes")
     def scopes_shown(self, key: ApiKey) -> str:
         return ", ".join(api_keys.scope_texts(scopes_of(key.scopes)))
@@ -552,7 +556,8 @@ class EventAdmin(ReadOnlyAdmin[Event]):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        seal_pending(wait=False)
+        if self.has_view_permission(request):  # a request that is refused does nothing
+            seal_pending(wait=False)
         return super().changelist_view(request, extra_context)
 
     @admin.display(description="position", ordering="seal__position")

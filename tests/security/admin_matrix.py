@@ -1,0 +1,313 @@
+"""Every page of the admin, by GET and by POST, with a request that those succeed with who may send it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.test import Client
+
+from accounts.log import seal_pending
+from accounts.models import ApiKey, Event, Policy, Role, Session, User
+from content import editing
+from content.models import Entry
+from tests.accounts.cast import Person, make_person
+from tests.builders import (
+    PASSWORD,
+    ROOT,
+    allow,
+    make_collection,
+    make_entry,
+    make_key,
+    make_locale,
+    make_role,
+    make_user,
+    writing,
+)
+from tests.content.admin.conftest import sign_in
+from tests.security.world import World
+
+ADMIN = "admin/"
+ENTRY = "content/<str:key>/<uuid:name>/"
+ONE = "<path:object_id>/"
+
+# Who is let in. Edith works on what is shown of articles, Walter on what he wrote, Audrey reads every draft and
+# no more; Norman's role gives nothing; Rolf has no role, so the admin is closed to him as to people outside.
+ADA, EDITH, WALTER, AUDREY, NORMAN = "ada", "edith", "walter", "audrey", "norman"
+STAFF = (ADA, EDITH, WALTER, AUDREY, NORMAN)
+SEERS = (ADA, EDITH, WALTER, AUDREY)
+WRITERS = (ADA, EDITH, WALTER)
+EDITORS = (ADA, EDITH)
+OUTSIDE = ("rolf", "mallory")
+EVERYBODY = (*STAFF, *OUTSIDE)
+NOBODY: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request: who may send it, and what they are answered. Everybody else is refused."""
+
+    method: str
+    route: str
+    path: str
+    data: dict[str, Any] = field(default_factory=dict)
+    who: tuple[str, ...] = ()
+    status: int = 200
+
+    def send(self, browser: Client, **headers: str) -> Any:
+        send = browser.get if self.method == "GET" else browser.post
+        return send(f"/{ADMIN}{self.path}", self.data, headers=headers)
+
+
+@dataclass
+class Cast:
+    """Everybody's browser, and what there is to be asked about."""
+
+    world: World
+    people: dict[str, Person] = field(default_factory=dict)
+    browsers: dict[str, Client] = field(default_factory=dict)
+
+
+def make_cast(world: World) -> Cast:
+    """Sign everybody in."""
+    make_role("auditor", {"actions": ("read", "read_draft")})
+    ada = make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+    people = {
+        ADA: ada,
+        EDITH: Person(world.users["editor"]),
+        WALTER: Person(world.users["writer"]),
+        AUDREY: make_person("audrey@example.com", roles=["auditor"]),
+        NORMAN: Person(world.users["nobody"]),
+        "rolf": make_person("rolf@example.com"),
+    }
+    browsers = {name: sign_in(person) for name, person in people.items()}
+    return Cast(world, people, {**browsers, "mallory": Client()})
+
+
+@dataclass
+class Stage:
+    """What the requests are about: entries that the person may see, and rows of every table of administration."""
+
+    key: str
+    entry: Entry
+    lost: Entry
+    extra: Entry
+    role: Role
+    gone_role: Role
+    policy: Policy
+    gone_policy: Policy
+    person: User
+    api_key: ApiKey
+    session: Session
+    event: Event
+
+
+def make_stage(number: int, by: Person) -> Stage:
+    """Make rows that nobody has asked about yet."""
+    author = by.principal if "writer" in by.principal.roles or "editor" in by.principal.roles else ROOT
+    entry = make_entry("articles", title=f"On stage {number}", rating=7, published=False, by=author)
+    editing.save(entry.pk, {"title": f"On stage {number}, again"}, writing=writing("articles"), base=1)
+    lost = make_entry("articles", title=f"Lost {number}", rating=7, published=False, by=author)
+    editing.trash(lost.pk, writing=writing("articles"))
+    extra = make_entry("articles", title=f"Extra {number}", rating=7, published=False, by=author)
+    role, gone_role = make_role(f"spare{number}"), make_role(f"gone{number}")
+    allow(role, collection="articles", fields=("title",))
+    policy = Policy.objects.get(role=role)
+    allow(role, collection="vault", fields=("title",))
+    gone_policy = Policy.objects.exclude(pk=policy.pk).get(role=role)
+    person = make_user(f"person{number}@example.com")
+    make_key(owner=person)
+    session = Session.objects.filter(user=by.user).latest("created_at")
+    make_collection(f"doomed{number}", [])
+    make_locale(f"x{'abcdefgh'[number]}")
+    seal_pending()
+    return Stage(
+        "articles",
+        entry,
+        lost,
+        extra,
+        role,
+        gone_role,
+        policy,
+        gone_policy,
+        person,
+        ApiKey.objects.get(owner=person),
+        session,
+        Event.objects.filter(seal__isnull=False).latest("at"),
+    )
+
+
+def visits(stage: Stage, number: int) -> list[Visit]:
+    """Return every visit in an order in which each finds what it needs."""
+    return [*_doors(), *_content(stage), *_modeling(number), *_accounts(stage, number), *_rest()]
+
+
+def _doors() -> list[Visit]:
+    wrong = {"email": "x@example.com", "password": "y"}
+    invitation = "invitation/0190aaaa-0000-7000-8000-000000000000/x/"
+    pattern = "invitation/<str:user_id>/<str:token>/"
+    return [
+        Visit("GET", "login/", "login/", who=EVERYBODY),
+        Visit("POST", "login/", "login/", wrong, EVERYBODY, 400),
+        Visit("GET", "login/code/", "login/code/", {}, EVERYBODY, 302),
+        Visit("POST", "login/code/", "login/code/", {"code": "123456"}, EVERYBODY, 302),
+        Visit("GET", "login/enrolment/", "login/enrolment/", {}, EVERYBODY, 302),
+        Visit("POST", "login/enrolment/", "login/enrolment/", {"code": "123456"}, EVERYBODY, 302),
+        Visit("GET", pattern, invitation, {}, EVERYBODY, 404),
+        Visit("POST", pattern, invitation, {"password": PASSWORD, "repeated": PASSWORD}, EVERYBODY, 404),
+        Visit("GET", "logout/", "logout/", {}, EVERYBODY, 405),
+    ]
+
+
+def _content(stage: Stage) -> list[Visit]:
+    at, one = f"content/{stage.key}/", f"content/{stage.key}/{stage.entry.pk}/"
+    lost = f"content/{stage.key}/{stage.lost.pk}/"
+    of = "content/<str:key>/"
+    bulk = {"act": "trash", "ids": [str(stage.extra.pk)], "confirm": "1"}
+    tags = {"field": "hidden_tags", "q": ""}
+    part = {"name": "f-hidden_blocks", "number": "0", "component": "part"}
+    return [
+        Visit("GET", "choices/", "choices/", {"in": stage.key}, STAFF),
+        Visit("POST", "choices/", "choices/"),
+        Visit("GET", "content/", "content/", {}, STAFF),
+        Visit("POST", "content/", "content/"),
+        Visit("GET", of, at, {}, SEERS),
+        Visit("POST", of, at),
+        Visit("GET", f"{of}add/", f"{at}add/", {}, WRITERS),
+        Visit("POST", f"{of}add/", f"{at}add/", {"f-title": "Made by a form", "f-rating": "5"}, WRITERS, 302),
+        Visit("GET", f"{of}trash/", f"{at}trash/", {}, SEERS),
+        Visit("POST", f"{of}trash/", f"{at}trash/"),
+        Visit("GET", f"{of}bulk/", f"{at}bulk/"),
+        Visit("POST", f"{of}bulk/", f"{at}bulk/", bulk, EDITORS),
+        Visit("GET", f"{of}columns/", f"{at}columns/"),
+        Visit("POST", f"{of}columns/", f"{at}columns/", {"order": ["_author"], "show": ["_author"]}, SEERS, 302),
+        Visit("GET", f"{of}views/", f"{at}views/"),
+        Visit("POST", f"{of}views/", f"{at}views/", {"act": "save", "name": "Mine", "query": ""}, SEERS, 302),
+        Visit("GET", f"{of}part/", f"{at}part/"),
+        Visit("POST", f"{of}part/", f"{at}part/", part, (ADA,)),
+        Visit("GET", f"{of}slug/", f"{at}slug/"),
+        Visit("POST", f"{of}slug/", f"{at}slug/", {"field": "slug", "text": "A text"}, WRITERS),
+        Visit("GET", f"{of}tags/", f"{at}tags/"),
+        Visit("POST", f"{of}tags/", f"{at}tags/", tags, (ADA, AUDREY)),
+        Visit("GET", f"{of}markdown/", f"{at}markdown/"),
+        Visit("POST", f"{of}markdown/", f"{at}markdown/", {"text": "# A"}, SEERS),
+        Visit("GET", f"{ENTRY}change/", f"{one}change/", {}, SEERS),
+        Visit("POST", f"{ENTRY}change/", f"{one}change/", {"f-title": "Changed", "f-rating": "7", "base": "2"}, WRITERS, 302),
+        Visit("GET", f"{ENTRY}presence/", f"{one}presence/"),
+        Visit("POST", f"{ENTRY}presence/", f"{one}presence/", {"typing": "1"}, SEERS),
+        Visit("GET", f"{ENTRY}field/<str:field_key>/", f"{one}field/title/", {"base": "1"}, WRITERS),
+        Visit("POST", f"{ENTRY}field/<str:field_key>/", f"{one}field/title/", {"base": "1"}),
+        Visit("GET", f"{ENTRY}publish/", f"{one}publish/", {}, EDITORS),
+        Visit("POST", f"{ENTRY}publish/", f"{one}publish/", {"locales": "en"}, EDITORS, 302),
+        Visit("GET", f"{ENTRY}unpublish/", f"{one}unpublish/", {}, EDITORS),
+        Visit("POST", f"{ENTRY}unpublish/", f"{one}unpublish/", {"locales": "en"}, EDITORS, 302),
+        Visit("GET", f"{ENTRY}history/", f"{one}history/", {}, SEERS),
+        Visit("POST", f"{ENTRY}history/", f"{one}history/"),
+        Visit("GET", f"{ENTRY}diff/", f"{one}diff/", {"from": "1", "to": "2"}, SEERS),
+        Visit("POST", f"{ENTRY}diff/", f"{one}diff/", {"from": "1", "to": "2"}),
+        Visit("GET", f"{ENTRY}history/<int:number>/restore/", f"{one}history/1/restore/"),
+        Visit("POST", f"{ENTRY}history/<int:number>/restore/", f"{one}history/1/restore/", {"base": "3"}, EDITORS, 302),
+        Visit("GET", f"{ENTRY}rights/", f"{one}rights/", {}, (ADA,)),
+        Visit("POST", f"{ENTRY}rights/", f"{one}rights/", {"to": f"role:{stage.role.key}", "actions": ["update"]}, (ADA,), 302),
+        Visit("GET", f"{ENTRY}trash/", f"{one}trash/", {}, EDITORS),
+        Visit("POST", f"{ENTRY}trash/", f"{one}trash/", {"confirm": "1"}, EDITORS, 302),
+        Visit("GET", f"{ENTRY}restore/", f"{one}restore/"),
+        Visit("POST", f"{ENTRY}restore/", f"{one}restore/", {}, EDITORS, 302),
+        Visit("GET", f"{ENTRY}purge/", f"{lost}purge/", {}, (ADA,)),
+        Visit("POST", f"{ENTRY}purge/", f"{lost}purge/", {"confirm": "1"}, (ADA,), 302),
+    ]  # fmt: skip
+
+
+def _modeling(number: int) -> list[Visit]:
+    at, doomed = "modeling/collections/", f"doomed{number}"
+    made = {"name": "Fresh", "key": f"fresh{number}", "kind": "many", "field-count": "0", "_save": "1"}
+    tongue = {"code": f"y{'abcdefgh'[number]}", "name": "Fresh", "direction": "ltr"}
+    code = f"x{'abcdefgh'[number]}"
+    return [
+        Visit("GET", at, at, {}, (ADA,)),
+        Visit("POST", at, at),
+        Visit("GET", f"{at}add/", f"{at}add/", {}, (ADA,)),
+        Visit("POST", f"{at}add/", f"{at}add/", made, (ADA,), 302),
+        Visit("GET", f"{at}<str:key>/", f"{at}{doomed}/", {}, (ADA,)),
+        Visit("POST", f"{at}<str:key>/", f"{at}{doomed}/", {**made, "key": doomed}, (ADA,), 302),
+        Visit("GET", f"{at}<str:key>/delete/", f"{at}{doomed}/delete/", {}, (ADA,)),
+        Visit("POST", f"{at}<str:key>/delete/", f"{at}{doomed}/delete/", {"key": doomed}, (ADA,), 302),
+        Visit("GET", "modeling/locales/", "modeling/locales/", {}, (ADA,)),
+        Visit("POST", "modeling/locales/", "modeling/locales/"),
+        Visit("GET", "modeling/locales/add/", "modeling/locales/add/", {}, (ADA,)),
+        Visit("POST", "modeling/locales/add/", "modeling/locales/add/", tongue, (ADA,), 302),
+        Visit("GET", "modeling/locales/<str:code>/", f"modeling/locales/{code}/", {}, (ADA,)),
+        Visit("POST", "modeling/locales/<str:code>/", f"modeling/locales/{code}/", tongue, (ADA,), 302),
+        Visit("GET", "modeling/locales/<str:code>/delete/", f"modeling/locales/{code}/delete/", {}, (ADA,)),
+        Visit("POST", "modeling/locales/<str:code>/delete/", f"modeling/locales/{code}/delete/", {}, (ADA,), 302),
+    ]  # fmt: skip
+
+
+def _accounts(stage: Stage, number: int) -> list[Visit]:
+    rule = {"collection": "articles", "actions": ["read"], "filter": "{}", "field_names": "title", "presets": "{}"}  # fmt: skip
+    key = {"name": "Fresh key", "role": stage.role.pk, "scope_lines": "articles:read", "network_lines": ""}
+    person = {"email": f"person{number}@example.com", "name": "Changed", "is_active": "on"}
+    yes = {"post": "yes"}
+    found = [
+        *_table("user", stage.person.pk,
+                add=({"email": f"fresh{number}@example.com"}, 302), change=(person, 302),
+                act={"action": "end_sessions", "_selected_action": str(stage.person.pk)}),
+        *_table("role", stage.role.pk,
+                add=({"key": f"fresh{number}", "name": f"Fresh {number}"}, 302),
+                change=({"name": f"Changed {number}"}, 302), delete=(yes, 302), gone=stage.gone_role.pk),
+        *_table("policy", stage.policy.pk,
+                add=({**rule, "role": stage.role.pk}, 302), change=({**rule, "actions": ["read", "update"]}, 302),
+                delete=(yes, 302), gone=stage.gone_policy.pk),
+        *_table("apikey", stage.api_key.pk, add=(key, 200),
+                act={"action": "revoke", "_selected_action": str(stage.api_key.pk)}),
+        *_table("event", stage.event.pk),
+        *_table("session", stage.session.pk),
+    ]  # fmt: skip
+    return [*found, Visit("GET", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,)),
+            Visit("POST", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,))]  # fmt: skip
+
+
+def _table(
+    model: str,
+    pk: object,
+    *,
+    add: tuple[dict[str, Any], int] | None = None,
+    change: tuple[dict[str, Any], int] | None = None,
+    delete: tuple[dict[str, Any], int] | None = None,
+    gone: object = None,
+    act: dict[str, Any] | None = None,
+) -> list[Visit]:
+    """Return the visits of a ModelAdmin; a verb that is not given is closed to administrators too."""
+    at, one, last = f"accounts/{model}/", f"accounts/{model}/{pk}/", f"accounts/{model}/{gone or pk}/"
+    of = f"accounts/{model}/{ONE}"
+    ada = (ADA,)
+    return [
+        Visit("GET", at, at, {}, ada),
+        Visit("POST", at, at, act or {"action": "delete_selected", "_selected_action": str(pk), "post": "yes"},
+              ada, 302 if act else 200),
+        Visit("GET", f"{at}add/", f"{at}add/", {}, ada if add else NOBODY),
+        Visit("POST", f"{at}add/", f"{at}add/", add[0] if add else {"x": "y"}, ada if add else NOBODY, add[1] if add else 0),
+        Visit("GET", f"{of}change/", f"{one}change/", {}, ada),
+        Visit("POST", f"{of}change/", f"{one}change/", change[0] if change else {"x": "y"}, ada if change else NOBODY, change[1] if change else 0),
+        Visit("GET", f"{of}history/", f"{one}history/", {}, ada),
+        Visit("POST", f"{of}history/", f"{one}history/", {}, ada),
+        Visit("GET", f"{of}delete/", f"{last}delete/", {}, ada if delete else NOBODY),
+        Visit("POST", f"{of}delete/", f"{last}delete/", delete[0] if delete else {"post": "yes"}, ada if delete else NOBODY, delete[1] if delete else 0),
+        # Django's redirect to the form, made of the address alone: nothing is looked up.
+        Visit("GET", of, one, {}, STAFF, 302),
+        Visit("POST", of, one, {}, STAFF, 302),
+    ]  # fmt: skip
+
+
+def _rest() -> list[Visit]:
+    owners = {"app_label": "accounts", "model_name": "apikey", "field_name": "owner", "term": ""}
+    nowhere = "(?P<url>.*)$"
+    return [
+        Visit("GET", "", "", {}, STAFF),
+        Visit("POST", "", ""),
+        Visit("GET", "autocomplete/", "autocomplete/", owners, (ADA,)),
+        Visit("POST", "autocomplete/", "autocomplete/", owners),
+        Visit("GET", "jsi18n/", "jsi18n/", {}, STAFF),
+        Visit("POST", "jsi18n/", "jsi18n/"),
+        Visit("GET", nowhere, "nowhere/at/all/", {}, STAFF, 404),
+        Visit("POST", nowhere, "nowhere/at/all/", {}, STAFF, 404),
+        Visit("POST", "logout/", "logout/", {}, EVERYBODY, 303),
+    ]
