@@ -277,7 +277,7 @@ def test_nobody_makes_more_of_themselves_in_the_form(ada: Client, cast: Cast) ->
             assert ada.post(path(User, "change", me.pk), sent).status_code == 200
 
 
-# Secrets (E25)
+# Secrets of people, devices and keys
 
 
 def secrets() -> dict[str, str]:

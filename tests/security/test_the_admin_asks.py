@@ -1,9 +1,6 @@
 """Every pattern of the admin, by GET and by POST, for everybody: what is refused changes no row (threats, E9)."""
 
-import re
-
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -25,7 +22,7 @@ from tests.security.admin_matrix import (
     make_stage,
     visits,
 )
-from tests.security.world import Unchanged, leaked, make_world, routes
+from tests.security.world import Unchanged, leaked, make_world, routes, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -37,12 +34,6 @@ COUNTED = ("accounts_event", "accounts_unsealed", "axes_accessattempt", "axes_ac
 def cast(monkeypatch: pytest.MonkeyPatch) -> Cast:
     monkeypatch.setattr(middleware, "SEEN_EVERY_SECONDS", 1_000_000)
     return make_cast(make_world())
-
-
-def text_of(answer: HttpResponse) -> str:
-    """Return the words of a page's main part, to say what went wrong."""
-    _, _, main = answer.content.decode().partition('id="content"')
-    return " ".join(re.sub(r"<[^>]*>", " ", main).split())[:500]
 
 
 def assert_refused(who: str, visit: Visit, browser: Client) -> None:

@@ -248,6 +248,12 @@ def leaked(answer: HttpResponse) -> list[str]:
     return [canary for canary in CANARIES if canary in text]
 
 
+def text_of(answer: HttpResponse) -> str:
+    """Return the words of a page's main part, to say what went wrong."""
+    _, _, main = answer.content.decode().partition('id="content"')
+    return " ".join(re.sub(r"<[^>]*>", " ", main).split())[:500]
+
+
 def assert_problem(answer: HttpResponse, *statuses: int) -> dict[str, Any]:
     """Check that an answer is problem+json (RFC 9457) of one of these statuses, and return it."""
     assert answer.status_code in statuses, (answer.status_code, answer.content[:600])
