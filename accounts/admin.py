@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -91,7 +91,12 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
         """Allow the list's own filters, not any column: `?password__startswith=` would read hashes (CVE-2014-0483)."""
         name, *rest = lookup.split("__")
         offered = {item for item in (*self.list_filter, self.date_hierarchy) if isinstance(item, str)}
-        return name in offered and set(rest) <= _LOOKUPS
+        if name not in offered:
+            return False
+        column = self.opts.get_field(name)
+        # Django's own filter names the key of the other table, which is not `id` for all of them.
+        key = {column.target_field.name} if isinstance(column, ForeignKey) else set[str]()
+        return set(rest) <= _LOOKUPS | key
 
     def save_model(self, request: HttpRequest, obj: M, form: Any, change: bool) -> None:  # noqa: FBT001
         """The verb has written it."""
