@@ -18,6 +18,7 @@ PERIOD_SECONDS = 2 * 365 * 24 * 3600
 WITH_GERMAN = 0.3
 EDITOR = "edith@example.com"
 PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that is thrown away)
+NOBODY = UUID(int=1)
 BODIES = 2_000  # different bodies, so that generating takes minutes and not an hour
 
 AUTHOR_FIELDS: list[dict[str, Any]] = [
@@ -64,8 +65,8 @@ class Article:
 def author(number: int) -> dict[str, Any]:
     """Return the values of one author."""
     chance = random.Random(f"{SEED}:author:{number}")
-    name = f"{_word(chance).title()} {_word(chance).title()}"
-    return {"name": name, "slug": f"author-{number}", "bio": _sentences(chance, 3)}
+    name = f"{some_word(chance).title()} {some_word(chance).title()}"
+    return {"name": name, "slug": f"author-{number}", "bio": sentences(chance, 3)}
 
 
 def article(number: int, authors: list[UUID]) -> Article:
@@ -87,8 +88,8 @@ def article(number: int, authors: list[UUID]) -> Article:
 
 
 def _texts(chance: random.Random, number: int, mark: str) -> dict[str, str]:
-    title = " ".join(_word(chance) for _ in range(chance.randint(3, 8))).capitalize() + mark
-    summary = _sentences(chance, 2)
+    title = " ".join(some_word(chance) for _ in range(chance.randint(3, 8))).capitalize() + mark
+    summary = sentences(chance, 2)
     if chance.random() < 0.05:
         summary += f" {COMMON_WORD.title()}."
     return {
@@ -103,27 +104,28 @@ def _texts(chance: random.Random, number: int, mark: str) -> dict[str, str]:
 def _body(number: int) -> str:
     """Return about 2 KB of Markdown: headings, paragraphs with emphasis and a link, a list, sometimes code."""
     chance = random.Random(f"{SEED}:body:{number}")
-    parts = [f"## {_sentences(chance, 1)[:-1]}", _sentences(chance, 6)]
+    parts = [f"## {sentences(chance, 1)[:-1]}", sentences(chance, 6)]
     parts.append(
-        f"**{_word(chance)}** {_sentences(chance, 3)} [{_word(chance)}](https://example.com/{number})"
+        f"**{some_word(chance)}** {sentences(chance, 3)} [{some_word(chance)}](https://example.com/{number})"
     )
-    parts += [f"- {_sentences(chance, 1)}" for _ in range(4)]
-    parts += [f"### {_word(chance).title()}", _sentences(chance, 7), f"> {_sentences(chance, 2)}"]
+    parts += [f"- {sentences(chance, 1)}" for _ in range(4)]
+    parts += [f"### {some_word(chance).title()}", sentences(chance, 7), f"> {sentences(chance, 2)}"]
     if number % 5 == 0:
         parts.append(f"```python\nvalue = {number}\nprint(value)\n```")
     if number % 1_000 == 0:
         parts.append(RARE_WORD)
-    parts.append(_sentences(chance, 6))
+    parts.append(sentences(chance, 6))
     return "\n\n".join(parts)
 
 
-def _sentences(chance: random.Random, count: int) -> str:
+def sentences(chance: random.Random, count: int) -> str:
     return " ".join(
-        " ".join(_word(chance) for _ in range(chance.randint(8, 14))).capitalize() + "." for _ in range(count)
+        " ".join(some_word(chance) for _ in range(chance.randint(8, 14))).capitalize() + "."
+        for _ in range(count)
     )
 
 
-def _word(chance: random.Random) -> str:
+def some_word(chance: random.Random) -> str:
     """Return a word, the n-th of the vocabulary about n times as rarely as the first (Zipf)."""
     vocabulary = _vocabulary()
     return vocabulary[int(len(vocabulary) ** chance.random()) - 1]

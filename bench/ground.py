@@ -6,16 +6,20 @@ import json
 import os
 import secrets
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
 from cms_project.environment import NAMES
-from cms_project.servers import OWNER, Servers
+from cms_project.run import HOST, READY_SECONDS, answers, web_command
+from cms_project.servers import OWNER, Servers, die_with_parent, end
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "bench_template"
@@ -46,6 +50,7 @@ class Ground:
         self.folder.chmod(0o711)
         self.servers = Servers(self.folder / "servers", durable=True)
         self.probes: list[Probe] = []
+        self.webs: list[subprocess.Popen[bytes]] = []
         self.prepared: dict[str, Any] = {}
         self.secrets = {
             "SECRET_KEY": secrets.token_urlsafe(64),
@@ -60,6 +65,9 @@ class Ground:
     def __exit__(self, *_: object) -> None:
         for probe in self.probes:
             probe.close()
+        for web in self.webs:
+            web.terminate()
+            end(web)
         self.servers.stop()
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -98,9 +106,47 @@ class Ground:
         probe.ask("start", size=size, keys=filled.keys, collection=filled.collection)
         return probe
 
+    def web(self, size: int) -> str:
+        """Start the web server of `make run` on a database and return its address."""
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            port: int = free.getsockname()[1]
+        values = {
+            **self.environment(name_of(size), owner=False),
+            "DJANGO_SETTINGS_MODULE": "cms_project.settings",
+            "PORT": str(port),
+        }
+        web = subprocess.Popen(
+            web_command(port),
+            cwd=ROOT,
+            env=values,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 (it only calls prctl)
+        )
+        self.webs.append(web)
+        deadline = time.monotonic() + READY_SECONDS
+        while not answers(port):
+            if web.poll() is not None or time.monotonic() > deadline:
+                self.fail()
+            time.sleep(0.1)
+        return f"http://localhost:{port}"
+
     def spawn(self, arguments: Sequence[str], database: str, *, owner: bool) -> subprocess.Popen[str]:
         """Start a process of ours on a database."""
-        number = self.servers.valkey_url(1)
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.environment(database, owner=owner),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+
+    def environment(self, database: str, *, owner: bool) -> dict[str, str]:
+        """Return the environment of a process on a database."""
         values = {
             name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in NAMES
         }
@@ -112,20 +158,12 @@ class Ground:
             "DATA_DIR": str(self.folder / "data"),
             "DATABASE_URL": self.servers.database_url("quillkeep_app", database),
             "DELIVERY_DATABASE_URL": self.servers.database_url("quillkeep_delivery", database),
-            "VALKEY_URL": number,
+            "VALKEY_URL": self.servers.valkey_url(1),
             "CELERY_BROKER_URL": self.servers.broker_url(2),
         }
         if owner:
             values["OWNER_DATABASE_URL"] = self.servers.database_url(OWNER, database)
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=values,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
+        return values
 
     def finish(self, process: subprocess.Popen[str], given: str = "") -> dict[str, Any]:
         """Wait for a process and return its last line. Raises BenchError with the log when it fails."""

@@ -26,7 +26,8 @@ from psycopg.types.json import Jsonb  # noqa: E402
 from accounts import api_keys, granting, people  # noqa: E402
 from accounts.access import Action, Scopes, system  # noqa: E402
 from accounts.models import Role, User  # noqa: E402
-from bench import corpus  # noqa: E402
+from bench import corpus, stock, wide  # noqa: E402
+from bench.models import MODELS  # noqa: E402
 from content import documents, editing, indexing, modeling, publishing  # noqa: E402
 from content.documents import SHARED, VersionData  # noqa: E402
 from content.fields import markdown  # noqa: E402
@@ -87,6 +88,7 @@ def prepare() -> None:
     for number in range(corpus.AUTHORS):
         entry = editing.create(corpus.author(number), writing=writing)
         publishing.publish(entry.pk, writing=writing)
+    add_wide()
     schema = current()
     articles = schema.by_key["articles"]
 
@@ -132,6 +134,21 @@ def prepare() -> None:
         for _, name in found:
             cursor.execute(f"DROP INDEX {name}")
     answer({"keys": keys, "collection": str(articles.id), "indexes": [definition for definition, _ in found]})
+
+
+def add_wide() -> None:
+    """Make the collection of the large form with its one entry, and the tables of the stock form."""
+    for component in wide.COMPONENTS:
+        modeling.create_collection(component, by=ROOT)
+    modeling.create_collection({"key": "wide", "name": "Wide", "fields": wide.fields()}, by=ROOT)
+    writing = Writing.on("wide", by=ROOT)
+    entry = editing.create(wide.entry(author_ids()), writing=writing)
+    publishing.publish(entry.pk, writing=writing)
+    with connections["owner"].schema_editor() as editor:
+        for model in MODELS:
+            editor.create_model(model)
+            editor.execute(f"GRANT SELECT ON {table_of(model)} TO quillkeep_app")
+    stock.fill()
 
 
 def add_editor() -> None:

@@ -9,8 +9,10 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from html.parser import HTMLParser
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -30,14 +32,16 @@ from accounts import granting  # noqa: E402
 from accounts.access import system  # noqa: E402
 from accounts.models import Policy  # noqa: E402
 from accounts.valkey import valkey  # noqa: E402
-from bench import corpus, plain  # noqa: E402
+from bench import corpus, plain, stock  # noqa: E402
 from cms_project.wsgi import application  # noqa: E402 (Django must be set up)
 from content import editing, publishing  # noqa: E402
 from content.models import Entry, PublishedDocument  # noqa: E402
+from content.schema import current  # noqa: E402
 from content.writing import Writing  # noqa: E402
 
 ROOT = system("bench")
 LIST = "/api/v1/content/articles"
+STOCK = "/stock/bench/stockpage/1/change/"
 DEEP_PAGE = 500  # or four fifths of the way, where there are not so many
 IMPORT_DOCUMENTS = 300
 
@@ -64,6 +68,9 @@ class Probe:
         self.chance.shuffle(self.ids)
         self.cursors: dict[str, str] = {}
         self.browser: Client | None = None
+        self.stock = stock.client()
+        wide = current().by_key["wide"].id
+        self.wide = f"/admin/content/wide/{Entry.objects.get(collection_id=wide).pk}/change/"
 
     # Requests
 
@@ -134,6 +141,8 @@ class Probe:
         if plane == "admin":
             browser = self.signed_in()
             return lambda: self.page(browser, self.filled_in(rest))
+        if plane == "stock":
+            return lambda: self.page(self.stock, STOCK)
         if name == "deep":
             page = min(DEEP_PAGE, self.size // 25)
             cursor = self.cursor_of("", page * 20)
@@ -149,6 +158,8 @@ class Probe:
             author=self.chance.randrange(corpus.AUTHORS),
             common=corpus.COMMON_WORD,
             rare=corpus.RARE_WORD,
+            wide=self.wide,
+            letters=corpus.some_word(self.chance)[:3],
         )
 
     def signed_in(self) -> Client:
@@ -162,11 +173,12 @@ class Probe:
         return self.browser
 
     @staticmethod
-    def page(browser: Client, path: str) -> None:
-        """Show a page of the admin."""
+    def page(browser: Client, path: str) -> str:
+        """Return a page of the admin."""
         answer = browser.get(path)
         if answer.status_code != HTTPStatus.OK:
             raise RuntimeError(f"{path}: {answer.status_code}")
+        return answer.content.decode()
 
     def some_id(self) -> str:
         """Return the id of some entry, another one each time."""
@@ -208,6 +220,25 @@ class Probe:
             call()
         return sum(len(item.captured_queries) for item in captured)
 
+    def inputs(self, case: str) -> int:
+        """Return how many inputs people see in a form, without any script."""
+        counter = Inputs()
+        counter.feed(self.case(case)())
+        return counter.found.total()
+
+    def choose_columns(self, names: list[str]) -> None:
+        """Let the editor choose the columns of the articles' list: our own names, or keys of fields."""
+        fields = current().by_key["articles"].by_key
+        ids = [str(fields[name].id) if name in fields else name for name in names]
+        given = {"order": ids, "show": ids} if ids else {"act": "reset"}
+        answer = self.signed_in().post("/admin/content/articles/columns/", given)
+        if answer.status_code != HTTPStatus.FOUND:
+            raise RuntimeError(f"columns: {answer.status_code}")
+
+    def session(self) -> dict[str, str]:
+        """Return the cookies of the signed-in editor, for a browser that is not in this process."""
+        return {name: morsel.value for name, morsel in self.signed_in().cookies.items()}
+
     def close_public(self) -> None:
         """Take the articles from the public, so that only a role's own clauses are left."""
         collection = UUID(self.collection)
@@ -244,6 +275,19 @@ class Probe:
             started = time.perf_counter()
             call_command("import_markdown", folder, collection="imported", create=True, stdout=io.StringIO())
             return IMPORT_DOCUMENTS / (time.perf_counter() - started)
+
+
+class Inputs(HTMLParser):
+    """Counts inputs that people see, by tag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        kind = dict(attrs).get("type")
+        if tag in {"input", "select", "textarea"} and kind not in {"hidden", "submit", "button"}:
+            self.found[tag] += 1
 
 
 def main() -> None:

@@ -132,30 +132,7 @@ class Supervisor:
         python = sys.executable
         # Quiet: its banner would push the lines about signing in off the screen.
         celery = [python, "-m", "celery", "--quiet", "--app", "cms_project.celery"]
-        self.spawn(
-            "web",
-            [
-                python,
-                "-m",
-                "granian",
-                "--interface",
-                "wsgi",
-                "--host",
-                HOST,
-                "--port",
-                str(settings.port),
-                "--workers",
-                "1",
-                "--blocking-threads",
-                "8",
-                "--no-ws",
-                "--backpressure",
-                "64",
-                "--workers-kill-timeout",
-                "10",
-                "cms_project.wsgi:application",
-            ],
-        )
+        self.spawn("web", web_command(settings.port))
         self.spawn(
             "worker",
             [
@@ -221,7 +198,7 @@ class Supervisor:
         """Say when it is ready to use."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self.ended():
-            if _answers(settings.port):
+            if answers(settings.port):
                 say(f"Ready: http://localhost:{settings.port}  (Ctrl-C stops everything)")
                 return
             time.sleep(0.1)
@@ -264,6 +241,31 @@ class FailedError(Exception):
     """A step did not succeed; the text says which."""
 
 
+def web_command(port: int) -> list[str]:
+    """Return the command of the web server; `bench` measures this very one."""
+    return [
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "wsgi",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--blocking-threads",
+        "8",
+        "--no-ws",
+        "--backpressure",
+        "64",
+        "--workers-kill-timeout",
+        "10",
+        "cms_project.wsgi:application",
+    ]
+
+
 def say(text: str) -> None:
     """Write one line of our own."""
     sys.stdout.write("".join(f"run    | {line}\n" for line in text.splitlines()))
@@ -280,7 +282,8 @@ def _pump(name: str, stream: IO[bytes] | None) -> None:
         sys.stdout.flush()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Tell whether a web server of ours is ready at a port."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", "/healthz", headers={"Host": f"localhost:{port}"})
