@@ -29,7 +29,7 @@ READY = """() => ({
   tasks: window.longTasks,
   now: performance.now(),
   answered: performance.getEntriesByType("navigation")[0].responseStart,
-  waiting: [...document.querySelectorAll("textarea[data-django-prose-editor-configurable]")].filter(
+  waiting: [...document.querySelectorAll("textarea[data-rich]")].filter(
     (area) => !area.closest(".prose-editor") && area.getBoundingClientRect().top < innerHeight).length,
 })"""
 # From the last key to the list that answers it: the picker says `aria-busy` while it asks.

@@ -21,6 +21,7 @@ from accounts.errors import (
     StaleVersionError,
 )
 from content import editing, publishing, visits
+from content.admin import scripts
 from content.admin.desk import Desk, OpenEntry, open_entry
 from content.admin.drawer import with_drawer
 from content.admin.entry_form import EntryForm, StandIn, number_in
@@ -380,6 +381,8 @@ def _show(
         "message": request.POST.get("message", ""),
         "summary": form.summary(),
         "general": form.general,
+        "modules": scripts.modules(*scripts.FORM),
+        "editor_modules": [*scripts.EDITOR, *scripts.modules(*scripts.EXTENSIONS)],
         **context,
     }
     failed = form.summary() or form.general

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django import forms
 from django.templatetags.static import static
-from django_prose_editor.widgets import AdminProseEditorWidget
+from django_prose_editor.widgets import AdminProseEditorWidget, importmap
+from js_asset import Media
 
 from accounts.canonical import Json
 from content.fields.base import (
@@ -39,6 +40,7 @@ EXTENSIONS: dict[str, Any] = {
     "Link": {"enableTarget": False, "protocols": ["http", "https", "mailto", "tel", "quillkeep"]},
     **dict.fromkeys(("Table", "TableRow", "TableHeader", "TableCell", "HTML", "History"), True),
 }
+PRESET = "configurable"
 OUR_EXTENSIONS = "content/admin/js/rich-extensions.js"  # CleanPaste and EntryLink
 
 # As the sanitizer writes them: links don't nest, and attributes stand in double quotation marks.
@@ -51,7 +53,23 @@ class RichTextWidget(AdminProseEditorWidget):  # type: ignore[misc]  # the libra
 
     def __init__(self, collections: list[str]) -> None:
         self.collections = collections
-        super().__init__(config={"extensions": EXTENSIONS}, preset="configurable")
+        super().__init__(config={"extensions": EXTENSIONS}, preset=PRESET)
+
+    @property
+    def media(self) -> forms.Media:
+        """Return the styles, and by which names scripts know the editor: `rich.js` loads it when it is needed."""
+        names = ("material-icons", "editor", "overrides")
+        media: forms.Media = Media(
+            importmap=importmap, css={"all": [f"django_prose_editor/{name}.css" for name in names]}
+        )
+        return media
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """Give the settings a name of ours: under its own the library would start every editor at once."""
+        context: dict[str, Any] = super().get_context(name, value, attrs)
+        given = context["widget"]["attrs"]
+        given["data-rich"] = given.pop(f"data-django-prose-editor-{PRESET}")
+        return context
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()

@@ -66,7 +66,7 @@ function leftInWords(left) {
 
 /** Return what is counted: a line without the spaces around it, of rich text its words. */
 function textOf(input) {
-  if (input.matches("[data-django-prose-editor-configurable]")) {
+  if (input.matches("[data-rich]")) {
     const body = page(input.value).body;
     for (const block of body.querySelectorAll(BLOCKS)) {
       block.before("\n");

@@ -12,15 +12,24 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+let drawn = null; // an icon to copy: a large form has hundreds of them
+let sprite = "";
+
 /** Return an icon of the sprite; it says nothing to screen readers, so the button around it needs a label. */
 export function icon(name) {
+  drawn ??= emptyIcon();
+  const svg = drawn.cloneNode(true);
+  svg.firstChild.setAttribute("href", `${sprite}#${name}`);
+  return svg;
+}
+
+function emptyIcon() {
+  sprite = document.querySelector("meta[name=qk-icons]").content;
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
   svg.setAttribute("class", "qk-icon");
   svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(space, "use");
-  use.setAttribute("href", `${document.querySelector("meta[name=qk-icons]").content}#${name}`);
-  svg.append(use);
+  svg.append(document.createElementNS(space, "use"));
   return svg;
 }
 

@@ -24,12 +24,12 @@ enhance(".qk-parts", (box) => {
     fold.textContent = isAny ? "Unfold all" : "Fold all";
   }, { class: "qk-button qk-button-quiet" });
   add.append(fold);
+  renumber(box, { quietly: true });
 });
 
 enhance(".qk-part[data-number]", (part) => {
   const tools = part.querySelector(":scope > .qk-part-tools");
   const legend = part.querySelector(":scope > legend");
-  const box = part.closest(".qk-parts");
   const label = part.dataset.label;
   for (const plain of tools.children) plain.hidden = true;
   legend.classList.add("visually-hidden");
@@ -46,7 +46,6 @@ enhance(".qk-part[data-number]", (part) => {
   );
   part.addEventListener("qk:show", () => foldPart(part, false));
   if (part.querySelector(":scope > .qk-part-tools .qk-delete input").checked) remove(part, true, { quietly: true });
-  renumber(box, { quietly: true });
 });
 
 function foldPart(part, isFolded) {

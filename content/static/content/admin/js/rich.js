@@ -2,22 +2,54 @@
 
 import { enhance } from "./enhance.js";
 
-const AREA = "textarea[data-django-prose-editor-configurable]";
+const AREA = "textarea[data-rich]";
 const EDITOR = "django-prose-editor/configurable"; // by the page's import map, which only pages with an editor have
+const SETTINGS = "data-django-prose-editor-configurable"; // where the library reads them
 
-enhance(AREA, async (area) => {
-  const { createEditor } = await import(EDITOR);
-  const editor = await createEditor(area);
-  if (editor) lookAfter(area, editor);
+// Editors are heavy. Those in sight, or about to be, start at once; the others one by one, while nothing else happens.
+const waiting = new Set();
+const sight = new IntersectionObserver((seen) => {
+  for (const { isIntersecting, target } of seen) if (isIntersecting) start(target);
+}, { rootMargin: "50% 0%" });
+const whenIdle = window.requestIdleCallback?.bind(window) ?? ((act) => setTimeout(act, 300));
+let isBusy = false;
+
+enhance(AREA, (area) => {
+  waiting.add(area);
+  sight.observe(area);
+  area.addEventListener("focus", () => start(area), { once: true });
+  if (document.activeElement === area) start(area);
+  startAnother();
 });
-// The library starts the editors that are there on load; whichever was first, it is the same editor.
-document.addEventListener("prose-editor:ready", ({ detail }) => lookAfter(detail.textarea, detail.editor));
 
-const known = new WeakSet();
+function startAnother() {
+  const [next] = waiting;
+  if (isBusy || !next) return;
+  isBusy = true;
+  whenIdle(async () => {
+    try {
+      await start(next);
+    } finally {
+      isBusy = false;
+      startAnother();
+    }
+  });
+}
+
+async function start(area) {
+  if (!waiting.delete(area)) return;
+  sight.unobserve(area);
+  const { createEditor } = await import(EDITOR);
+  if (!area.isConnected) return;
+  const isFocused = document.activeElement === area;
+  area.setAttribute(SETTINGS, area.dataset.rich);
+  const editor = await createEditor(area);
+  if (!editor) return;
+  lookAfter(area, editor);
+  if (isFocused) editor.commands.focus();
+}
 
 function lookAfter(area, editor) {
-  if (known.has(editor)) return;
-  known.add(editor);
   nameIt(area, editor);
   makeToolbar(editor);
 
