@@ -114,8 +114,10 @@ def seen_targets(
 ) -> dict[UUID, Found]:
     """Return what the person may see of all entries that the page refers to, asked for together."""
     keys = [column.spec.key for column in columns if column.spec is not None and column.kind == "references"]
-    ids = {UUID(item) for document in documents for key in keys for item in _targets(document.get(key))}
-    return entries_of(desk.schema, desk.principal, ids)
+    targets = [item for document in documents for key in keys for item in _targets(document.get(key))]
+    named = {str(item["_collection"]) for item in targets}
+    among = [collection for key in sorted(named) if (collection := desk.schema.by_key.get(key)) is not None]
+    return entries_of(desk.schema, desk.principal, (UUID(str(item["_id"])) for item in targets), among=among)
 
 
 def cell(column: Column, document: dict[str, Json], found: dict[UUID, Found]) -> Cell:
@@ -124,7 +126,8 @@ def cell(column: Column, document: dict[str, Json], found: dict[UUID, Found]) ->
         return Cell(column)
     value = document.get(column.spec.key)
     if column.kind == "references":
-        seen = [found[UUID(item)] for item in _targets(value) if UUID(item) in found]
+        ids = [UUID(str(item["_id"])) for item in _targets(value)]
+        seen = [found[item] for item in ids if item in found]
         return Cell(column, None, tuple(seen[:MAX_SHOWN]), max(0, len(seen) - MAX_SHOWN))
     if column.kind == "chips":
         listed = value if isinstance(value, list) else [value] if value else []
@@ -138,6 +141,7 @@ def cell(column: Column, document: dict[str, Json], found: dict[UUID, Found]) ->
     return Cell(column, value)
 
 
-def _targets(value: Json) -> list[str]:
+def _targets(value: Json) -> list[dict[str, Json]]:
+    """Return what a reference, or several, were shaped to: `{"_id", "_collection"}`."""
     listed = value if isinstance(value, list) else [value]
-    return [str(item["_id"]) for item in listed if isinstance(item, dict)]
+    return [item for item in listed if isinstance(item, dict)]
