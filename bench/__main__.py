@@ -13,12 +13,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench import browser
 from bench.ground import BenchError, Filled, Ground, Probe
 
 SIZES = (1_000, 10_000, 100_000)
 QUICK_SIZES = (1_000, 5_000)
 GROWTH_TARGET = 1.5
+ADMIN_GROWTH_TARGET = 1.3
 PLAIN_TARGET = 1.5
+STOCK_TARGET = 2.0
+INTERACTIVE_TARGET = 1_000.0  # milliseconds
+PICKER_TARGET = 300.0
+PICKER_ENTRIES = 10_000
 
 # What must not grow with the number of entries, and what is told honestly. `{…}` is filled in for each request.
 STEADY = {
@@ -29,7 +35,29 @@ STEADY = {
     "list, filter[author.slug][eq]": "get {list}?filter[author.slug][eq]=author-{author}",
     "list, a page far in, by cursor (500 of 5,000; 40 of 50)": "deep",
     "document by id": "get {list}/{id}",
-    "admin, list of entries": "admin /admin/content/articles/",
+}
+# The editors' list, with the columns that everybody has at first and with chosen ones.
+COLUMNS = {
+    "usual columns": [],
+    "ten chosen columns": [
+        "_state", "_updated", "_author", "author", "category", "tags", "summary", "on", "price", "featured",
+    ],
+}  # fmt: skip
+ADMIN_LIST = "admin /admin/content/articles/"
+ADMIN_LISTS = {
+    "list": ADMIN_LIST,
+    "sort=title": f"{ADMIN_LIST}?sort=title",
+    "sort=-rating": f"{ADMIN_LIST}?sort=-rating",
+    "filter[author][eq]": f"{ADMIN_LIST}?filter[author][eq]={{author_id}}",
+    "a rare word": f"{ADMIN_LIST}?q={{rare}}",
+    "a common word": f"{ADMIN_LIST}?q={{common}}",
+}
+FORM = "admin {wide}"
+STOCK_FORM = "stock"
+PICKER = {
+    "three letters": "admin /admin/choices/?in=articles&q={letters}",
+    "two words": "admin /admin/choices/?in=articles&q={two_words}",
+    "no words": "admin /admin/choices/?in=articles,authors",
 }
 TOLD = {
     "search, a word in 0.1 % of entries": "get {list}?search={rare}",
@@ -91,12 +119,13 @@ class Bench:
     def largest(self) -> Probe:
         return self.probes[-1]
 
-    def alternately(self, jobs: Sequence[tuple[Probe, str]]) -> list[list[float]]:
-        """Return the times of each job, taken in turns."""
+    def alternately(self, jobs: Sequence[tuple[Probe, str]], *, are_slow: bool = False) -> list[list[float]]:
+        """Return the times of each job, taken in turns; fewer of what takes long."""
         times: list[list[float]] = [[] for _ in jobs]
-        for _ in range(self.rounds):
+        rounds, calls = (max(3, self.rounds // 2), self.calls // 3) if are_slow else (self.rounds, self.calls)
+        for _ in range(rounds):
             for index, (probe, case) in enumerate(jobs):
-                times[index] += probe.ask("measure", case=case, count=self.calls)
+                times[index] += probe.ask("measure", case=case, count=calls)
         return times
 
     def growth(self) -> None:
@@ -137,8 +166,65 @@ class Bench:
         ):
             self.count(f"document, {who}", [self.largest.ask("queries", case=case)], 2)
 
-        counts = [probe.ask("queries", case="admin /admin/content/articles/") for probe in self.probes]
-        self.count("admin, list of entries, at each size", counts, 12)
+    def admin_lists(self) -> None:
+        """Compare the editors' list with the fewest and with the most entries, and count its statements."""
+        few, many = self.probes[0], self.largest
+        counted: list[tuple[str, list[int]]] = []
+        for columns, names in COLUMNS.items():
+            for probe in self.probes:
+                probe.ask("choose_columns", names=names)
+            for what, case in ADMIN_LISTS.items():
+                before, after = (
+                    statistics.median(times)
+                    for times in self.alternately([(few, case), (many, case)], are_slow=True)
+                )
+                self.add(
+                    "editors' list, median", f"{what}, {columns}", before, after, target=ADMIN_GROWTH_TARGET
+                )
+            counts = [
+                probe.ask("queries", case=case) for probe in self.probes for case in ADMIN_LISTS.values()
+            ]
+            counted.append((f"editors' list, {columns}, each of these, at each size", counts))
+        for told, counts in counted:
+            self.count(told, counts, 12)
+
+    def form(self) -> None:
+        """Compare the large form with the stock one: the server's time, and what there is in both."""
+        jobs = [(self.largest, STOCK_FORM), (self.largest, FORM)]
+        stock, ours = (statistics.median(times) for times in self.alternately(jobs, are_slow=True))
+        what = "form of 60 fields and 40 blocks; a ModelAdmin with as many fields"
+        self.add("editors' form, median", what, stock, ours, target=STOCK_TARGET)
+        for told, act in (("inputs in it", "inputs"), ("statements", "queries")):
+            before, after = (self.largest.ask(act, case=case) for _, case in jobs)
+            self.lines.append(Line("editors' form, median", told, before, after, "", None))
+
+    def picker(self) -> None:
+        """Note how long a reference field's search takes in the server, at 10,000 entries or the most there are."""
+        for what, case in PICKER.items():
+            (times,) = self.alternately([(self.picking, case)])
+            told = f"{what}, {self.picking.size:,} entries, p95"
+            self.lines.append(
+                Line("picker, server", told, None, percentile(times), "ms", None, PICKER_TARGET)
+            )
+
+    @property
+    def picking(self) -> Probe:
+        """Where the picker is measured."""
+        return next((probe for probe in self.probes if probe.size == PICKER_ENTRIES), self.largest)
+
+    def in_chromium(self, reader: browser.Reader, loads: int) -> None:
+        """Note what an editor waits for in a browser, on the web server of `make run`."""
+        facts = self.picking.ask("facts")
+        cold, warm = reader.loads(facts["form"], loads)
+        for cache, found in (("empty", cold), ("filled", warm)):
+            for what, target in (("answered", None), ("ready", None), ("interactive", INTERACTIVE_TARGET)):
+                middle = statistics.median(getattr(load, what) for load in found)
+                told = f"form of 60 fields and 40 blocks, {what}, {cache} cache"
+                self.lines.append(Line("Chromium, median", told, None, middle, "ms", None, target))
+        words = facts["words"][: 3 * loads]
+        picked = statistics.median(reader.picked(facts["form"], "reference_1", words))
+        told = f"reference picker, last key to entries shown, {self.picking.size:,} entries"
+        self.lines.append(Line("Chromium, median", told, None, picked, "ms", None, PICKER_TARGET))
 
     def count(self, what: str, counts: Sequence[int], most: int) -> None:
         """Note the number of statements; a number that changes with the page is told as the worst one."""
@@ -198,7 +284,7 @@ def number(value: float, unit: str) -> str:
 
 
 def run(
-    sizes: Sequence[int], *, rounds: int, calls: int, console: Console
+    sizes: Sequence[int], *, rounds: int, calls: int, loads: int, console: Console
 ) -> tuple[list[Line], dict[int, Filled]]:
     """Load, measure, and clear everything away."""
     started = time.monotonic()
@@ -216,6 +302,17 @@ def run(
         bench.against_plain(LISTS, PLAIN_LIST, CREDENTIALS)
         bench.against_plain(DOCUMENTS, PLAIN_DOCUMENT, CREDENTIALS)
         bench.queries()
+        say("the editors' list, form and picker")
+        bench.admin_lists()
+        bench.form()
+        bench.picker()
+        if browser.CHROMIUM.exists():
+            say("Chromium")
+            facts = bench.picking.ask("facts")
+            with browser.chromium(ground.web(bench.picking.size), facts["cookies"]) as reader:
+                bench.in_chromium(reader, loads)
+        else:
+            say(f"There is no {browser.CHROMIUM}: what an editor waits for in a browser is not measured.")
         bench.largest.ask("close_public")
         bench.against_plain(LISTS, PLAIN_LIST, SPLIT)
         say("writing")
@@ -237,9 +334,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers and their folder go away
     console = Console(stderr=True)
     sizes = QUICK_SIZES if arguments.quick else SIZES
-    rounds, calls = (4, 6) if arguments.quick else (12, 20)
+    rounds, calls, loads = (4, 6, 2) if arguments.quick else (12, 20, 9)
     try:
-        lines, filled = run(sizes, rounds=rounds, calls=calls, console=console)
+        lines, filled = run(sizes, rounds=rounds, calls=calls, loads=loads, console=console)
     except BenchError as error:
         console.print(f"bench: {error}", style="red", markup=False)
         return 1

@@ -35,7 +35,7 @@ from accounts.valkey import valkey  # noqa: E402
 from bench import corpus, plain, stock  # noqa: E402
 from cms_project.wsgi import application  # noqa: E402 (Django must be set up)
 from content import editing, publishing  # noqa: E402
-from content.models import Entry, PublishedDocument  # noqa: E402
+from content.models import DraftDocument, Entry, PublishedDocument  # noqa: E402
 from content.schema import current  # noqa: E402
 from content.writing import Writing  # noqa: E402
 
@@ -69,8 +69,16 @@ class Probe:
         self.cursors: dict[str, str] = {}
         self.browser: Client | None = None
         self.stock = stock.client()
-        wide = current().by_key["wide"].id
+        wide, authors = (current().by_key[key].id for key in ("wide", "authors"))
         self.wide = f"/admin/content/wide/{Entry.objects.get(collection_id=wide).pk}/change/"
+        self.authors = [
+            str(item) for item in Entry.objects.filter(collection_id=authors).values_list("pk", flat=True)
+        ]
+        self.titles = list(
+            DraftDocument.objects.filter(entry__in=self.ids[:200], locale="en").values_list(
+                "title", flat=True
+            )
+        )
 
     # Requests
 
@@ -159,7 +167,9 @@ class Probe:
             common=corpus.COMMON_WORD,
             rare=corpus.RARE_WORD,
             wide=self.wide,
+            author_id=self.chance.choice(self.authors),
             letters=corpus.some_word(self.chance)[:3],
+            two_words=" ".join(self.chance.choice(self.titles).split()[:2]),
         )
 
     def signed_in(self) -> Client:
@@ -235,9 +245,15 @@ class Probe:
         if answer.status_code != HTTPStatus.FOUND:
             raise RuntimeError(f"columns: {answer.status_code}")
 
-    def session(self) -> dict[str, str]:
-        """Return the cookies of the signed-in editor, for a browser that is not in this process."""
-        return {name: morsel.value for name, morsel in self.signed_in().cookies.items()}
+    def facts(self) -> dict[str, Any]:
+        """Return what a browser outside of this process needs: the editor's cookies, the form, words to type."""
+        valkey().flushdb()
+        cookies = {name: morsel.value for name, morsel in self.signed_in().cookies.items()}
+        return {
+            "cookies": cookies,
+            "form": self.wide,
+            "words": [title.split()[0][:4] for title in self.titles],
+        }
 
     def close_public(self) -> None:
         """Take the articles from the public, so that only a role's own clauses are left."""

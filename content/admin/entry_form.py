@@ -15,6 +15,7 @@ from accounts.errors import DomainError, InvalidInputError, Problem
 from content import diffing, documents, editing, fields
 from content.admin.choices import HIDDEN, REFERENCES, Choices, titles_of
 from content.fields.base import FieldError, FieldSpec
+from content.fields.drawing import DRAWING
 from content.writing import Writing
 
 PREFIX = "f"  # of every input that stands for a field, so that no key clashes with an input of ours
@@ -101,7 +102,7 @@ class EntryForm:
         return any(str(spec.id) == field_id for spec in self.readable)
 
     def _build(self, values: Mapping[str, Json], data: QueryDict | None) -> forms.Form:
-        form = forms.Form(data, prefix=PREFIX, use_required_attribute=False)
+        form = forms.Form(data, prefix=PREFIX, use_required_attribute=False, renderer=DRAWING)
         for spec in self.specs:
             if spec in self.writable:
                 field_type = fields.get(spec.type)

@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from accounts.canonical import Json
 from accounts.errors import Problem
 from content.fields.base import ComponentSpec, FieldError, FieldSpec, get
+from content.fields.drawing import DRAWING
 from content.fields.forms import count_in, place_in
 from content.fields.nesting import Inside
 
@@ -88,7 +89,9 @@ class NestedWidget(forms.Widget):
         self, component: ComponentSpec, prefix: str, data: Any = None, value: Any = None
     ) -> forms.Form:
         """Return the form of one part: bound to what was typed, or showing a canonical value."""
-        form = forms.Form(data, prefix=prefix, use_required_attribute=False, label_suffix="")
+        form = forms.Form(
+            data, prefix=prefix, use_required_attribute=False, label_suffix="", renderer=DRAWING
+        )
         for spec in component.fields:
             field_type = get(spec.type)
             form.fields[spec.key] = field_type.form_field(spec, self.ctx)
@@ -191,6 +194,7 @@ class NestedWidget(forms.Widget):
             f"{prefix}-_order",
             place,
             {"class": "qk-order", "min": 1, "aria-label": f"Place of {part.component.name}"},
+            renderer=DRAWING,
         )
         delete = format_html(
             '<label class="qk-delete"><input type="checkbox" name="{}-_delete"{}> Remove</label>',

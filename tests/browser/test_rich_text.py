@@ -106,3 +106,32 @@ def test_untouched_text_stays_pasted_text_is_tidied_and_entries_are_linked_to(ad
     assert f'<a href="quillkeep:entry/{author.pk}"' in str(saved.data)
     assert ada.violations == []
     assert ada.errors == []
+
+
+def test_an_editor_out_of_sight_starts_when_somebody_comes_to_it_and_else_in_a_quiet_moment(
+    ada: Watched,
+) -> None:
+    many = [{"key": f"text_{number}", "type": "rich_text"} for number in range(12)]
+    make_collection("essays", [{"key": "title", "type": "text"}, *many])
+    entry = make_entry("essays", title="One", **{item["key"]: "<p>Stored</p>" for item in many})
+    page = ada.page
+    page.add_init_script("window.requestIdleCallback = () => 0;")
+    ada.go(f"/admin/content/essays/{entry.pk}/change/")
+    expect(page.locator("#field-text_0 [contenteditable]")).to_have_text("Stored")
+    last = page.locator("#field-text_11")
+    expect(last.locator("[contenteditable]")).to_have_count(0)
+
+    last.locator("textarea").focus()
+    expect(last.locator("[contenteditable]")).to_be_focused()
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" and typed")
+    page.keyboard.press("Control+s")
+    expect(page.locator("[data-qk-state]")).to_contain_text("Saved")
+    saved = Version.objects.get(entry=entry, number=2).data
+    assert "<p>Stored and typed</p>" in str(saved)
+    assert str(saved).count("<p>Stored</p>") == 11
+
+    quiet = watch(page.context, ada.url)
+    quiet.go(f"/admin/content/essays/{entry.pk}/change/")
+    expect(quiet.page.locator("[contenteditable]")).to_have_count(12)
+    assert [*ada.violations, *quiet.violations, *ada.errors, *quiet.errors] == []

@@ -84,6 +84,25 @@ def test_chosen_columns_are_remembered_and_show_short_values_with_few_queries(
     assert [column.label for column in ada.get(LIST).context["columns"]] == ["State", "Pages", "Level"]
 
 
+def test_an_editor_with_authors_and_references_in_the_list_takes_no_more_queries(
+    guides: CollectionSpec, as_somebody: SignIn
+) -> None:
+    writer = make_entry("people", name="Person 1", published=False)
+    make_entry("guides", title="Guide 1", writer=str(writer.pk), published=False)
+    actions = ["read", "read_draft", "update"]
+    edith = as_somebody(
+        "edith",
+        {"collection": "guides", "actions": actions},
+        {"collection": "people", "actions": actions},
+    )
+    choose(edith, guides, "_state", "_author", "writer")
+    edith.get(LIST)
+    with CaptureQueriesContext(connection) as caught:
+        page = edith.get(LIST)
+    assert "Person 1" in page.content.decode()
+    assert len(caught) <= 12
+
+
 def test_the_builder_writes_the_filters_of_the_api_and_each_is_a_chip(
     ada: Client, guides: CollectionSpec
 ) -> None:
