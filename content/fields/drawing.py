@@ -3,12 +3,12 @@
 A large form has hundreds of inputs, and each takes two or three templates.
 """
 
+import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.forms.renderers import DjangoTemplates
 from django.http import HttpRequest
-from django.utils.html import conditional_escape, escape
 
 Widget = Mapping[str, Any]
 
@@ -19,23 +19,23 @@ OPTION = f"{FOLDER}select_option.html"
 def attributes(attrs: Mapping[str, Any]) -> str:
     """Return attributes with a space in front of each; True is an empty one, False is none (`attrs.html`)."""
     return "".join(
-        f" {escape(name)}" if value is True else f' {escape(name)}="{conditional_escape(str_of(value))}"'
+        f" {escaped(name)}" if value is True else f' {escaped(name)}="{escaped(value)}"'
         for name, value in attrs.items()
         if value is not False
     )
 
 
-def str_of(value: object) -> str:
-    """Return a text as it is, whether or not it is markup already, and anything else as text."""
-    return value if isinstance(value, str) else str(value)
+def escaped(value: object) -> str:
+    """Return a value as markup, what is markup already as it is; Django's own looks for lazy texts at every call."""
+    return str(value.__html__()) if hasattr(value, "__html__") else html.escape(str(value))
 
 
 def input_of(widget: Widget) -> str:
     """Return an input (`input.html`)."""
     value = widget["value"]
-    held = "" if value is None else f' value="{conditional_escape(str_of(value))}"'
+    held = "" if value is None else f' value="{escaped(value)}"'
     return (
-        f'<input type="{escape(widget["type"])}" name="{escape(widget["name"])}"'
+        f'<input type="{escaped(widget["type"])}" name="{escaped(widget["name"])}"'
         f"{held}{attributes(widget['attrs'])}>"
     )
 
@@ -43,20 +43,20 @@ def input_of(widget: Widget) -> str:
 def textarea_of(widget: Widget) -> str:
     """Return a text area; the line break after the tag is not part of the text (`textarea.html`)."""
     return (
-        f'<textarea name="{escape(widget["name"])}"{attributes(widget["attrs"])}>\n'
-        f"{conditional_escape(widget['value'] or '')}</textarea>"
+        f'<textarea name="{escaped(widget["name"])}"{attributes(widget["attrs"])}>\n'
+        f"{escaped(widget['value'] or '')}</textarea>"
     )
 
 
 def select_of(widget: Widget) -> str:
     """Return a select with its groups (`select.html`)."""
-    parts = [f'<select name="{escape(widget["name"])}"{attributes(widget["attrs"])}>']
+    parts = [f'<select name="{escaped(widget["name"])}"{attributes(widget["attrs"])}>']
     for name, options, _ in widget["optgroups"]:
         if name:
-            parts.append(f'\n  <optgroup label="{conditional_escape(str_of(name))}">')
+            parts.append(f'\n  <optgroup label="{escaped(name)}">')
         parts += [
-            f'\n  <option value="{conditional_escape(str_of(option["value"]))}"{attributes(option["attrs"])}>'
-            f"{conditional_escape(str_of(option['label']))}</option>\n"
+            f'\n  <option value="{escaped(option["value"])}"{attributes(option["attrs"])}>'
+            f"{escaped(option['label'])}</option>\n"
             for option in options
         ]
         if name:
