@@ -126,7 +126,7 @@ class Bench:
     def alternately(self, jobs: Sequence[tuple[Probe, str]], *, are_slow: bool = False) -> list[list[float]]:
         """Return the times of each job, taken in turns; fewer of what takes long."""
         times: list[list[float]] = [[] for _ in jobs]
-        rounds, calls = (max(3, self.rounds // 2), self.calls // 3) if are_slow else (self.rounds, self.calls)
+        rounds, calls = (max(2, self.rounds // 2), self.calls // 3) if are_slow else (self.rounds, self.calls)
         for _ in range(rounds):
             for index, (probe, case) in enumerate(jobs):
                 times[index] += probe.ask("measure", case=case, count=calls)
