@@ -1,6 +1,6 @@
 """Models of the stock form (`bench.stock`): what Django has for each field of the large form."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 
@@ -13,6 +13,7 @@ class Target(models.Model):
     """What a foreign key leads to."""
 
     name = models.CharField(max_length=200)
+    objects: ClassVar[models.Manager["Target"]] = models.Manager()
 
     class Meta:
         app_label = LABEL

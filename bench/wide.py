@@ -1,7 +1,7 @@
 """The large form: a collection of 60 fields of every type, and one entry of it that is full, with 40 blocks."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -110,7 +110,7 @@ def value_of(kind: str, chance: random.Random, authors: Sequence[UUID]) -> Any:
     words = corpus.sentences
     if kind == "component":
         return {item["key"]: value_of(item["type"], chance, authors) for item in COMPONENTS[1]["fields"]}
-    return {
+    made: dict[str, Callable[[], Any]] = {
         "text": lambda: words(chance, 1)[:110],
         "long_text": lambda: words(chance, 4),
         "rich_text": lambda: (
@@ -134,4 +134,5 @@ def value_of(kind: str, chance: random.Random, authors: Sequence[UUID]) -> Any:
         "color": lambda: "#1d4ed8",
         "json": lambda: {"name": words(chance, 1), "numbers": [1, 2, 3]},
         "geo_point": lambda: {"lat": 53.5, "lng": 9.9},
-    }[kind]()
+    }
+    return made[kind]()

@@ -1,5 +1,6 @@
 """Inputs drawn without templates are those of Django's templates."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from content.fields.forms import OpenRadios, OpenSelect
 from content.fields.geo_point import PointWidget
 
 GROUPED = [("", "Nothing"), ("Sea & shore", [("a", "A < B"), ("b", SafeString("<i>B</i>"))]), ("c", "C")]
-WIDGETS = {
+WIDGETS: dict[str, Callable[[], forms.Widget]] = {
     "text": forms.TextInput,
     "number": forms.NumberInput,
     "email": forms.EmailInput,
