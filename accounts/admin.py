@@ -1,16 +1,20 @@
 """Administration in the admin: plain forms that call the same verbs as the API, so no rule is in one of them only."""
 
 from typing import Any, ClassVar, Generic, TypeVar
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import ForeignKey, Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
 from accounts import api_keys, devices, granting, people
 from accounts.access import Action, Principal
@@ -112,6 +116,25 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
 
     def log_deletions(self, *_: Any) -> Any:
         """The log of the house has it."""
+
+    def log_subject(self, row: M) -> str:
+        """Return under which name the log tells of the row."""
+        return str(row.pk)
+
+    def history_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002 (Django's signature)
+    ) -> HttpResponse:
+        """Lead to what the log says of the row, since Django's own history of it stays empty."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        told = urlencode({"q": self.log_subject(row)})
+        return redirect(f"{reverse('admin:accounts_event_changelist')}?{told}")
 
     def refused(self, request: HttpRequest, object_id: str, error: DomainError) -> HttpResponse:
         """Go back to the row and say why nothing was done."""
@@ -268,12 +291,19 @@ class RoleAdmin(VerbAdmin[Role]):
     def get_readonly_fields(self, request: HttpRequest, obj: Role | None = None) -> tuple[str, ...]:  # noqa: ARG002
         return ("key",) if obj else ()
 
+    def log_subject(self, row: Role) -> str:
+        return row.key
+
     def has_delete_permission(self, request: HttpRequest, obj: Role | None = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj is not None and obj.is_built_in)
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        to_delete, counts, _, protected = super().get_deleted_objects(objs, request)
-        return to_delete, counts, set(), protected  # whether it may go is the verb's decision
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:  # noqa: ARG002
+        """Name the roles and their policies; whether they may go is the verb's decision."""
+        policies = Policy.objects.filter(role__in=objs).order_by("pk")
+        lines: list[Any] = [f"Role: {role}" for role in objs]
+        if policies:
+            lines.append([f"Policy: {policy}" for policy in policies.select_related("role")])
+        return lines, {"roles": len(objs), "policies": len(policies)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Role) -> None:
         granting.remove_role(obj, by=of_request(request))
@@ -410,16 +440,21 @@ class AddKeyForm(ActingForm):
         help_text="One a line, such as 192.0.2.0/24. Empty means from anywhere.",
     )
 
+    # One input of the browser's own, not the stock admin's two, which have no labels.
+    expires_at = forms.DateTimeField(
+        required=False,
+        widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
+        help_text="In UTC. Empty means in 90 days; at most a year.",
+    )
+
     class Meta:
         model = ApiKey
-        fields = ("name", "owner", "expires_at", "browser")
-        help_texts: ClassVar = {"expires_at": "Empty means in 90 days; at most a year."}
+        fields = ("name", "owner", "browser")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("owner", "expires_at"):
-            if name in self.fields:
-                self.fields[name].required = False
+        if "owner" in self.fields:
+            self.fields["owner"].required = False
 
     def act(self, data: dict[str, Any]) -> Model:
         scopes = api_keys.parse_scopes(data["scope_lines"].split(), path=("scope_lines",))
@@ -554,6 +589,9 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         "collection_id", "locale", "address", "request_id", "detail",
     )  # fmt: skip
     ordering = ("-seal__position",)
+
+    def log_subject(self, row: Event) -> str:
+        return row.subject_id
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         return super().get_queryset(request).filter(seal__isnull=False)

@@ -197,9 +197,9 @@ def next_url(text: str) -> str:
 
 
 def qr_code(device: Authenticator) -> str:
-    """Return the device's QR code as inline SVG, without style or script."""
+    """Return the device's QR code as inline SVG without style or script, dark on light whatever the page's colours."""
     svg = segno.make(device.config_url, micro=False).svg_inline(
-        scale=4, border=3, lineclass=None, svgclass="qr-code"
+        scale=4, border=3, dark="#000", light="#fff", lineclass=None, svgclass="qr-code"
     )
     return mark_safe(svg)  # noqa: S308 (made here, of a secret and an address, by the library)
 

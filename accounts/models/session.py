@@ -41,3 +41,6 @@ class Session(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["user", "ended_at"], name="session_user_ended")]
+
+    def __str__(self) -> str:
+        return f"since {self.created_at:%-d %B %Y, %H:%M}"

@@ -3,11 +3,13 @@ rights.
 """
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.test import Client
+from django.utils import timezone
 
 from accounts.access import Action
 from accounts.log import seal_pending
@@ -138,6 +140,44 @@ def test_a_key_is_shown_once(at_the_admin: Client) -> None:
     revoke = {"action": "revoke", "_selected_action": [str(key.pk)]}
     assert at_the_admin.post("/admin/accounts/apikey/", revoke).status_code == 302
     assert ApiKey.objects.get().state == "revoked"
+
+
+def test_a_key_ends_when_its_maker_says(at_the_admin: Client) -> None:
+    role = make_role("reader")
+    ends = f"{timezone.now() + timedelta(days=7):%Y-%m-%dT%H:%M}"
+    body = {
+        "name": "Website",
+        "role": role.pk,
+        "scope_lines": "articles:read",
+        "network_lines": "",
+        "expires_at": ends,
+    }
+    assert at_the_admin.post("/admin/accounts/apikey/add/", body).status_code == 200
+    assert f"{ApiKey.objects.get().expires_at:%Y-%m-%dT%H:%M}" == ends
+    page = at_the_admin.post("/admin/accounts/apikey/add/", body | {"expires_at": "soon"})
+    assert "valid date/time" in problems(page)
+
+
+def test_the_page_of_a_key_has_nothing_to_save(at_the_admin: Client) -> None:
+    key, _ = make_key(User.objects.get())
+    path = f"/admin/accounts/apikey/{key.pk}/change/"
+    assert 'name="_save"' not in at_the_admin.get(path).content.decode()
+    assert at_the_admin.post(path, {"name": "Other"}).status_code == 403
+    assert ApiKey.objects.get().name == key.name
+
+
+def test_the_history_of_a_row_is_what_the_log_says_of_it(at_the_admin: Client) -> None:
+    at_the_admin.post("/admin/accounts/role/add/", {"key": "editor", "name": "Editors"})
+    role = Role.objects.get(key="editor")
+    answer = at_the_admin.get(f"/admin/accounts/role/{role.pk}/history/", follow=True)
+    assert answer.redirect_chain == [("/admin/accounts/event/?q=editor", 302)]
+    assert "role.created" in answer.content.decode()
+    assert at_the_admin.get("/admin/accounts/role/999999/history/").status_code == 404
+    make_person("edith@example.com", roles=["editor"])
+    edith = Client()
+    edith.post("/admin/login/", {"email": "edith@example.com", "password": PASSWORD})
+    assert edith.get(f"/admin/accounts/role/{role.pk}/history/").status_code == 403
+    assert edith.get("/admin/accounts/role/999999/history/").status_code == 403
 
 
 def test_bad_scopes_are_explained(at_the_admin: Client) -> None:

@@ -287,8 +287,8 @@ def _table(
         Visit("POST", f"{at}add/", f"{at}add/", add[0] if add else {"x": "y"}, ada if add else NOBODY, add[1] if add else 0),
         Visit("GET", f"{of}change/", f"{one}change/", {}, ada),
         Visit("POST", f"{of}change/", f"{one}change/", change[0] if change else {"x": "y"}, ada if change else NOBODY, change[1] if change else 0),
-        Visit("GET", f"{of}history/", f"{one}history/", {}, ada),
-        Visit("POST", f"{of}history/", f"{one}history/", {}, ada),
+        Visit("GET", f"{of}history/", f"{one}history/", {}, ada, 302),
+        Visit("POST", f"{of}history/", f"{one}history/", {}, ada, 302),
         Visit("GET", f"{of}delete/", f"{last}delete/", {}, ada if delete else NOBODY),
         Visit("POST", f"{of}delete/", f"{last}delete/", delete[0] if delete else {"post": "yes"}, ada if delete else NOBODY, delete[1] if delete else 0),
         # Django's redirect to the form, made of the address alone: nothing is looked up.

@@ -1,0 +1,101 @@
+"""The pages of accounts, one after the other, as somebody goes through them."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import BrowserContext, Page
+
+from accounts import invitations
+from accounts.access import Action
+from accounts.log import seal_pending
+from accounts.models import Event, Role, Session, User
+from tests.accounts.cast import PASSWORD, make_key, make_person, make_policy, make_role
+from tests.browser.conftest import watch
+from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.processes import LiveServer
+
+Look = Callable[[Page, str], None]
+
+
+def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> None:
+    """Go through the doors, then through every table, and call `look(page, name)` on each page."""
+    ada = make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+    edith = make_person("edith@example.com", roles=[make_role("editor", require_second_factor=True).key])
+    walter = make_person("walter@example.com", roles=["editor"])
+    policy = make_policy(Role.objects.get(key="editor"), Action.READ, Action.READ_DRAFT, Action.UPDATE)
+    key, _ = make_key(walter.user, name="Website")
+    watched = watch(browser, web_server.url)
+    page = watched.page
+    # The doors
+    watched.go("/admin/login/")
+    look(page, "sign-in")
+    page.fill("[name=email]", ada.email)
+    page.fill("[name=password]", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=alert]")
+    look(page, "sign-in-refused")
+    page.fill("[name=email]", edith.email)
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/enrolment/")
+    look(page, "enrolment")
+    watched.go("/admin/login/")
+    page.fill("[name=email]", ada.email)
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/code/")
+    look(page, "code")
+    page.fill("[name=code]", "000000")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=alert]")
+    look(page, "code-refused")
+    token = invitations._tokens.make_token(User.objects.get(pk=walter.user.pk))
+    watched.go(f"/admin/invitation/{walter.user.pk}/{token}/")
+    look(page, "invitation")
+    page.fill("[name=password]", "short")
+    page.fill("[name=repeated]", "other")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=alert]")
+    look(page, "invitation-refused")
+    watched.go(f"/admin/invitation/{walter.user.pk}/gone/")
+    look(page, "invitation-gone")
+    # The tables
+    sign_in(watched, ada)
+    seal_pending()
+    rows = {
+        "user": edith.user.pk,
+        "role": Role.objects.get(key="editor").pk,
+        "policy": policy.pk,
+        "apikey": key.pk,
+        "session": Session.objects.latest("created_at").pk,
+        "event": Event.objects.filter(seal__isnull=False).latest("at").pk,
+    }
+    watched.go("/admin/accounts/")
+    look(page, "accounts")
+    for model, pk in rows.items():
+        watched.go(f"/admin/accounts/{model}/")
+        look(page, f"{model}-list")
+        watched.go(f"/admin/accounts/{model}/{pk}/change/")
+        look(page, f"{model}-change")
+        if model not in ("session", "event"):
+            watched.go(f"/admin/accounts/{model}/add/")
+            look(page, f"{model}-add")
+        if model in ("role", "policy"):
+            watched.go(f"/admin/accounts/{model}/{pk}/delete/")
+            look(page, f"{model}-delete")
+    watched.go("/admin/accounts/event/?q=editor")
+    look(page, "event-found")
+    # What forms answer
+    watched.go("/admin/accounts/user/add/")
+    page.fill("[name=email]", ada.email)
+    page.click("[name=_save]")
+    page.wait_for_selector(".errornote")
+    look(page, "user-refused")
+    watched.go("/admin/accounts/apikey/add/")
+    page.fill("[name=name]", "Website")
+    page.select_option("[name=role]", label="Editor")
+    page.fill("[name=scope_lines]", "*:read")
+    page.click("[name=_save]")
+    page.wait_for_selector("dl code")
+    look(page, "key-shown-once")
+    watched.go("/admin/accounts/apikey/nothing/change/")
+    look(page, "not-there")
