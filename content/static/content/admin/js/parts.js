@@ -45,6 +45,8 @@ enhance(".qk-part[data-number]", (part) => {
       button("", () => remove(part, true), { icon: "trash-2", class: "qk-icon-button", "aria-label": `Remove ${label}` })),
   );
   part.addEventListener("qk:show", () => foldPart(part, false));
+  // From now on it is laid out always: going back would show it for a moment at the height that it had before.
+  part.addEventListener("focusin", () => part.classList.add("qk-visited"), { once: true });
   if (part.querySelector(":scope > .qk-part-tools .qk-delete input").checked) remove(part, true, { quietly: true });
 });
 
