@@ -1,7 +1,7 @@
 /* Components and blocks: added from a picker, ordered, folded, duplicated, removed and brought back, without a page load. */
 
 import { ask } from "./ask.js";
-import { openDialog } from "./dialogs.js";
+import { chooseFrom } from "./choosing.js";
 import { announce, button, changed, h } from "./dom.js";
 import { rebase } from "./dirty.js";
 import { enhance, enhanceWithin } from "./enhance.js";
@@ -114,37 +114,10 @@ document.addEventListener("qk:saved", () => {
   }
 });
 
-function pick(box, select) {
+async function pick(box, select) {
   const options = [...select.options].filter((option) => option.value);
-  if (options.length === 1) {
-    insert(box, options[0].value, null);
-    return;
-  }
-  const find = h("input", { type: "search", placeholder: "Find", "aria-label": "Find a component", class: "qk-find" });
-  const cards = options.map((option) => button(option.text, () => {
-    dialog.close();
-    insert(box, option.value, null);
-  }, { class: "qk-choice" }));
-  cards.forEach((card, index) => {
-    const { description } = options[index].dataset;
-    if (description) card.append(h("small", {}, description));
-  });
-  const dialog = openDialog({ title: "Add", body: [find, h("div", { class: "qk-choices" }, cards)] });
-  find.addEventListener("input", () => {
-    for (const card of cards) card.hidden = !card.textContent.toLowerCase().includes(find.value.trim().toLowerCase());
-  });
-  dialog.addEventListener("keydown", (event) => {
-    const shown = cards.filter((card) => !card.hidden);
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (event.key === "Enter" && event.target === find && shown[0]) {
-      event.preventDefault();
-      shown[0].click();
-    } else if (step && shown.length) {
-      event.preventDefault();
-      shown[(shown.indexOf(document.activeElement) + step + shown.length) % shown.length].focus();
-    }
-  });
-  find.focus();
+  const component = options.length === 1 ? options[0].value : await chooseFrom(select, { title: "Add", find: "Find a component" });
+  if (component) insert(box, component, null);
 }
 
 function duplicate(part) {
