@@ -169,14 +169,18 @@ def restore_version(
         entry,
         data,
         writing=writing,
+        # It names no field: whoever reads the history may not know of it. The time line names it to who may.
         message=message
-        or (f"{only[0].name} of version {number} restored" if only else f"Version {number} restored")[
-            :MAX_MESSAGE
-        ],
+        or (f"A field of version {number} restored" if only else f"Version {number} restored"),
     )
     _authorise_result(entry, Action.RESTORE, writing, None, changed)
     for locale in documents.locales_of(data):
-        detail: dict[str, Json] = {"version": version.number, "restored_version": number}
+        keys: list[Json] = [spec.key for spec in changed]
+        detail: dict[str, Json] = {
+            "version": version.number,
+            "restored_version": number,
+            "fields": keys,
+        }
         record("entry.updated", actor=writing.by, subject=subject_of(entry), locale=locale, detail=detail)
     return entry
 
@@ -411,6 +415,7 @@ def save_version(entry: Entry, data: VersionData, *, writing: Writing, message: 
         author_label=writing.by.label[:200],
         message=message,
         sha256=documents.hash_of_version(entry.pk, number, data),
+        created_at=timezone.now(),  # by the clock that the log's events are dated by: people see both in one line
     )
     entry.latest_number = number
     Entry.objects.filter(pk=entry.pk).update(latest_number=number)

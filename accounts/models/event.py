@@ -17,6 +17,10 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Return sealed events behind a position, in the order of the log."""
         return self.sealed().filter(seal__position__gt=position)
 
+    def about(self, subject_type: str, subject_id: str) -> Self:
+        """Return the events about one thing; found by an index, and so is their order by time."""
+        return self.filter(subject_type=subject_type, subject_id=subject_id)
+
 
 class Event(models.Model):
     """Something that happened. `detail` names fields and versions, never values; triggers refuse every change."""

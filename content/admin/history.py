@@ -1,4 +1,4 @@
-"""The history of an entry: its versions, what differs between any two, and restoring one."""
+"""The history of an entry: its time line, what differs between any two versions, and restoring one."""
 
 from uuid import UUID
 
@@ -8,57 +8,66 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Action
 from accounts.errors import NotFoundError, StaleVersionError
-from content import editing
-from content.admin.desk import Desk, OpenEntry, open_entry
+from content import editing, timeline
+from content.admin import timeline_words
+from content.admin.desk import Desk, OpenEntry, open_entry, state_of
 from content.admin.entry_form import differences, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import locales_of
 from content.fields.base import FieldSpec
 from content.models import Version
 
-PAGE_SIZE = 50
-
 
 @page
 @require_safe
 def versions(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
-    """List who saved what and when, newest first."""
+    """Tell what happened to the entry, newest first; `from` and `to` are the versions chosen so far."""
     desk = Desk.of(request)
-    given = query(request, "locale", "before")
+    given = query(request, "locale", "before", "from", "to")
     entry = open_entry(desk, key, name, given.get("locale"))
-    found = entry.row.versions.order_by("-number")
-    if "before" in given:
-        before = number_in(given["before"])
-        if before is None:
-            raise BadAddressError
-        found = found.filter(number__lt=before)
-    rows = list(found.defer("data")[: PAGE_SIZE + 1])
-    more = len(rows) > PAGE_SIZE
-    rows = rows[:PAGE_SIZE]
-    public: dict[int, list[str]] = {}
-    for draft in entry.drafts:
-        if draft.published_number is not None:
-            public.setdefault(draft.published_number, []).append(draft.locale)
+    behind = timeline.Place.parse(given["before"]) if "before" in given else None
+    if "before" in given and behind is None:
+        raise BadAddressError
+    found = timeline.read(entry.row, entry.writing, behind=behind)
+    days = timeline_words.days(found.lines, entry)
+    shown = [item.number for day in days for item in day.items if item.number is not None]
+    one, other = _chosen(given, shown, entry.latest.number)
+    collection = entry.writing.collection
+    here = {"locale": entry.locale} if collection.localized else {}
     context = {
         "title": f"History of {entry.title}",
         "entry": entry,
-        "collection": entry.writing.collection,
-        "lines": [
+        "collection": collection,
+        "days": days,
+        "now": [
             {
-                "version": row,
-                "public": public.get(row.number, []) if entry.writing.collection.localized else [],
-                "is_public": row.number in public,
-                "is_latest": row.number == entry.latest.number,
-                "before": row.number - 1,
+                "name": desk.schema.locale_by_code[draft.locale].name,
+                "status": state_of(draft),
+                "number": draft.published_number,
             }
-            for row in rows
+            for draft in entry.drafts
+            if draft.locale in desk.schema.locale_by_code
         ],
-        "older": address("history", key, name, before=str(rows[-1].number)) if more else None,
+        "older": str(found.older) if found.older else "",
+        "newest": address("history", key, name, **here) if behind else None,
+        "may_compare": entry.latest.number > 1,
+        "one": one,
+        "other": other,
+        "elsewhere": sorted({one, other} - set(shown), reverse=True),
         "may_restore": Action.RESTORE in entry.may and not entry.is_in_trash,
         "base": entry.latest.number,
-        "second": rows[1].number if len(rows) > 1 else None,
     }
     return show(request, "admin/content/history.html", context)
+
+
+def _chosen(given: dict[str, str], shown: list[int], latest: int) -> tuple[int, int]:
+    """Return the two versions to compare: those chosen on an earlier page, else the newest with the one before."""
+    one, other = (number_in(given.get(name)) for name in ("from", "to"))
+    if other is None or other > latest:
+        other = latest
+    if one is None or one > latest:
+        one = next((number for number in shown if number != other), max(other - 1, 1))
+    return one, other
 
 
 @page

@@ -153,9 +153,7 @@ def test_modelling_writing_publishing_comparing_and_restoring(ada: Watched, tmp_
     press(page, "Compare the two chosen versions")
     expect(page.locator("ins").first).to_contain_text("Better bread")
     follow(page, "History")
-    page.get_by_role("row").filter(has=page.locator("input[name=from][value='1']")).get_by_role(
-        "button"
-    ).click()
+    page.get_by_role("button", name="Restore version 1", exact=True).click()
     expect(page.locator(".messagelist")).to_contain_text("Version 1 is back")
     follow(page, "Move to trash…")
     press(page, "Move to the trash")

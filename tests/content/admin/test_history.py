@@ -46,7 +46,7 @@ def test_one_field_comes_back_in_one_locale_and_the_rest_stays(ada: Client) -> N
     version = Version.objects.get(number=4)
     assert set(version.data["en"].values()) == {f"Second {CANARY}", "The old words"}
     assert list(version.data["de"].values()) == ["Deutsch"]
-    assert version.message == "Text of version 1 restored"
+    assert version.message == "A field of version 1 restored"  # its name is for those who may read it
 
 
 def test_one_field_is_refused_to_who_may_not_see_or_write_it(ada: Client, as_somebody: SignIn) -> None:

@@ -174,7 +174,8 @@ def test_two_versions_are_compared_by_word_and_an_old_one_comes_back(
     editing.save(entry.pk, {"title": "New soup", "body": "Hot and bad"}, writing=writing("articles"), base=1)
     make_entry(title="Other", published=False)
     here = f"{LIST}{entry.pk}/"
-    assert [line["version"].number for line in ada.get(f"{here}history/").context["lines"]] == [2, 1]
+    days = ada.get(f"{here}history/").context["days"]
+    assert [item.number for day in days for item in day.items] == [2, 1]
     text = ada.get(f"{here}diff/?from=1&to=2").content.decode()
     words = re.sub(r"<span[^>]*>[^<]*</span>", "", text)
     assert "<del>Old</del> soup" in words
