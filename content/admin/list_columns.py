@@ -1,6 +1,6 @@
 """The columns of a list: which ones there are for a person, which they chose, and what stands in each cell."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -110,14 +110,22 @@ def remember(desk: Desk, collection: CollectionSpec, names: Sequence[str]) -> No
 
 
 def seen_targets(
-    desk: Desk, documents: Iterable[dict[str, Json]], columns: Sequence[Column]
+    desk: Desk,
+    documents: Iterable[dict[str, Json]],
+    columns: Sequence[Column],
+    filtered: Mapping[UUID, FieldSpec],
 ) -> dict[UUID, Found]:
-    """Return what the person may see of all entries that the page refers to, asked for together."""
+    """Return what the person may see of all entries that the page refers to, asked for together.
+
+    `filtered` are those that filters name, with the field that they are compared with.
+    """
     keys = [column.spec.key for column in columns if column.spec is not None and column.kind == "references"]
     targets = [item for document in documents for key in keys for item in _targets(document.get(key))]
     named = {str(item["_collection"]) for item in targets}
-    among = [collection for key in sorted(named) if (collection := desk.schema.by_key.get(key)) is not None]
-    return entries_of(desk.schema, desk.principal, (UUID(str(item["_id"])) for item in targets), among=among)
+    allowed = desk.schema.target_collections(tuple(filtered.values()))
+    among = [item for item in desk.schema.collections if item.key in named or item.id in allowed]
+    ids = {UUID(str(item["_id"])) for item in targets} | filtered.keys()
+    return entries_of(desk.schema, desk.principal, ids, among=among)
 
 
 def cell(column: Column, document: dict[str, Json], found: dict[UUID, Found]) -> Cell:

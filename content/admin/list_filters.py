@@ -124,16 +124,16 @@ def _named(spec: FieldSpec | None) -> list[tuple[str, str]]:
     return [(item.value, item.label) for item in getattr(getattr(spec, "options", None), "choices", ())]
 
 
-def referred(collection: CollectionSpec, filters: tuple[Filter, ...]) -> set[UUID]:
-    """Return the ids that filters name in references."""
-    found = set()
+def referred(collection: CollectionSpec, filters: tuple[Filter, ...]) -> dict[UUID, FieldSpec]:
+    """Return the ids that filters name in references, with the field of each."""
+    found = {}
     for item in filters:
         spec = collection.by_key.get(item.path[0])
         if spec is None or spec.type not in REFERENCES or len(item.path) > 1:
             continue
         for raw in item.raw.split(","):
             try:
-                found.add(UUID(raw))
+                found[UUID(raw)] = spec
             except ValueError:
                 continue
     return found

@@ -14,11 +14,12 @@ from accounts.errors import InvalidInputError, NotFoundError
 from content import fields
 from content.admin import list_filters
 from content.admin.bulk import ACTS
-from content.admin.choices import titles_of, untitled
+from content.admin.choices import Found, untitled
 from content.admin.desk import Desk
 from content.admin.list_columns import Cell, Column, available, cell, chosen, seen_targets
 from content.admin.list_views import MAX_VIEWS, Opened, opened, visible
 from content.admin.pages import BadAddressError, address, page, query, read_once, show
+from content.fields.base import FieldSpec
 from content.models import Collection, Version
 from content.parameters import MAX_OFFSET, MAX_SEARCH_LENGTH, Filter, Parameters, Sort, Tree
 from content.query import TIMES, Page, Reader
@@ -114,7 +115,8 @@ def _list(request: HttpRequest, desk: Desk, collection: CollectionSpec, *, trash
     except InvalidInputError as error:  # an unknown name and a hidden one end alike
         raise BadAddressError from error
     number = parameters.offset // PAGE_SIZE + 1
-    rows = _rows(reader, desk, collection, found, columns)
+    filtered = list_filters.referred(collection, filters)
+    rows, targets = _rows(reader, desk, collection, found, columns, filtered)
     name = "trash-list" if trashed else "list"
     here = {item.parameter: item.raw for item in filters}
     here |= {key: value for key, value in given.items() if key in KEPT and value}
@@ -123,7 +125,7 @@ def _list(request: HttpRequest, desk: Desk, collection: CollectionSpec, *, trash
         kept = {**here, **changes}
         return address(name, collection.key, **{key: value for key, value in kept.items() if value})
 
-    titles = titles_of(desk.schema, desk.principal, list_filters.referred(collection, filters))
+    titles = {item: targets[item].title for item in filtered if item in targets}
     is_filtered = bool(filters or here.keys() & {"q", "status"})
     shown = [(column, True) for column in columns]
     shown += [(column, False) for column in available(desk, collection) if column not in columns]
@@ -292,8 +294,14 @@ def _parameters(
 
 
 def _rows(
-    reader: Reader, desk: Desk, collection: CollectionSpec, found: Page, columns: list[Column]
-) -> list[Row]:
+    reader: Reader,
+    desk: Desk,
+    collection: CollectionSpec,
+    found: Page,
+    columns: list[Column],
+    filtered: dict[UUID, FieldSpec],
+) -> tuple[list[Row], dict[UUID, Found]]:
+    """Return the lines, and what may be seen of the entries that they and the filters refer to."""
     authors: dict[UUID, str] = {}
     if any(column.id == "_author" for column in columns):
         ids = [row["entry_id"] for row in found.rows]
@@ -301,7 +309,7 @@ def _rows(
         authors = dict(newest.values_list("entry_id", "author_label"))
     shaper = Shaper(reader)
     documents = [shaper.document(collection, row, found.selection) for row in found.rows]
-    targets = seen_targets(desk, documents, columns)
+    targets = seen_targets(desk, documents, columns, filtered)
     title = collection.title_field
     rows = []
     for row, shaped in zip(found.rows, documents, strict=True):
@@ -321,7 +329,7 @@ def _rows(
                 cells=[cell(column, shaped, targets) for column in columns],
             )
         )
-    return rows
+    return rows, targets
 
 
 def _headings(
