@@ -86,6 +86,7 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
     list_per_page = 50
     show_full_result_count = False
     view_on_site = False
+    empty_text: ClassVar[str]  # what would stand in the list, and why, while there is nothing
 
     def get_form(self, request: HttpRequest, obj: M | None = None, *args: Any, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, *args, **kwargs)
@@ -219,6 +220,9 @@ class ChangeUserForm(ActingForm):
 class UserAdmin(VerbAdmin[User]):
     """People and service accounts."""
 
+    empty_text = (
+        "Nobody is here yet. People sign in with what they are invited by; service accounts hold API keys."
+    )
     form = ChangeUserForm
     list_display = ("email", "name", "role_names", "is_active", "is_service", "last_login")
     list_filter = ("is_active", "is_service")
@@ -283,6 +287,7 @@ class RoleForm(ActingForm):
 class RoleAdmin(VerbAdmin[Role]):
     """Roles."""
 
+    empty_text = "No role yet. A role is what people get; its policies say what it may do."
     form = RoleForm
     list_display = ("name", "key", "require_second_factor")
     ordering = ("name",)
@@ -378,6 +383,9 @@ class PolicyForm(ActingForm):
 class PolicyAdmin(VerbAdmin[Policy]):
     """Policies: what a role may do with which rows and fields."""
 
+    empty_text = (
+        "No policy yet, so only administrators may do anything. A policy opens rows and fields to a role."
+    )
     form = PolicyForm
     list_display = ("role", "what", "may", "on_rows", "on_fields")
     list_filter = ("role",)
@@ -479,6 +487,7 @@ class AddKeyForm(ActingForm):
 class ApiKeyAdmin(VerbAdmin[ApiKey]):
     """API keys. The text of a key is shown once, on the page after making it."""
 
+    empty_text = "No API key yet. Websites and scripts read and write with one."
     list_display = ("name", "public_id", "owner", "state", "expires_at", "last_used_at")
     list_filter = ("state",)
     list_select_related = ("owner",)
@@ -579,6 +588,7 @@ class ReadOnlyAdmin(VerbAdmin[M]):
 class EventAdmin(ReadOnlyAdmin[Event]):
     """The log."""
 
+    empty_text = "Nothing has happened yet. Whatever happens stands here, sealed."
     list_display = ("position", "at", "type", "actor_label", "subject", "address")
     list_filter = ("type", "actor_kind")
     list_select_related = ("seal",)
@@ -618,6 +628,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
 class SessionAdmin(ReadOnlyAdmin[Session]):
     """Who is signed in, from where."""
 
+    empty_text = "Nobody is signed in."
     list_display = ("user", "kind", "created_at", "last_seen_at", "ended_at", "address", "agent")
     list_filter = ("kind",)
     list_select_related = ("user",)

@@ -72,4 +72,4 @@ ROWS = {
     key: model(f"Stock{key.title()}", columns, page=models.ForeignKey(Page, models.CASCADE))
     for key, columns in ROW_COLUMNS.items()
 }
-MODELS = (Target, Page, *ROWS.values())
+MODELS: tuple[type[models.Model], ...] = (Target, Page, *ROWS.values())

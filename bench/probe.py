@@ -75,7 +75,7 @@ class Probe:
             str(item) for item in Entry.objects.filter(collection_id=authors).values_list("pk", flat=True)
         ]
         self.titles = list(
-            DraftDocument.objects.filter(entry__in=self.ids[:200], locale="en").values_list(
+            DraftDocument.objects.filter(entry_id__in=self.ids[:200], locale="en").values_list(
                 "title", flat=True
             )
         )

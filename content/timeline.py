@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import merge
-from typing import Final, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.access import Action, Area, Clause
 from accounts.models import Event
@@ -89,7 +89,7 @@ class Sight:
     def of(cls, entry: Entry, writing: Writing) -> Self:
         clauses = writing.by.grant(Action.READ_DRAFT, on=entry.resource).clauses
         flags = {f"_f{i}": flag(clause_rows(clause, writing.collection)) for i, clause in enumerate(clauses)}
-        rows = DraftDocument.objects.filter(entry=entry).values("locale", **flags)
+        rows: Any = DraftDocument.objects.filter(entry=entry).values("locale", **flags)
         return cls(
             tuple(clause for clause in clauses if not clause.rows),
             {
@@ -101,10 +101,9 @@ class Sight:
 
     def fields_in(self, place: str, writing: Writing) -> set[FieldSpec]:
         """Return the fields that may be read in a locale; in `"*"` those that may be in any."""
+        held = self.by_locale.get(place, self.everywhere)
         if place == SHARED:
-            held = (clause for clauses in (self.everywhere, *self.by_locale.values()) for clause in clauses)
-        else:
-            held = iter(self.by_locale.get(place, self.everywhere))
+            held = tuple(item for found in (self.everywhere, *self.by_locale.values()) for item in found)
         return allowed_fields(held, writing.collection)
 
 
@@ -158,14 +157,9 @@ def read(entry: Entry, writing: Writing, *, behind: Place | None = None, size: i
     versions = entry.versions.defer("data").order_by("-number")
     if behind.version is not None:
         versions = versions.filter(number__lt=behind.version)
-    found: list[Version | Event] = list(
-        merge(
-            _events(entry, writing, sight, behind)[: size + 1],
-            versions[: size + 1],
-            key=_moment,
-            reverse=True,
-        )
-    )[: size + 1]
+    events: Iterable[Version | Event] = _events(entry, writing, sight, behind)[: size + 1]
+    saved: Iterable[Version | Event] = versions[: size + 1]
+    found = list(merge(events, saved, key=_moment, reverse=True))[: size + 1]
     lines = list(_lines(found))
     if len(found) <= size:
         older = None
@@ -177,7 +171,7 @@ def read(entry: Entry, writing: Writing, *, behind: Place | None = None, size: i
     return Page(lines, older)
 
 
-def _events(entry: Entry, writing: Writing, sight: Sight, behind: Place) -> Iterable[Event]:
+def _events(entry: Entry, writing: Writing, sight: Sight, behind: Place) -> QuerySet[Event]:
     """Return the events that may be told, newest first: by the log's index on its subjects."""
     told = Q(type__in=_OF_LOCALES)
     if not sight.everywhere:

@@ -5,11 +5,14 @@ rights.
 import re
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from accounts.access import Action
 from accounts.log import seal_pending
@@ -226,3 +229,17 @@ def test_the_number_of_queries_of_a_list_does_not_grow(
 def test_only_our_tables_are_in_the_admin() -> None:
     rooms = {model._meta.app_label for model in admin.site._registry}
     assert rooms <= {"accounts", "content", "previews", "webhooks"}, rooms
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_is_named_in_plain_words_and_says_what_would_stand_there(
+    at_the_admin: Client, model: str
+) -> None:
+    made = admin.site.get_model_admin(apps.get_model("accounts", model))
+    page = at_the_admin.get(f"/admin/accounts/{model}/").content.decode()
+    assert ">Select " not in page
+    assert ">Accounts</a>" not in page  # an app is no word of people
+    with patch.object(type(made), "get_queryset", lambda self, _: self.model.objects.none()):
+        empty = at_the_admin.get(f"/admin/accounts/{model}/").content.decode()
+    assert escape(made.empty_text) in empty  # type: ignore[attr-defined]  # every one of ours has it
+    assert empty.partition('class="qk-empty"')[2].partition("</div>")[0].count("<a ") == 1

@@ -1,5 +1,7 @@
 """Rich text in a real browser: what is untouched stays, what is pasted is tidied, and entries can be linked to."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -113,7 +115,8 @@ def test_an_editor_out_of_sight_starts_when_somebody_comes_to_it_and_else_in_a_q
 ) -> None:
     many = [{"key": f"text_{number}", "type": "rich_text"} for number in range(12)]
     make_collection("essays", [{"key": "title", "type": "text"}, *many])
-    entry = make_entry("essays", title="One", **{item["key"]: "<p>Stored</p>" for item in many})
+    stored: dict[str, Any] = {item["key"]: "<p>Stored</p>" for item in many}
+    entry = make_entry("essays", title="One", **stored)
     page = ada.page
     page.add_init_script("window.requestIdleCallback = () => 0;")
     ada.go(f"/admin/content/essays/{entry.pk}/change/")

@@ -169,6 +169,8 @@ def _content(stage: Stage) -> list[Visit]:
         Visit("POST", "choices/", "choices/"),
         Visit("GET", "content/", "content/", {}, STAFF),
         Visit("POST", "content/", "content/"),
+        Visit("GET", "review/", "review/", {}, EDITORS),
+        Visit("POST", "review/", "review/"),
         Visit("GET", of, at, {}, SEERS),
         Visit("POST", of, at),
         Visit("GET", f"{of}add/", f"{at}add/", {}, WRITERS),

@@ -13,7 +13,7 @@ from content.models import Collection, DraftDocument, Entry, Field, ListLayout, 
 from content.schema import current
 from tests.accounts.cast import make_person
 from tests.builders import make_collection, make_entry, make_locale, make_role
-from tests.content.admin.conftest import sign_in
+from tests.content.admin.conftest import collection_of, sign_in
 from tests.security.admin_matrix import ADA, EDITH, WALTER, Cast, make_cast
 from tests.security.world import Unchanged, leaked, make_world, text_of, types
 
@@ -278,14 +278,10 @@ def test_the_form_of_a_collection_writes_no_field_of_another(cast: Cast) -> None
     path = "/admin/modeling/collections/articles/"
     page = mo.get(path)
     assert page.status_code == 200
-    form = page.context["form"]
-    sent = {"_save": "1", "field-count": str(form.count)}
-    for bound in [*form.members, *(bound for item in form.rows for bound in item.form)]:
-        if (value := bound.value()) not in (None, False, ""):
-            sent[bound.html_name] = "on" if value is True else str(value)
+    sent = collection_of(page)
     vault = Collection.objects.get(key="vault")
     foreign = Field.objects.get(collection=vault, key="title")
-    last = form.count
+    last = page.context["form"].count
     row = {"id": str(foreign.pk), "key": "stolen", "type": "text", "data_class": "public", "order": "99"}
     stolen = {f"field-{last}-{name}": value for name, value in row.items()} | {"field-count": str(last + 1)}
     junk = {"id": str(vault.pk), "collection": "vault", "kind": "single", "generation": "1", "_id": str(vault.pk),

@@ -53,3 +53,16 @@ def fields_of(answer: Any) -> dict[str, str]:
     if "base" in answer.context:
         data["base"] = str(answer.context["base"])
     return data
+
+
+def collection_of(answer: Any) -> dict[str, Any]:
+    """Return what the form of a collection would send back unchanged."""
+    form = answer.context["form"]
+    data: dict[str, Any] = {"_save": "1", "field-count": str(form.count)}
+    for bound in [*form.members, *(bound for item in form.rows for bound in item.form)]:
+        value = bound.value()
+        if value not in (None, False, "", []):
+            data[bound.html_name] = (
+                "on" if value is True else value if isinstance(value, list) else str(value)
+            )
+    return data

@@ -7,6 +7,7 @@ from django.test import Client
 from content.models import Collection, Entry, Field, Locale
 from content.schema import current
 from tests.builders import administrator, make_collection, make_entry
+from tests.content.admin.conftest import collection_of
 
 ADD = "/admin/modeling/collections/add/"
 
@@ -24,20 +25,6 @@ def row(number: int, **members: str) -> dict[str, str]:
         **members,
     }
     return {f"field-{number}-{name}": value for name, value in whole.items()}
-
-
-def stored(page: Any) -> dict[str, Any]:
-    """Return what the form of a collection would send back unchanged."""
-    form = page.context["form"]
-    data: dict[str, Any] = {"_save": "1", "field-count": str(form.count)}
-    bounds = [*form.members, *(bound for item in form.rows for bound in item.form)]
-    for bound in bounds:
-        value = bound.value()
-        if value not in (None, False, "", []):
-            data[bound.html_name] = (
-                "on" if value is True else value if isinstance(value, list) else str(value)
-            )
-    return data
 
 
 def test_a_collection_is_made_with_its_fields_in_order(ada: Client) -> None:
@@ -73,7 +60,7 @@ def test_a_collection_is_made_with_its_fields_in_order(ada: Client) -> None:
     page = ada.get("/admin/modeling/collections/recipes/")
     assert b"Indexes of filterable fields" in page.content
     assert b"waiting" in page.content
-    unchanged = ada.post("/admin/modeling/collections/recipes/", stored(page))
+    unchanged = ada.post("/admin/modeling/collections/recipes/", collection_of(page))
     assert unchanged.status_code == 302
     assert current().by_key["recipes"] == spec
 
@@ -131,14 +118,14 @@ def test_conditions_are_typed_in_three_inputs_and_shown_again(ada: Client) -> No
         ("kind", "in", '["a, b", "c"]', ("a, b", "c")),
         ("kind", "empty", "", False),
     ):
-        sent = stored(ada.get(path))
+        sent = collection_of(ada.get(path))
         sent |= {"field-3-condition_field": key, "field-3-condition_operator": operator}
         sent["field-3-condition_value"] = value
         assert ada.post(path, sent).status_code == 302
         condition = current().by_key["things"].by_key["note"].condition
         assert condition is not None
         assert condition.value == stored_as
-        assert ada.post(path, stored(ada.get(path))).status_code == 302
+        assert ada.post(path, collection_of(ada.get(path))).status_code == 302
         assert current().by_key["things"].by_key["note"].condition == condition
 
 
@@ -187,7 +174,7 @@ def test_the_effects_of_a_change_are_shown_before_anything_is_saved(ada: Client)
     make_entry("things", title="One", amount="12", published=False)
     make_entry("things", title="Two", amount="many", published=False)
     path = "/admin/modeling/collections/things/"
-    sent = stored(ada.get(path)) | {"field-0-remove": "on", "field-1-type": "integer"}
+    sent = collection_of(ada.get(path)) | {"field-0-remove": "on", "field-1-type": "integer"}
     asked = ada.post(path, sent)
     text = asked.content.decode()
     assert asked.status_code == 200
@@ -209,7 +196,7 @@ def test_a_rename_keeps_the_field_and_its_content(ada: Client) -> None:
     entry = make_entry("things", title="Kept", published=False)
     path = "/admin/modeling/collections/things/"
     answer = ada.post(
-        path, stored(ada.get(path)) | {"field-0-key": "headline", "key": "items", "name": "Items"}
+        path, collection_of(ada.get(path)) | {"field-0-key": "headline", "key": "items", "name": "Items"}
     )
     assert answer.headers["Location"] == "/admin/modeling/collections/items/"
     assert current().by_key["items"].fields[0].id == spec.fields[0].id
@@ -262,7 +249,7 @@ def test_who_models_one_collection_sees_no_other(as_somebody: Any) -> None:
     assert b">Things<" in things.content  # may be named in the options of a reference
     assert b"CANARY" not in things.content
     for piece in ("_preview", "_row"):
-        sent = {**stored(things), piece: "1"}
+        sent = {**collection_of(things), piece: "1"}
         shown = edith.post("/admin/modeling/collections/things/", sent)
         assert shown.status_code == 200
         assert b"CANARY" not in shown.content

@@ -17,7 +17,7 @@ from tests.accounts.cast import make_person
 from tests.builders import ROOT, make_collection, make_entry, make_locale, make_role, writing
 from tests.content.admin.conftest import SignIn
 
-FIELDS = [
+FIELDS: list[dict[str, Any]] = [
     {"key": "title", "type": "text", "localized": True},
     {"key": "text", "type": "long_text", "localized": True, "label": "Inner text"},
     {"key": "level", "type": "integer", "label": "Level"},

@@ -37,9 +37,10 @@ CANARY = '"><img src=x onerror=alert(1)>'
 def both(kind: str, value: Any, attrs: dict[str, Any]) -> tuple[str, str]:
     """Draw a widget by Django's templates and without them."""
     widget = WIDGETS[kind]()
-    return tuple(
+    stock, ours = (
         widget.render("f-name", value, attrs, renderer=renderer) for renderer in (DjangoTemplates(), DRAWING)
     )
+    return stock, ours
 
 
 @pytest.mark.parametrize("kind", WIDGETS)
