@@ -10,8 +10,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import Action
 from accounts.errors import ConflictError, NotAllowedError
 from content import editing, publishing
-from content.admin.desk import Desk, OpenEntry, open_entry
+from content.admin.desk import Desk, OpenEntry, isolated, open_entry
 from content.admin.pages import address, page, query, see, show
+from content.admin.timeline_words import name_of_locale, named
 
 
 @page
@@ -32,7 +33,7 @@ def unpublish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
                 address("change", key, entry.row.pk, **here(entry)),
             )
     context = {
-        "title": f"Unpublish {entry.title}",
+        "title": f"Unpublish {isolated(entry.title)}",
         "entry": entry,
         "collection": entry.writing.collection,
         "lines": [
@@ -62,12 +63,16 @@ def trash(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     require(entry, Action.DELETE, in_trash=False)
     if request.method == "POST":
         editing.trash(entry.row.pk, writing=entry.writing, confirm=request.POST.get("confirm") == "1")
-        return see(request, f"“{entry.title}” is in the trash.", address("list", key))
+        return see(request, f"“{isolated(entry.title)}” is in the trash.", address("list", key))
     context = {
-        "title": f"Move {entry.title} to the trash",
+        "title": f"Move {isolated(entry.title)} to the trash",
         "entry": entry,
         "collection": entry.writing.collection,
-        "live": [draft for draft in entry.drafts if draft.published_number is not None],
+        "live": named(
+            name_of_locale(entry, draft.locale)
+            for draft in entry.drafts
+            if draft.published_number is not None
+        ),
         **_referrers(entry),
     }
     return show(request, "admin/content/trash.html", context)
@@ -80,7 +85,9 @@ def restore(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     desk = Desk.of(request)
     entry = open_entry(desk, key, name, None)
     editing.restore(entry.row.pk, writing=entry.writing)
-    return see(request, f"“{entry.title}” is back, as a draft.", address("change", key, entry.row.pk))
+    return see(
+        request, f"“{isolated(entry.title)}” is back, as a draft.", address("change", key, entry.row.pk)
+    )
 
 
 @page
@@ -97,7 +104,7 @@ def purge(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
         editing.purge(entry.row.pk, writing=entry.writing, confirm=True)
         return see(request, "Erased for good.", address("trash-list", key))
     context = {
-        "title": f"Erase {entry.title}",
+        "title": f"Erase {isolated(entry.title)}",
         "entry": entry,
         "collection": entry.writing.collection,
         "count": entry.row.versions.count(),

@@ -155,6 +155,11 @@ def title_of(
     return f"Untitled ({str(entry_id)[-6:]})"
 
 
+def isolated(title: str) -> str:
+    """Return a title that stays in one piece within a sentence of another direction (Unicode TR 9: FSI … PDI)."""
+    return f"\u2068{title}\u2069"
+
+
 def state_of(draft: DraftDocument) -> str:
     """Return the word for a draft's state that lists, forms and the API share."""
     return "trashed" if draft.trashed else draft.status

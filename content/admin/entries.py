@@ -64,6 +64,7 @@ def add(request: HttpRequest, key: str) -> HttpResponse:
         writable=writable,
         stored=defaults,
         data=request.POST if request.method == "POST" else None,
+        locale=locale,
     )
     status = 0
     if request.method == "POST" and not is_arranging(request.POST):
@@ -128,6 +129,7 @@ def _form_of(entry: OpenEntry, version: Version | None = None) -> EntryForm:
         stored=in_locale((version or entry.latest).data, entry.locale),
         stand_ins=_stand_ins(entry),
         public=_public_values(entry),
+        locale=entry.locale,
     )
 
 
@@ -196,6 +198,7 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
         now=None if base == entry.latest.number else now,
         stand_ins=_stand_ins(entry),
         public=_public_values(entry),
+        locale=entry.locale,
     )
     if is_arranging(request.POST):
         return _show_entry(request, desk, entry, form, base=base)
@@ -228,6 +231,7 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
             data=request.POST,
             now=newest,
             stand_ins=_stand_ins(fresh),
+            locale=fresh.locale,
         )
         return _show_entry(request, desk, fresh, form, stale=True, status=409)
     if saved.latest_number == entry.row.latest_number:

@@ -16,6 +16,7 @@ from content import diffing, documents, editing, fields
 from content.admin.choices import HIDDEN, REFERENCES, Choices, titles_of
 from content.fields.base import FieldError, FieldSpec
 from content.fields.drawing import DRAWING
+from content.fields.forms import Language, written_in
 from content.writing import Writing
 
 PREFIX = "f"  # of every input that stands for a field, so that no key clashes with an input of ours
@@ -78,6 +79,7 @@ class EntryForm:
         now: Mapping[str, Json] | None = None,
         stand_ins: Iterable[StandIn] = (),
         public: Mapping[str, Json] | None = None,
+        locale: str | None = None,
     ) -> None:
         self.writing = writing
         self.readable = frozenset(readable)
@@ -86,6 +88,7 @@ class EntryForm:
         self.now = stored if now is None else now
         self.stand_ins = tuple(stand_ins)
         self.public = public
+        self.locale = locale
         shown = self.readable | self.writable
         self.specs = [spec for spec in writing.collection.fields if spec in shown]
         self.problems: dict[str, list[str]] = {}
@@ -106,7 +109,9 @@ class EntryForm:
         for spec in self.specs:
             if spec in self.writable:
                 field_type = fields.get(spec.type)
-                form.fields[spec.key] = field_type.form_field(spec, self.choices)
+                form.fields[spec.key] = written_in(
+                    field_type.form_field(spec, self.choices), language_of(spec, self.writing, self.locale)
+                )
                 if spec in self.readable:
                     value = values.get(str(spec.id))
                     form.initial[spec.key] = field_type.to_form(value, spec, self.writing.schema)
@@ -285,6 +290,14 @@ class EntryForm:
             for item in values
         )
         return f"Asked for when {other.name} is {'not ' if condition.operator == 'ne' else ''}{listed}."
+
+
+def language_of(spec: FieldSpec, writing: Writing, locale: str | None) -> Language | None:
+    """Return the language that a field is written in, None where it is the same in every locale."""
+    found = writing.schema.locale_by_code.get(locale or writing.schema.default_locale.code)
+    if found is None or (writing.collection.localized and not spec.localized):
+        return None
+    return Language(found.code, found.direction)
 
 
 def in_words(spec: FieldSpec, value: Json, writing: Writing, choices: Choices | None = None) -> str:

@@ -10,10 +10,10 @@ from accounts.access import Action
 from accounts.errors import NotFoundError, StaleVersionError
 from content import editing, timeline
 from content.admin import timeline_words
-from content.admin.desk import Desk, OpenEntry, open_entry, state_of
+from content.admin.desk import Desk, OpenEntry, isolated, open_entry
 from content.admin.entry_form import differences, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
-from content.documents import locales_of
+from content.documents import in_locale, locales_of
 from content.fields.base import FieldSpec
 from content.models import Version
 
@@ -33,21 +33,13 @@ def versions(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     shown = [item.number for day in days for item in day.items if item.number is not None]
     one, other = _chosen(given, shown, entry.latest.number)
     collection = entry.writing.collection
-    here = {"locale": entry.locale} if collection.localized else {}
+    here = {"locale": given["locale"]} if "locale" in given else {}
     context = {
-        "title": f"History of {entry.title}",
+        "title": f"History of {isolated(entry.title)}",
         "entry": entry,
         "collection": collection,
         "days": days,
-        "now": [
-            {
-                "name": desk.schema.locale_by_code[draft.locale].name,
-                "status": state_of(draft),
-                "number": draft.published_number,
-            }
-            for draft in entry.drafts
-            if draft.locale in desk.schema.locale_by_code
-        ],
+        "now": timeline_words.present(entry),
         "older": str(found.older) if found.older else "",
         "newest": address("history", key, name, **here) if behind else None,
         "may_compare": entry.latest.number > 1,
@@ -56,6 +48,7 @@ def versions(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
         "elsewhere": sorted({one, other} - set(shown), reverse=True),
         "may_restore": Action.RESTORE in entry.may and not entry.is_in_trash,
         "base": entry.latest.number,
+        "asked_locale": given.get("locale", ""),
     }
     return show(request, "admin/content/history.html", context)
 
@@ -83,8 +76,11 @@ def compare(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
             request, "Choose two versions to compare.", address("history", key, name), level=messages.WARNING
         )
     before, after = _version(entry, numbers[0]), _version(entry, numbers[1])
-    locales = [draft.locale for draft in entry.drafts]
+    locales = [draft.locale for draft in entry.drafts if draft.locale in desk.schema.locale_by_code]
     present = sorted({*locales_of(before.data), *locales_of(after.data)} & set(locales), key=locales.index)
+    differing = _differing(entry, before, after, present)
+    if "locale" not in given and differing and entry.locale not in differing:
+        entry = open_entry(desk, key, name, differing[0])  # where there is something to see
     changes = differences(
         before.data, after.data, locale=entry.locale, specs=entry.readable_fields(), writing=entry.writing
     )
@@ -100,12 +96,12 @@ def compare(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
             {
                 "name": desk.schema.locale_by_code[code].name,
                 "chosen": code == entry.locale,
+                "differs": code in differing,
                 "url": address(
                     "diff", key, name, **{"from": str(before.number), "to": str(after.number), "locale": code}
                 ),
             }
             for code in present
-            if code in desk.schema.locale_by_code
         ],
         "may_restore": Action.RESTORE in entry.may and not entry.is_in_trash,
         "base": entry.latest.number,
@@ -151,6 +147,18 @@ def _field_asked_for(request: HttpRequest, desk: Desk, entry: OpenEntry) -> tupl
     if spec is None or spec not in shown.readable:
         raise NotFoundError
     return spec, locale
+
+
+def _differing(entry: OpenEntry, one: Version, other: Version, locales: list[str]) -> list[str]:
+    """Return the locales in which two versions differ, in what may be read there."""
+    sight = timeline.Sight.of(entry.row, entry.writing)
+    found = []
+    for code in locales:
+        old, new = in_locale(one.data, code), in_locale(other.data, code)
+        shown = (str(spec.id) for spec in sight.fields_in(code, entry.writing))
+        if any(old.get(name) != new.get(name) for name in shown):
+            found.append(code)
+    return found
 
 
 def _version(entry: OpenEntry, number: int) -> Version:

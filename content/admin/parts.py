@@ -10,8 +10,9 @@ from accounts.errors import NotFoundError
 from content import fields
 from content.admin.choices import Choices
 from content.admin.desk import Desk
+from content.admin.entry_form import language_of
 from content.admin.pages import page, query
-from content.fields.forms import MAX_ROWS
+from content.fields.forms import MAX_ROWS, written_in
 from content.fields.nested_forms import widget_at
 
 _NAME = re.compile(r"f-([a-z][a-z0-9_]{0,40})((?:-[0-9]{1,4}-[a-z][a-z0-9_]{0,40}){0,6})")
@@ -27,7 +28,8 @@ def part(request: HttpRequest, key: str) -> HttpResponse:
     """
     query(request)
     desk = Desk.of(request)
-    collection = desk.writing(key).collection
+    writing = desk.writing(key)
+    collection = writing.collection
     name, number = request.POST.get("name", ""), request.POST.get("number", "")
     found = _NAME.fullmatch(name)
     spec = collection.by_key.get(found[1]) if found else None
@@ -37,7 +39,9 @@ def part(request: HttpRequest, key: str) -> HttpResponse:
     if spec is None or not any(grant.allows(spec) for grant in grants):
         raise NotFoundError
     choices = Choices(desk.schema, desk.principal, collection, {}, request.POST)
-    widget = widget_at(name, fields.get(spec.type).form_field(spec, choices), request.POST)
+    language = language_of(spec, writing, request.POST.get("locale"))
+    outermost = written_in(fields.get(spec.type).form_field(spec, choices), language)
+    widget = widget_at(name, outermost, request.POST)
     component = widget.component_of(request.POST.get("component")) if widget else None
     if (
         widget is None

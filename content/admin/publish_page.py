@@ -13,7 +13,7 @@ from accounts.access import Action
 from accounts.errors import EntryIncompleteError, NotFoundError, StaleVersionError
 from content import documents, publishing
 from content.admin.acts import here, require
-from content.admin.desk import Desk, OpenEntry, open_entry
+from content.admin.desk import Desk, OpenEntry, isolated, open_entry
 from content.admin.entry_form import EntryForm, number_in
 from content.admin.pages import address, page, query, see, show
 from content.documents import in_locale, locales_of
@@ -89,7 +89,7 @@ def _page(
     chosen: Iterable[str],
 ) -> HttpResponse:
     context = {
-        "title": f"Publish {entry.title}",
+        "title": f"Publish {isolated(entry.title)}",
         "entry": entry,
         "collection": entry.writing.collection,
         "lines": [{**_readiness(desk, entry, code), "chosen": code in set(chosen)} for code in codes],

@@ -14,12 +14,13 @@ from django.utils.safestring import SafeString
 from accounts.access import Action
 from accounts.models import Role, User
 from content import timeline
-from content.admin.desk import OpenEntry
+from content.admin.desk import OpenEntry, state_of
 from content.admin.rights import SHORT
 from content.documents import SHARED
 from content.timeline import Line
 
 MOST_FIELDS: Final = 8  # that are named at one version
+MOST_LOCALES: Final = 4  # that are named in a mark
 GONE: Final = "somebody who is gone"
 _STATES: Final = {
     timeline.PUBLISHED: "published",
@@ -41,7 +42,7 @@ class Item:
     message: str = ""
     touched: SafeString | None = None
     state: str = ""
-    public_in: SafeString | None = None  # "" where there is but one locale
+    public_in: SafeString | None = None  # "" where there is but one locale, None where it is not public
     is_latest: bool = False
 
     @property
@@ -69,6 +70,30 @@ def days(lines: Iterable[Line], entry: OpenEntry) -> list[Day]:
             found.append(Day(on, _name_of(on), []))
         found[-1].items.append(words.item(line))
     return found
+
+
+@dataclass(frozen=True)
+class Present:
+    """How an entry stands now in some locales."""
+
+    status: str
+    number: int | None  # the version that readers see
+    names: SafeString
+
+
+def present(entry: OpenEntry) -> list[Present]:
+    """Return how an entry stands, the locales in which it stands alike together."""
+    alike: dict[tuple[str, int | None], list[str]] = {}
+    for draft in entry.drafts:
+        name = name_of_locale(entry, draft.locale)
+        alike.setdefault((state_of(draft), draft.published_number), []).append(name)
+    return [Present(status, number, named(names)) for (status, number), names in alike.items()]
+
+
+def name_of_locale(entry: OpenEntry, code: str) -> str:
+    """Return what people call a locale; one that was removed since has only its code."""
+    found = entry.writing.schema.locale_by_code.get(code)
+    return found.name if found else code
 
 
 def named(names: Iterable[str]) -> SafeString:
@@ -113,7 +138,7 @@ class _Words:
             number=number,
             message=line.version.message,
             touched=self._touched(line),
-            public_in=self._in(public) if public else None,
+            public_in=self._in(public, most=MOST_LOCALES) if public else None,
             is_latest=number == self.entry.latest.number,
         )
 
@@ -135,12 +160,14 @@ class _Words:
             return format_html("gave rights on it to {}: {}", to, rights)
         return format_html("withdrew rights on it from {}: {}", to, rights)
 
-    def _in(self, locales: Iterable[str]) -> SafeString:
-        """Return ` in English and German`, nothing where entries have but one locale."""
+    def _in(self, locales: Iterable[str], *, most: int = 99) -> SafeString:
+        """Return ` in English and German`, ` in 15 locales` for more than `most`, "" where there is but one locale."""
         if not self.has_locales:
             return SafeString("")
-        known = self.entry.writing.schema.locale_by_code
-        names = named(known[code].name if code in known else code for code in locales)
+        codes = list(locales)
+        if len(codes) > most:
+            return format_html(" in {} locales", len(codes))
+        names = named(name_of_locale(self.entry, code) for code in codes)
         return format_html(" in {}", names) if names else SafeString("")
 
     def _touched(self, line: Line) -> SafeString:

@@ -60,5 +60,11 @@ class ColorField(FieldType[ColorOptions]):
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
         # A colour input has neither "nothing" nor opacity, so the text decides; script may add a picker.
-        attrs = {"class": "vTextField", "placeholder": "#1d4ed8", "spellcheck": "false", "data-color": "true"}
+        attrs = {
+            "class": "vTextField",
+            "placeholder": "#1d4ed8",
+            "spellcheck": "false",
+            "dir": "ltr",
+            "data-color": "true",
+        }
         return forms.CharField(widget=forms.TextInput(attrs=attrs), **common(field))

@@ -73,5 +73,5 @@ class DecimalField(FieldType[DecimalOptions]):
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
         options = self.options(field)
         low, high = (None if item is None else decimal_text(item) for item in (options.min, options.max))
-        widget = forms.TextInput(attrs={"class": "vTextField", "inputmode": "decimal"})
+        widget = forms.TextInput(attrs={"class": "vTextField", "dir": "ltr", "inputmode": "decimal"})
         return forms.CharField(widget=widget, **common(field, range_in_words(low, high)))

@@ -74,5 +74,5 @@ class EmailField(FieldType[EmailOptions]):
         return {"type": "string", "format": "email"}
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
-        widget = forms.EmailInput(attrs={"class": "vTextField", "data-opens": "mailto:"})
+        widget = forms.EmailInput(attrs={"class": "vTextField", "dir": "ltr", "data-opens": "mailto:"})
         return forms.CharField(widget=widget, **common(field))

@@ -4,6 +4,7 @@ Whatever was typed or stored is shown again, also when it is not valid or no lon
 judge values, these widgets only carry them.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -19,6 +20,30 @@ def common(field: FieldSpec, more: str = "") -> dict[str, Any]:
     incomplete.
     """
     return {"label": field.name, "help_text": f"{field.help} {more}".strip(), "required": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What is written in an input: a language tag (BCP 47) and the direction of its script, `ltr` or `rtl`."""
+
+    code: str
+    direction: str
+
+
+def written_in(form_field: forms.Field, language: Language | None) -> forms.Field:
+    """Make an input of words one of this language; codes, numbers and addresses keep the direction of their own."""
+    widget = form_field.widget
+    if language is not None and widget.attrs.get("dir") == "auto":
+        widget.attrs |= {"dir": language.direction, "lang": language.code}
+    if isinstance(widget, HoldsInputs):
+        widget.language = language
+    return form_field
+
+
+class HoldsInputs(forms.Widget):
+    """A widget made of other fields' inputs, to which it hands its language on."""
+
+    language: Language | None = None
 
 
 def length_limits(low: int, high: int | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from accounts.canonical import Json
 from accounts.errors import Problem
 from content.fields.base import ComponentSpec, FieldError, FieldSpec, get
 from content.fields.drawing import DRAWING
-from content.fields.forms import count_in, place_in
+from content.fields.forms import HoldsInputs, count_in, place_in, written_in
 from content.fields.nesting import Inside
 
 ARRANGE = "_arrange"
@@ -74,7 +74,7 @@ class Parts:
         return bool(self.kept)
 
 
-class NestedWidget(forms.Widget):
+class NestedWidget(HoldsInputs):
     """Draws a fieldset for each part, made of the ordinary forms of its fields."""
 
     use_fieldset = True
@@ -94,7 +94,7 @@ class NestedWidget(forms.Widget):
         )
         for spec in component.fields:
             field_type = get(spec.type)
-            form.fields[spec.key] = field_type.form_field(spec, self.ctx)
+            form.fields[spec.key] = written_in(field_type.form_field(spec, self.ctx), self.language)
             form.initial[spec.key] = field_type.to_form((value or {}).get(str(spec.id)), spec, self.ctx)
         return form
 
@@ -309,7 +309,7 @@ def widget_at(name: str, field: forms.Field, component_at: Mapping[str, Any]) ->
         if spec is None or not isinstance(widget, NestedWidget):
             return None
         at = f"{at}-{number}-{inner}"
-        widget = get(spec.type).form_field(spec, widget.ctx).widget
+        widget = written_in(get(spec.type).form_field(spec, widget.ctx), widget.language).widget
     return widget if isinstance(widget, NestedWidget) and at == name else None
 
 

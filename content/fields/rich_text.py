@@ -156,5 +156,5 @@ class RichTextField(FieldType[RichTextOptions]):
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
         keys = (ctx.collection_key(item) for item in self.options(field).collections)
         widget = RichTextWidget([key for key in keys if key])
-        widget.attrs |= length_limits(0, self.options(field).max_length)
+        widget.attrs |= {"dir": "auto", **length_limits(0, self.options(field).max_length)}
         return LinesField(widget=widget, **common(field))

@@ -96,6 +96,12 @@ class SlugField(FieldType[SlugOptions]):
 
     def form_field(self, field: FieldSpec, ctx: FormContext) -> forms.Field:
         made_from = self.options(field).from_key
-        attrs = {"class": "vTextField", "spellcheck": "false", "data-slug": field.key, "data-from": made_from}
+        attrs = {
+            "class": "vTextField",
+            "dir": "ltr",
+            "spellcheck": "false",
+            "data-slug": field.key,
+            "data-from": made_from,
+        }
         more = f"Left empty, it is made from “{made_from}”." if made_from else ""
         return forms.CharField(strip=False, widget=forms.TextInput(attrs=attrs), **common(field, more))

@@ -131,7 +131,7 @@ async function insert(box, component, source) {
   const number = Number(count.value);
   const body = () => {
     const data = new FormData();
-    for (const [key, value] of Object.entries({ name, number, component })) data.set(key, String(value));
+    for (const [key, value] of Object.entries({ name, number, component, locale: here().locale })) data.set(key, String(value));
     const typed = new FormData(box.closest("form"));
     for (const [key, value] of typed) if (/-\d+-_component$/u.test(key) && name.startsWith(key.replace(/-_component$/u, "-"))) data.set(key, value);
     const from = source && `${name}-${source.dataset.number}-`;

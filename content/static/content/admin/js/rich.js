@@ -73,7 +73,7 @@ function nameIt(area, editor) {
   box.setAttribute("role", "textbox");
   box.setAttribute("aria-multiline", "true");
   box.setAttribute("aria-label", area.closest(".qk-field")?.dataset.label ?? label?.textContent.trim() ?? "Text");
-  for (const name of ["aria-describedby", "aria-invalid"]) {
+  for (const name of ["aria-describedby", "aria-invalid", "dir", "lang"]) {
     if (area.hasAttribute(name)) box.setAttribute(name, area.getAttribute(name));
   }
   if (!box.hasAttribute("dir")) box.setAttribute("dir", "auto");

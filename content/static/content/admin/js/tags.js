@@ -14,7 +14,7 @@ enhance("textarea[data-tags]", (area) => {
   const chips = h("ul", { class: "qk-chips", "aria-label": `Chosen for “${label}”` });
   const list = h("ul", { class: "qk-suggestions", role: "listbox", id: `${id}-list`, "aria-label": "Tags in use", hidden: true });
   const box = h("input", {
-    type: "text", id, class: "qk-tag-box", role: "combobox", autocomplete: "off", dir: "auto", "aria-label": `Add to “${label}”`,
+    type: "text", id, class: "qk-tag-box", role: "combobox", autocomplete: "off", dir: area.dir || "auto", lang: area.lang || null, "aria-label": `Add to “${label}”`,
     "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id, placeholder: "Add a tag",
   });
   const described = area.getAttribute("aria-describedby");
