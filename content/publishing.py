@@ -77,8 +77,14 @@ def publish(
         raise EntryIncompleteError(
             errors=_shown(problems, {spec.key for spec in allowed_fields(held, collection)})
         )
+    drafts = list(DraftDocument.objects.filter(entry=entry, locale__in=chosen))
+    if all(
+        draft.status == DraftDocument.Status.PUBLISHED and draft.published_number == version.number
+        for draft in drafts
+    ):
+        return entry  # a second click: what is public as it stands stays so, silently
     now = timezone.now()
-    for draft in DraftDocument.objects.filter(entry=entry, locale__in=chosen):
+    for draft in drafts:
         draft.status = DraftDocument.Status.PUBLISHED
         draft.published_number = version.number
         draft.published_at = draft.published_at or now
