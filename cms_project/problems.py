@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from django.conf import settings
 from django.core.exceptions import (
     PermissionDenied,
     RequestDataTooBig,
@@ -24,6 +23,7 @@ from rest_framework.response import Response
 from accounts import errors
 from accounts.errors import DomainError, Problem
 from cms_project.parsers import BodyTooLargeError, MalformedBodyError
+from content.admin.whole_form import FormTooLargeError, TooManyInputsError
 
 logger = logging.getLogger("quillkeep.problems")
 
@@ -218,12 +218,12 @@ def _flatten(details: Any, path: tuple[str | int, ...] = ()) -> Iterator[Problem
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler400: bad hosts, too many fields, bodies over the limit."""
-    if isinstance(exception, TooManyFieldsSent):
-        most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
-        detail = f"The form has more than {most:,} inputs, which is more than can be saved at once."
-        return refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail=detail)
-    is_large = isinstance(exception, RequestDataTooBig | TooManyFilesSent)
-    return refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST)
+    is_large = isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent)
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST
+    if isinstance(exception, FormTooLargeError | TooManyInputsError):
+        back = "Go back in your browser, which most likely still has what you typed, and take something out."
+        return refuse(request, status, detail=f"{exception.detail} {back}")
+    return refuse(request, status)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 (Django's signature)

@@ -67,11 +67,11 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "cms_project.pages.Sessions",
     "django.middleware.common.CommonMiddleware",
+    "cms_project.entry_forms.EntryFormMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "cms_project.pages.Authentication",
     "cms_project.pages.LiveSessions",
     "cms_project.pages.SecondFactors",
-    "cms_project.pages.FormSizes",
     "cms_project.pages.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -260,7 +260,7 @@ CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS", "POST"]
 CORS_ALLOW_HEADERS = ["authorization", "content-type", "if-none-match"]
 CORS_EXPOSE_HEADERS = ["etag", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
-CSRF_FAILURE_VIEW = "cms_project.problems.csrf_failure"
+CSRF_FAILURE_VIEW = "cms_project.entry_forms.csrf_failure"
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 # Not "no-referrer": with it browsers send `Origin: null` with every form, which the CSRF check must refuse.
@@ -280,12 +280,9 @@ CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
 
-# Forms in bytes. API bodies have their own limit in cms_project.parsers, people who are not signed in the second one.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 3_000_000
-ANONYMOUS_FORM_BYTES = 100_000
-DATA_UPLOAD_MAX_NUMBER_FIELDS = (
-    6_000  # 200 parts with 30 inputs; each costs a fraction of a millisecond to read
-)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; API bodies have the same limit in cms_project.parsers
+# The form of an entry may be larger for people who are signed in: content.admin.whole_form.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4000  # a collection of a hundred fields has more than two thousand
 DATA_UPLOAD_MAX_NUMBER_FILES = 20
 
 # --- Files, language, mail, log

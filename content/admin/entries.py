@@ -21,7 +21,7 @@ from accounts.errors import (
     StaleVersionError,
 )
 from content import editing, publishing, visits
-from content.admin import scripts
+from content.admin import scripts, whole_form
 from content.admin.desk import Desk, OpenEntry, open_entry
 from content.admin.drawer import with_drawer
 from content.admin.entry_form import EntryForm, StandIn, number_in
@@ -180,9 +180,9 @@ def field(request: HttpRequest, key: str, name: UUID, field_key: str) -> HttpRes
 
 
 def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
-    if entry.is_in_trash:
-        raise ConflictError("The entry is in the trash. Restore it first.")
     if not entry.writable:
+        if entry.is_in_trash:
+            raise ConflictError("The entry is in the trash. Restore it first.")
         if "_publish" not in request.POST:
             raise NotAllowedError("You may not update this entry.")
         return _saved(request, desk, entry.writing, entry.row, entry.locale, "")
@@ -202,6 +202,13 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
     )
     if is_arranging(request.POST):
         return _show_entry(request, desk, entry, form, base=base)
+    if entry.is_in_trash:
+        form.general.append(
+            "The entry is in the trash now, so nothing was saved. Restore it, then save again."
+        )
+        return _show_entry(request, desk, entry, form, base=base, status=409)
+    if base != entry.latest.number and _is_sent_twice(request, entry, now):
+        return _saved(request, desk, entry.writing, entry.row, entry.locale, "Saved already.")
     # Where both changed a field, the page that told so asked which one stays.
     given_up = [spec.key for spec in form.specs if request.POST.get(f"keep-{spec.key}") == "theirs"]
     try:
@@ -239,6 +246,15 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
     else:
         text = f"Saved as version {saved.latest_number}."
     return _saved(request, desk, entry.writing, saved, entry.locale, text)
+
+
+def _is_sent_twice(request: HttpRequest, entry: OpenEntry, now: dict[str, Json]) -> bool:
+    """Tell whether the newest version holds just what was sent: a second click, a page sent again after going back."""
+    given_up = any(name.startswith("keep-") for name in request.POST)
+    form = EntryForm(
+        entry.writing, readable=entry.readable, writable=entry.writable, stored=now, data=request.POST
+    )
+    return not given_up and form.is_unchanged()
 
 
 def _message(request: HttpRequest) -> str:
@@ -338,7 +354,7 @@ def _show_entry(
         "latest": entry.latest,
         "is_stale": stale,
         "has_conflicts": stale and form.has_conflicts(),
-        "may_save": bool(entry.writable) and not entry.is_in_trash,
+        "may_save": bool(entry.writable) and (form.form.is_bound or not entry.is_in_trash),
         "may_publish": Action.PUBLISH in entry.may and not entry.is_in_trash,
         "may_unpublish": Action.UNPUBLISH in entry.may and bool(published) and not entry.is_in_trash,
         "may_trash": Action.DELETE in entry.may and not entry.is_in_trash,
@@ -380,6 +396,7 @@ def _show(
         "collection": writing.collection,
         "form": form,
         "groups": groups,
+        "largest": {"bytes": whole_form.MAX_BYTES, "inputs": whole_form.MAX_INPUTS},
         "has_inputs": any(row.is_input for _, rows in groups for row in rows),
         "locale": desk.schema.locale_by_code[locale],
         "message": request.POST.get("message", ""),

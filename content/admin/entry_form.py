@@ -14,12 +14,13 @@ from accounts.canonical import Json
 from accounts.errors import DomainError, InvalidInputError, Problem
 from content import diffing, documents, editing, fields
 from content.admin.choices import HIDDEN, REFERENCES, Choices, titles_of
+from content.admin.reopened import PREFIX, Reopened, reopened, shown_in
 from content.fields.base import FieldError, FieldSpec
 from content.fields.drawing import DRAWING
 from content.fields.forms import Language, written_in
+from content.fields.nested_forms import NestedField, anchor_of, problems_in
 from content.writing import Writing
 
-PREFIX = "f"  # of every input that stands for a field, so that no key clashes with an input of ours
 OWN_MEMBERS = frozenset({"message", "locales", "locale"})
 
 
@@ -89,9 +90,16 @@ class EntryForm:
         self.stand_ins = tuple(stand_ins)
         self.public = public
         self.locale = locale
+        inputs = [spec for spec in writing.collection.fields if spec in self.writable]
+        self.shown = shown_in(inputs, writing.schema)
+        self.reopened = reopened(data, inputs, writing.schema) if data is not None else Reopened()
+        data = self.reopened.data
         shown = self.readable | self.writable
         self.specs = [spec for spec in writing.collection.fields if spec in shown]
         self.problems: dict[str, list[str]] = {}
+        self.inside: dict[
+            str, list[tuple[str, str, str]]
+        ] = {}  # (anchor, label, text) of what is wrong in parts
         self.general: list[str] = []
         visible = {key: value for key, value in {**stored, **self.now}.items() if self._may_read(key)}
         self.choices = Choices(writing.schema, writing.by, writing.collection, visible, data)
@@ -125,13 +133,12 @@ class EntryForm:
         `given_up` are fields whose input the writer gives up for what somebody else saved. Raises `InvalidInputError`
         with every fault; what was typed stays in the form.
         """
-        changed = set(self.form.changed_data) - set(given_up)
+        changed = self._touched() - set(given_up)
         problems = [
-            Problem.at((key,), "invalid-value", str(text))
-            for key, found in self.form.errors.items()
-            for text in found
-            if key in changed
+            problem for key in self.form.errors if key in changed for problem in self._refused_by_form(key)
         ]
+        if self.reopened.is_untold:
+            problems.append(Problem.at((), "unknown-field", self.reopened.told))
         values: dict[str, object] = {}
         for spec in self.specs:
             if spec.key in changed and spec.key in self.form.cleaned_data:
@@ -149,6 +156,18 @@ class EntryForm:
             raise InvalidInputError(errors=problems)
         return values
 
+    def is_unchanged(self) -> bool:
+        """Tell whether what was typed is just what is stored."""
+        return not self._touched() and not self.reopened.is_untold
+
+    def _touched(self) -> set[str]:
+        return set(self.form.changed_data) - self.reopened.unseen
+
+    def _refused_by_form(self, key: str) -> list[Problem]:
+        if isinstance(self.form.fields[key], NestedField):
+            return list(problems_in(self.form[key].value(), key))
+        return [Problem.at((key,), "invalid-value", str(text)) for text in self.form.errors[key]]
+
     # What is wrong
 
     def add(self, problems: Iterable[Problem]) -> None:
@@ -165,10 +184,35 @@ class EntryForm:
                 if text not in self.general:
                     self.general.append(text)
                 continue
+            if self._add_inside(spec, rest, problem.detail):
+                continue
             place = self._place(rest)
             self.problems.setdefault(first, []).append(
                 f"{place}: {problem.detail}" if place else problem.detail
             )
+
+    def _add_inside(self, spec: FieldSpec, path: list[str], text: str) -> bool:
+        """Put a problem at its very input inside of a part, where there is one; tell whether it was."""
+        field_type = fields.get(spec.type)
+        own = self.form.fields.get(spec.key)
+        nested = own if own is not None else field_type.form_field(spec, self.choices)
+        if not path or not isinstance(nested, NestedField):
+            return False
+        if own is not None:
+            value = self.form[spec.key].value()
+        else:
+            value = field_type.to_form(self.stored.get(str(spec.id)), spec, self.writing.schema)
+        place = nested.widget.find(f"{PREFIX}-{spec.key}", value, path)
+        if place is None:
+            return False
+        more = self._place(list(place.rest))
+        text = f"{more}: {text}" if more else text
+        found = nested.widget.problems.setdefault(place.name, [])
+        if text not in found:
+            found.append(text)
+            label = f"{spec.name} › {place.label}"
+            self.inside.setdefault(spec.key, []).append((anchor_of(place.name), label, text))
+        return True
 
     def refuse(self, error: DomainError) -> None:
         """Say that what was typed can't be saved; it stays in the form."""
@@ -184,17 +228,21 @@ class EntryForm:
     def summary(self) -> list[tuple[str, str, str]]:
         """Return (anchor, label, text) of everything that is wrong at a field, in the order of the fields."""
         return [
-            (f"field-{spec.key}", spec.name, text)
+            found
             for spec in self.specs
-            for text in self.problems.get(spec.key, ())
+            for found in (
+                *((f"field-{spec.key}", spec.name, text) for text in self.problems.get(spec.key, ())),
+                *self.inside.get(spec.key, ()),
+            )
         ]
 
     # What the page shows
 
     def rows(self) -> list[Row]:
         """Return every field as it is to be shown: inputs for what may be written, plain words for the rest."""
-        present = self._build(self.now, None) if self.now is not self.stored else self.form
-        touched = set(self.form.changed_data) if self.form.is_bound else set()
+        is_same = self.now is self.stored and not self.reopened.unseen
+        present = self.form if is_same else self._build(self.now, None)
+        touched = self._touched() if self.form.is_bound else set()
         return [self._row(spec, present, touched) for spec in self.specs]
 
     def _row(self, spec: FieldSpec, present: forms.Form, touched: set[str]) -> Row:
@@ -209,7 +257,7 @@ class EntryForm:
             row.help = spec.help
             row.text = self.words(spec, now)
             return row
-        source = self.form
+        source = present if spec.key in self.reopened.unseen else self.form
         if self.now is not self.stored and value != now and spec in self.readable:
             if spec.key in touched:
                 row.theirs = self.words(spec, now)
@@ -248,7 +296,7 @@ class EntryForm:
 
     def has_conflicts(self) -> bool:
         """Tell whether the writer and somebody else changed the same field."""
-        touched = set(self.form.changed_data)
+        touched = self._touched()
         return any(
             spec.key in touched and self.stored.get(str(spec.id)) != self.now.get(str(spec.id))
             for spec in self.specs

@@ -7,7 +7,7 @@ with parts added, moved and removed, without saving: see `is_arranging`.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,15 @@ class Part:
     component: ComponentSpec
     form: forms.Form
     is_deleted: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a nested field something stands: an input's name, what people call it, the rest of the path."""
+
+    name: str
+    label: str
+    rest: tuple[str, ...]
 
 
 @dataclass
@@ -84,6 +93,9 @@ class NestedWidget(HoldsInputs):
         self.components = list(components)
         self.ctx = ctx
         self.single = single
+        self.problems: dict[
+            str, list[str]
+        ] = {}  # what is wrong, by the input's name; shared with what is nested
 
     def form_of(
         self, component: ComponentSpec, prefix: str, data: Any = None, value: Any = None
@@ -95,6 +107,9 @@ class NestedWidget(HoldsInputs):
         for spec in component.fields:
             field_type = get(spec.type)
             form.fields[spec.key] = written_in(field_type.form_field(spec, self.ctx), self.language)
+            widget = form.fields[spec.key].widget
+            if isinstance(widget, NestedWidget):
+                widget.problems = self.problems
             form.initial[spec.key] = field_type.to_form((value or {}).get(str(spec.id)), spec, self.ctx)
         return form
 
@@ -155,6 +170,28 @@ class NestedWidget(HoldsInputs):
             parts.append(Part(0, self.components[0], self.form_of(self.components[0], f"{name}-0")))
         return parts
 
+    def find(self, name: str, value: Any, path: Sequence[str]) -> Place | None:
+        """Return the input that a problem's path, relative to the field's value, leads to; None for no single one."""
+        rest = tuple(path)
+        index = 0
+        if not self.single or rest[:1] == ("0",):
+            if not (rest and rest[0].isdecimal() and len(rest[0]) < 6):
+                return None
+            index, rest = int(rest[0]), rest[1:]
+        kept = [part for part in self._parts(name, value) if not part.is_deleted]
+        if index >= len(kept) or not rest or rest[0] not in kept[index].form.fields:
+            return None
+        part, key = kept[index], rest[0]
+        label = str(part.form.fields[key].label)
+        if not self.single:
+            label = f"{part.component.name} {index + 1} › {label}"
+        widget = part.form.fields[key].widget
+        if isinstance(widget, NestedWidget):
+            deeper = widget.find(part.form.add_prefix(key), part.form[key].value(), rest[1:])
+            if deeper is not None:
+                return Place(deeper.name, f"{label} › {deeper.label}", deeper.rest)
+        return Place(part.form.add_prefix(key), label, rest[1:])
+
     def render(
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
     ) -> SafeString:
@@ -189,7 +226,7 @@ class NestedWidget(HoldsInputs):
             '<input type="hidden" name="{}-_component" value="{}">', prefix, part.component.id
         )
         if self.single:
-            return format_html('<div class="qk-part">{}{}</div>', hidden, _draw_fields(part))
+            return format_html('<div class="qk-part">{}{}</div>', hidden, _draw_fields(part, self.problems))
         order = forms.NumberInput().render(
             f"{prefix}-_order",
             place,
@@ -212,7 +249,7 @@ class NestedWidget(HoldsInputs):
             hidden,
             order,
             delete,
-            _draw_fields(part),
+            _draw_fields(part, self.problems),
         )
 
     def _draw_add(self, name: str) -> SafeString:
@@ -234,16 +271,32 @@ class NestedWidget(HoldsInputs):
         )
 
 
-def _draw_fields(part: Part) -> SafeString:
+def anchor_of(name: str) -> str:
+    """Return the id of the box around an input inside of a part."""
+    return f"at-{name}"
+
+
+def _draw_fields(part: Part, problems: Mapping[str, list[str]]) -> SafeString:
     """Return the inputs of a part, marked as the form's own fields are (`admin/content/field.html`)."""
-    return format_html_join("", "{}", ((_draw_field(part, spec),) for spec in part.component.fields))
+    return format_html_join(
+        "", "{}", ((_draw_field(part, spec, problems),) for spec in part.component.fields)
+    )
 
 
-def _draw_field(part: Part, spec: FieldSpec) -> SafeString:
+def _draw_field(part: Part, spec: FieldSpec, problems: Mapping[str, list[str]]) -> SafeString:
     bound = part.form[spec.key]
     is_group = bool(bound.field.widget.use_fieldset)
-    attrs: dict[str, Any] = {"aria-describedby": f"{bound.auto_id}_helptext"} if bound.help_text else {}
-    errors = bound.errors if part.form.is_bound else ()
+    told = (
+        []
+        if isinstance(bound.field, NestedField) or not part.form.is_bound
+        else [str(e) for e in bound.errors]
+    )
+    errors = list(dict.fromkeys([*told, *problems.get(bound.html_name, ())]))
+    described = [
+        *([f"{bound.auto_id}_helptext"] if bound.help_text else []),
+        *([f"{bound.auto_id}-errors"] if errors else []),
+    ]
+    attrs: dict[str, Any] = {"aria-describedby": " ".join(described)} if described else {}
     if errors:
         attrs["aria-invalid"] = "true"
     star = (
@@ -262,8 +315,9 @@ def _draw_field(part: Part, spec: FieldSpec) -> SafeString:
         )
     )
     return format_html(
-        '<div class="qk-field" data-key="{}" data-type="{}" data-label="{}"{}>{}{}'
-        '<div class="qk-control">{}</div>{}<div class="qk-notes">{}</div>{}</div>',
+        '<div class="qk-field" id="{}" data-key="{}" data-type="{}" data-label="{}"{}>{}{}'
+        '<div class="qk-control">{}</div>{}<div class="qk-notes" data-island="notes-{}">{}</div>{}</div>',
+        anchor_of(bound.html_name),
         spec.key,
         spec.type,
         spec.name,
@@ -272,8 +326,11 @@ def _draw_field(part: Part, spec: FieldSpec) -> SafeString:
         head,
         bound.as_widget(attrs=attrs),
         SafeString("</fieldset>") if is_group else "",
+        bound.html_name,
         format_html(
-            '<ul class="errorlist">{}</ul>', format_html_join("", "<li>{}</li>", ((text,) for text in errors))
+            '<ul class="errorlist" id="{}-errors">{}</ul>',
+            bound.auto_id,
+            format_html_join("", "<li>{}</li>", ((text,) for text in errors)),
         )
         if errors
         else "",
@@ -288,6 +345,16 @@ def _condition_of(part: Part, spec: FieldSpec) -> SafeString | str:
     if spec.condition is None:
         return ""
     return format_html(' data-condition="{}"', json.dumps(spec.condition.shown(part.component.fields)))
+
+
+def problems_in(parts: Parts, *path: str | int) -> Iterator[Problem]:
+    """Yield what the forms of the parts refuse by themselves, each with its place behind `path`."""
+    for index, part in enumerate(parts.kept):
+        for key, found in part.form.errors.items():
+            if isinstance(part.form.fields[key], NestedField):
+                yield from problems_in(part.form[key].value(), *path, index, key)
+            else:
+                yield from (Problem.at((*path, index, key), "invalid-value", str(text)) for text in found)
 
 
 def widget_at(name: str, field: forms.Field, component_at: Mapping[str, Any]) -> NestedWidget | None:

@@ -1,5 +1,7 @@
 """Scripts that run from right to left: what is written has its own direction and language, the frame follows the page."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -13,7 +15,7 @@ from tests.processes import LiveServer
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TITLE = "Node.js العلامة التجارية"  # its first strong letter runs the other way
-FIELDS = [
+FIELDS: list[dict[str, Any]] = [
     {"key": "title", "type": "text", "localized": True, "options": {"max_length": 200}},
     {"key": "text", "type": "rich_text", "localized": True},
     {"key": "source", "type": "markdown", "localized": True},

@@ -31,8 +31,8 @@ def make_note(ada: Client) -> Entry:
 
 def test_words_are_told_on_their_side_for_eyes_and_ears(ada: Client) -> None:
     page = ada.get(path(make_note(ada), "diff/?from=1&to=2")).content.decode()
-    assert '<del><span class="visually-hidden"> removed: </span>old<span' in page
-    assert '<ins><span class="visually-hidden"> added: </span>new<span' in page
+    assert '<del><span class="visually-hidden" dir="ltr"> removed: </span>old<span' in page
+    assert '<ins><span class="visually-hidden" dir="ltr"> added: </span>new<span' in page
     assert CANARY not in page
 
 

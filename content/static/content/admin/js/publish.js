@@ -4,6 +4,7 @@ import { ask } from "./ask.js";
 import { openDialog } from "./dialogs.js";
 import { announce } from "./dom.js";
 import { enhanceWithin } from "./enhance.js";
+import { fieldAt } from "./inside.js";
 import { page, swapIslands } from "./markup.js";
 import { save, show } from "./save.js";
 
@@ -60,7 +61,7 @@ async function openPublishing() {
       event.preventDefault();
       dialog.close();
     } else if (url?.hash && url.pathname === location.pathname && isSameLocale(url)) {
-      const field = document.querySelector(`[id="${CSS.escape(url.hash.slice(1))}"]`);
+      const field = fieldAt(url.hash, { byPlace: true });
       if (!field) return;
       event.preventDefault();
       dialog.close();

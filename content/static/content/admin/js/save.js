@@ -5,6 +5,8 @@ import { announce, button, h } from "./dom.js";
 import { enhanceWithin } from "./enhance.js";
 import * as dirty from "./dirty.js";
 import { page, swapIslands } from "./markup.js";
+import { fieldAt } from "./inside.js";
+import { whatIsTooLarge } from "./size.js";
 
 const form = document.querySelector("[data-qk-form]");
 let present = null; // the save that is on its way
@@ -22,13 +24,22 @@ async function send(submitter) {
   const sent = dirty.snapshot();
   const typed = values();
   tell("Saving …");
+  const body = () => {
+    const data = new FormData(form);
+    data.set(submitter.name, submitter.value);
+    return data;
+  };
+  const large = await whatIsTooLarge(form, body());
+  if (large) {
+    failed(`Not saved. ${large.text}`);
+    if (large.field) {
+      large.field.querySelector(":scope > .qk-notes").prepend(h("ul", { class: "errorlist" }, h("li", {}, large.detail)));
+      show(large.field);
+    }
+    return false;
+  }
   let answer, other;
   try {
-    const body = () => {
-      const data = new FormData(form);
-      data.set(submitter.name, submitter.value);
-      return data;
-    };
     answer = await ask(form.action, { method: "POST", body });
     other = page(await answer.text());
   } catch (error) {
@@ -43,6 +54,7 @@ async function send(submitter) {
     return false;
   }
   if (!other.querySelector("[data-qk-form]")) {
+    if (answer.status === 404) return failed("Not saved: this entry, or its collection, is not here any more, or you may not see it now.");
     const said = other.querySelector(".errornote, #content p, main p")?.textContent.trim();
     return failed(`Not saved. ${said ?? `The server answered ${answer.status}.`}`);
   }
@@ -51,6 +63,7 @@ async function send(submitter) {
   const sight = form.contains(document.activeElement) ? document.activeElement : form;
   const place = sight.getBoundingClientRect().top;
   swapIslands(other);
+  if (isStored) forgetFaultsInside();
   enhanceWithin(document.querySelector("#content-main"));
   followInputs(other, typed, isStored);
   window.scrollBy({ top: sight.getBoundingClientRect().top - place, behavior: "instant" });
@@ -61,6 +74,12 @@ async function send(submitter) {
     form.action = url.href;
     if (url.href !== location.href) history.replaceState(history.state, "", url.pathname + url.search + location.hash);
     document.title = other.title;
+    if (haveFieldsChanged(other) && idle.size === sent.size) {
+      // The collection has other fields now. Everything is saved, so the page is shown anew.
+      form.dataset.leaving = "1";
+      location.reload();
+      return true;
+    }
     const now = [...dirty.snapshot()];
     dirty.rebase(null, new Map(now.map(([key, text]) => [key, idle.has(key) ? text : sent.get(key)])));
   }
@@ -76,6 +95,23 @@ async function send(submitter) {
   return isStored;
 }
 
+/** A saved part has no faults; and it may have another number on the server's page, so its island is not found there. */
+function forgetFaultsInside() {
+  for (const notes of form.querySelectorAll(".qk-part .qk-notes")) notes.replaceChildren();
+  for (const input of form.querySelectorAll(".qk-part [aria-invalid]")) {
+    input.removeAttribute("aria-invalid");
+    const kept = (input.getAttribute("aria-describedby") ?? "").split(" ").filter((id) => id && !id.endsWith("-errors"));
+    if (kept.length) input.setAttribute("aria-describedby", kept.join(" "));
+    else input.removeAttribute("aria-describedby");
+  }
+}
+
+/** Tell whether the server's page has other fields, or fields of another type, than the form here. */
+function haveFieldsChanged(other) {
+  const fields = (root) => [...root.querySelectorAll('.qk-field[id^="field-"]')].map((row) => `${row.dataset.key}:${row.dataset.type}`).join();
+  return fields(form) !== fields(other.querySelector("[data-qk-form]"));
+}
+
 /** Return the values of plain inputs by name. */
 function values(root = form) {
   const found = new Map();
@@ -87,9 +123,9 @@ function values(root = form) {
 
 /** What the server wrote another way (a slug that was made, say) comes into inputs that nobody touched meanwhile. */
 function followInputs(other, typed, isStored) {
-  const theirs = other.querySelector("[data-qk-form]");
+  const theirs = new Map([...other.querySelector("[data-qk-form]").querySelectorAll("[name]")].reverse().map((twin) => [twin.name, twin]));
   for (const input of form.querySelectorAll("[name]")) {
-    const twin = theirs.querySelector(`[name="${CSS.escape(input.name)}"]`);
+    const twin = theirs.get(input.name);
     if (!twin) continue;
     for (const name of ["aria-invalid", "aria-describedby"]) {
       if (twin.hasAttribute(name)) input.setAttribute(name, twin.getAttribute(name));
@@ -151,8 +187,8 @@ document.addEventListener("keydown", (event) => {
 
 // The links of the summary lead to fields, also to those in another tab.
 document.addEventListener("click", (event) => {
-  const link = event.target.closest('a[href^="#field-"]');
-  const field = link && document.querySelector(`[id="${CSS.escape(link.hash.slice(1))}"]`);
+  const link = event.target.closest('a[href^="#field-"], a[href^="#at-"]');
+  const field = link && fieldAt(link.hash);
   if (!field) return;
   event.preventDefault();
   show(field);
