@@ -107,7 +107,14 @@ def columns(request: HttpRequest, key: str) -> HttpResponse:
             names[here], names[there] = names[there], names[here]
     remember(desk, collection, [] if request.POST.get("act") == "reset" else names)
     moved = {"up", "down"} & request.POST.keys()
-    return see(request, "", address("list", key, **({"columns": "1"} if moved else {})))
+    # Filters and order stay; a view does not, since its own columns would hide those that were just chosen.
+    present = QueryDict(request.POST.get("query", "")[:4_000]).dict()
+    kept = {
+        name: str(value)
+        for name, value in present.items()
+        if name in {"q", "status", "sort", "locale"} or name.startswith("filter[")
+    }
+    return see(request, "", address("list", key, **kept, **({"columns": "1"} if moved else {})))
 
 
 def _open(request: HttpRequest, key: str) -> tuple[Desk, CollectionSpec]:

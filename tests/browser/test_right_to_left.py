@@ -52,7 +52,7 @@ def test_inputs_have_the_direction_and_language_of_their_locale(ada: Watched) ->
     entry = make_entry("notes", title="Trademark", published=False)
     page = ada.page
     ada.go(f"/admin/content/notes/{entry.pk}/change/?locale=ar")
-    expect(page.locator("#field-text [contenteditable]")).to_be_visible()
+    expect(page.locator("#field-text [contenteditable][aria-label]")).to_be_visible()
     page.locator("#field-parts").get_by_role("button", name="Add", exact=True).click()
     expect(page.locator("[name='f-parts-0-words']")).to_be_focused()
     arabic = ("[name='f-title']", "#field-text [contenteditable]", "[name='f-source']", ".qk-tag-box",
@@ -99,7 +99,7 @@ def test_the_frame_can_be_turned_around(ada: Watched) -> None:
             page.set_viewport_size({"width": width, "height": 800})
             ada.go(path)
             if "change" in path:
-                expect(page.locator("#field-text [contenteditable]")).to_be_visible()
+                expect(page.locator("#field-text [contenteditable][aria-label]")).to_be_visible()
             for direction in ("ltr", "rtl"):
                 page.evaluate("way => { document.documentElement.dir = way }", direction)
                 page.wait_for_timeout(50)

@@ -242,3 +242,22 @@ def test_a_list_that_is_closed_has_no_pages_to_post_to(as_somebody: SignIn, guid
     allow("role_rita", collection="guides", actions=("create",))
     for path in ("bulk", "columns", "views"):  # to write is not to see the list
         assert rita.post(f"{LIST}{path}/", {"act": "save", "name": "x"}).status_code == 404
+
+
+def test_choosing_columns_keeps_what_the_list_is_filtered_and_sorted_by(ada: Client) -> None:
+    make_collection(
+        "guides", [{"key": "title", "type": "text"}, {"key": "pages", "type": "integer", "filterable": True}]
+    )
+    for number in range(3):
+        make_entry("guides", title=f"Guide {number}", pages=number, published=False)
+    shown = ada.get(LIST, {"filter[pages][gte]": "1", "sort": "-pages", "q": "guide"})
+    assert len(shown.context["rows"]) == 2
+    sent = {"order": ["_state"], "show": ["_state"], "query": shown.context["view_query"]}
+    after = ada.post(f"{LIST}columns/", sent, follow=True)
+    assert [row.title for row in after.context["rows"]] == ["Guide 2", "Guide 1"]
+    assert [column.id for column in after.context["columns"]] == ["_state"]
+    for strange in ("name=x&args=y&view=1&next=//evil.example", "filter[nothing][eq]=1", "%00=1&q=a&q=b"):
+        answer = ada.post(f"{LIST}columns/", {**sent, "query": strange})
+        assert answer.status_code == 302
+        assert answer.headers["Location"].startswith(LIST)
+        assert ada.get(answer.headers["Location"], follow=True).status_code == 200
