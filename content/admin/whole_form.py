@@ -47,7 +47,7 @@ class WholeForm(FileUploadHandler):
         input_data: Any,
         META: dict[str, Any],  # noqa: ARG002, N803 (Django's signature)
         content_length: int,
-        boundary: bytes,
+        boundary: Any,  # bytes, where the stubs say str
         encoding: str | None = None,
     ) -> tuple[QueryDict, MultiValueDict[str, Any]]:
         """Return what was typed. Raises FormTooLargeError or TooManyInputsError."""

@@ -48,7 +48,8 @@ class HoldsInputs(forms.Widget):
 
 def length_limits(low: int, high: int | None) -> dict[str, Any]:
     """Return the attributes that the counter below an input reads. No `maxlength`: it would cut what is pasted."""
-    return {"data-min-length": low or None, "data-max-length": high}
+    limits = {"data-min-length": low, "data-max-length": high}
+    return {name: value for name, value in limits.items() if value}
 
 
 def range_in_words(low: object, high: object) -> str:

@@ -130,7 +130,12 @@ def test_the_large_limits_are_for_the_form_and_for_who_is_signed_in(ada: Client)
     stranger.get("/admin/login/")  # without the cookie nothing is read at all
     assert stranger.post(path(entry), large).status_code == 413
     assert stranger.post("/admin/login/", large).status_code == 413
-    assert stranger.post(path(entry), {f"f-{n}": "" for n in range(settings.DATA_UPLOAD_MAX_NUMBER_FIELDS + 1)}).status_code == 413
+    assert (
+        stranger.post(
+            path(entry), {f"f-{n}": "" for n in range(settings.DATA_UPLOAD_MAX_NUMBER_FIELDS + 1)}
+        ).status_code
+        == 413
+    )
     # A script is asked to sign in, whatever it sends, and then sends it again.
     assert stranger.post(path(entry), large, headers=SCRIPT).status_code == 401
     kept = stranger.post(path(entry), large, headers=FROM_HERE)
