@@ -37,6 +37,8 @@ MOMENTS = {
     Operator.GTE: "is not before",
 }
 SYSTEM = {"_updated_at": "Updated", "_published_at": "Published at"}
+STATUS = "_status"
+STATES = {"draft": "Draft", "changed": "Changed", "published": "Published"}
 LISTS = frozenset({Operator.IN, Operator.NIN, Operator.EXISTS})
 INPUTS = {"integer": "number", "date": "date"}
 
@@ -70,7 +72,7 @@ def offered(desk: Desk, collection: CollectionSpec) -> list[tuple[str, str]]:
         (spec.key, spec.name)
         for spec in readable(desk, collection)
         if spec.filterable and fields.get(spec.type).kind is not Kind.NONE
-    ] + list(SYSTEM.items())
+    ] + [(STATUS, "State"), *SYSTEM.items()]
 
 
 def builder(desk: Desk, collection: CollectionSpec, name: str) -> Builder:
@@ -78,6 +80,9 @@ def builder(desk: Desk, collection: CollectionSpec, name: str) -> Builder:
     label = dict(offered(desk, collection)).get(name)
     if label is None:
         raise BadAddressError
+    if name == STATUS:
+        said = [(item.value, WORDS[item]) for item in (Operator.EQ, Operator.NE)]
+        return Builder(name, label, said, "text", list(STATES.items()))
     spec = collection.by_key.get(name)
     is_moment = spec is None or spec.type == "datetime"  # asked for by day
     words = WORDS | MOMENTS if is_moment or (spec and spec.type == "date") else WORDS
@@ -110,7 +115,7 @@ def in_words(collection: CollectionSpec, item: Filter, titles: dict[UUID, str]) 
         return f"{label} {'has a value' if item.raw == 'true' else 'is empty'}"
     is_moment = item.path[0] in TIMES or (spec is not None and spec.type in {"date", "datetime"})
     words = (WORDS | MOMENTS if is_moment else WORDS)[item.operator]
-    named = dict(_named(spec))
+    named = STATES if item.path == (STATUS,) else dict(_named(spec))
     listed = item.raw.split(",") if item.operator in {Operator.IN, Operator.NIN} else [item.raw]
     if spec is not None and spec.type in REFERENCES:
         named = {str(entry_id): title for entry_id, title in titles.items()}
@@ -139,27 +144,60 @@ def referred(collection: CollectionSpec, filters: tuple[Filter, ...]) -> dict[UU
     return found
 
 
-def stored(collection: CollectionSpec, filters: tuple[Filter, ...]) -> list[list[str]]:
-    """Return filters as a saved view keeps them: `[field id or name, operator, value]`; paths are not kept."""
-    return [
-        [
-            str(spec.id) if (spec := collection.by_key.get(item.path[0])) else item.path[0],
-            item.operator,
-            item.raw,
-        ]
-        for item in filters
-        if len(item.path) == 1
-    ]
+def is_usable(desk: Desk, collection: CollectionSpec, item: Filter) -> bool:
+    """Tell whether the person may filter by this, through a reference too."""
+    if len(item.path) == 1:
+        return item.path[0] in dict(offered(desk, collection))
+    spec = next((spec for spec in readable(desk, collection) if spec.key == item.path[0]), None)
+    return spec is not None and any(below.key == item.path[1] for below in _below(desk, spec))
+
+
+def stored(desk: Desk, collection: CollectionSpec, filters: tuple[Filter, ...]) -> list[list[str]]:
+    """Return filters as a saved view keeps them: `[field ids or name, operator, value]`, a path as `id.id`.
+
+    A path through a reference to several collections may mean a field in each; the ids of all are kept, as `id.id|id`.
+    """
+    kept = []
+    for item in filters:
+        spec = collection.by_key.get(item.path[0])
+        name = str(spec.id) if spec else item.path[0]
+        if spec is not None and len(item.path) > 1:
+            below = sorted(str(found.id) for found in _below(desk, spec) if found.key == item.path[1])
+            if not below:
+                continue
+            name = f"{name}.{'|'.join(below)}"
+        kept.append([name, item.operator, item.raw])
+    return kept
 
 
 def restored(desk: Desk, collection: CollectionSpec, kept: list[list[str]]) -> tuple[dict[str, str], bool]:
     """Return the parameters of a view's filters that the person may use, and whether any was left out."""
     grant = desk.principal.grant(Action.READ_DRAFT, on=collection.resource)
-    by_id = {str(spec.id): spec for spec in collection.fields if grant.allows(spec) and spec.filterable}
+    by_id = {str(spec.id): spec for spec in collection.fields if grant.allows(spec)}
     found = {}
     for name, operator, raw in kept:
-        if name in by_id:
-            found[f"filter[{by_id[name].key}][{operator}]"] = raw
-        elif name in SYSTEM:
+        first, _, rest = name.partition(".")
+        spec = by_id.get(first)
+        if spec is not None and rest:
+            keys = {below.key for below in _below(desk, spec) if str(below.id) in rest.split("|")}
+            if len(keys) == 1:  # renamed in one of several collections, the path would mean something else
+                found[f"filter[{spec.key}.{keys.pop()}][{operator}]"] = raw
+        elif spec is not None and spec.filterable:
+            found[f"filter[{spec.key}][{operator}]"] = raw
+        elif name in SYSTEM or name == STATUS:
             found[f"filter[{name}][{operator}]"] = raw
     return found, len(found) < len(kept)
+
+
+def _below(desk: Desk, spec: FieldSpec) -> list[FieldSpec]:
+    """Return the fields that a path through a reference may name, as far as the person may read them."""
+    if spec.type not in REFERENCES:
+        return []
+    targets = (desk.schema.by_id.get(item) for item in desk.schema.target_collections((spec,)))
+    return [
+        below
+        for target in targets
+        if target is not None
+        for below in target.fields
+        if below.filterable and desk.principal.grant(Action.READ_DRAFT, on=target.resource).allows(below)
+    ]

@@ -141,14 +141,13 @@ def _present(desk: Desk, collection: CollectionSpec, text: str) -> dict[str, Any
     if name not in list_filters.SYSTEM:
         ids = {spec.key: str(spec.id) for spec in readable(desk, collection)}
         sort = sort.replace(name, ids[name], 1) if name in ids else ""
-    usable = {name for name, _ in list_filters.offered(desk, collection)}
-    if any(item.path[0] not in usable for item in filters):  # hidden and unknown ones are the same
-        raise NotFoundError
+    if not all(list_filters.is_usable(desk, collection, item) for item in filters):
+        raise NotFoundError  # hidden and unknown ones are the same
     shown = given.getlist("column")
     return {
         "columns": [column.id for column in chosen(desk, collection, shown or None)],
-        "filters": list_filters.stored(collection, filters),
+        "filters": list_filters.stored(desk, collection, filters),
         "sort": sort,
-        "status": given.get("status", "") if given.get("status") in {"draft", "changed", "published"} else "",
+        "status": given.get("status", "") if given.get("status") in list_filters.STATES else "",
         "q": given.get("q", "")[:200],
     }

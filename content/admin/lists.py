@@ -30,7 +30,6 @@ PAGE_SIZE = 50
 LAST_PAGE = MAX_OFFSET // PAGE_SIZE + 1
 ALLOWED = frozenset({"q", "status", "locale", "sort", "page", "cursor", "view", "columns", "f", "o", "v"})
 KEPT = ("q", "status", "locale", "sort", "view")  # what links of the list carry on
-STATES = {"draft": "Draft", "changed": "Changed", "published": "Published"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def _list(request: HttpRequest, desk: Desk, collection: CollectionSpec, *, trash
             Link("All", link(status=None), not given.get("status")),
             *(
                 Link(label, link(status=state), given.get("status") == state)
-                for state, label in STATES.items()
+                for state, label in list_filters.STATES.items()
             ),
         ],
         "locales": [
@@ -266,7 +265,7 @@ def _parameters(
     trashed: bool,
 ) -> Parameters:
     status = "trashed" if trashed else given.get("status", "")
-    if not trashed and status and status not in STATES:
+    if not trashed and status and status not in list_filters.STATES:
         raise BadAddressError
     sort = given.get("sort", "")
     words = given.get("q", "").strip()

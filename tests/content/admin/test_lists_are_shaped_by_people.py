@@ -9,10 +9,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from content import modeling, schema
 from content.models import Entry, ListLayout, SavedView
 from content.schema import CollectionSpec
 from tests.accounts.cast import make_person
-from tests.builders import allow, make_collection, make_entry
+from tests.builders import ROOT, allow, make_collection, make_entry
 from tests.content.admin.conftest import SignIn, sign_in
 
 LIST = "/admin/content/guides/"
@@ -154,6 +155,67 @@ def test_a_shared_view_leaves_out_what_its_reader_may_not_read_and_says_no_more(
     assert rita.get(f"{LIST}?view={uuid4()}").headers["Location"] == f"{LIST}?e=1"
     ada.post(f"{LIST}views/", {"act": "delete", "view": view})
     assert not SavedView.objects.exists()
+
+
+def test_a_view_keeps_filters_through_a_reference_for_who_may_read_what_they_name(
+    ada: Client, as_somebody: SignIn, guides: CollectionSpec
+) -> None:
+    people = schema.current().by_key["people"]
+    fields = [{"key": "name", "type": "text", "filterable": True, "id": str(people.fields[0].id)}]
+    modeling.change_collection(people.id, {"key": "people", "name": "People", "fields": fields}, by=ROOT)
+    writer = str(make_entry("people", name=CANARY, published=False).pk)
+    make_entry("guides", title="One", writer=writer, published=False)
+    make_entry(
+        "guides", title="Two", writer=str(make_entry("people", name="B", published=False).pk), published=False
+    )
+    shown = ada.get(LIST, {"filter[writer.name][eq]": CANARY, "sort": "-_updated_at"})
+    assert titles(shown) == ["One"]
+    sent = {"act": "save", "name": "Hers", "shared": "1", "query": shown.context["view_query"]}
+    url = ada.post(f"{LIST}views/", sent).headers["Location"]
+    page = ada.get(url)
+    assert titles(page) == ["One"]
+    assert not page.context["view"].is_partial
+    # Renamed since, it is the same field.
+    renamed = [{**fields[0], "key": "called"}]
+    modeling.change_collection(
+        people.id, {"key": "people", "name": "People", "fields": renamed}, by=ROOT, confirm=True
+    )
+    assert titles(ada.get(url)) == ["One"]
+    rita = as_somebody("rita", {"collection": "guides", "actions": ("read_draft",)})
+    page = rita.get(url)
+    assert "Part of this view can’t be shown to you." in page.content.decode()
+    assert set(titles(page)) == {"One", "Two"}
+    assert b"onerror" not in page.content
+    hidden, unknown = (
+        rita.post(f"{LIST}views/", {"act": "save", "name": "x", "query": f"filter[writer.{key}][eq]=a"})
+        for key in ("called", "nowhere")
+    )
+    assert hidden.status_code == unknown.status_code == 404
+
+
+def test_a_list_is_filtered_by_state_and_sorted_by_the_last_change(
+    ada: Client, guides: CollectionSpec
+) -> None:
+    make_entry("guides", title="Public")
+    make_entry("guides", title="Draft", published=False)
+    make_entry("guides", title="Later")
+    assert titles(ada.get(LIST, {"filter[_status][eq]": "draft"})) == ["Draft"]
+    assert titles(ada.get(LIST, {"filter[_status][ne]": "draft", "sort": "_updated_at"})) == [
+        "Public",
+        "Later",
+    ]
+    assert titles(ada.get(LIST, {"filter[_status][ne]": "draft", "sort": "-_updated_at"})) == [
+        "Later",
+        "Public",
+    ]
+    page = ada.get(LIST, {"f": "_status"})
+    assert [label for _, label in page.context["builder"].choices] == ["Draft", "Changed", "Published"]
+    answer = ada.get(LIST, {"f": "_status", "o": "eq", "v": "draft"}, follow=True)
+    assert [chip.label for chip in answer.context["chips"]] == ["State is “Draft”"]
+    sent = {"act": "save", "name": "Drafts", "query": answer.context["view_query"]}
+    url = ada.post(f"{LIST}views/", sent).headers["Location"]
+    assert titles(ada.get(url)) == ["Draft"]
+    assert not ada.get(url).context["view"].is_partial
 
 
 def test_a_view_saved_by_hand_is_no_way_to_a_hidden_field(
