@@ -60,7 +60,7 @@ async function send(submitter) {
   }
   const isStored = answer.ok && answer.redirected;
   const idle = new Set([...dirty.snapshot()].filter(([key, text]) => sent.get(key) === text).map(([key]) => key));
-  const sight = form.contains(document.activeElement) ? document.activeElement : form;
+  const sight = inSight();
   const place = sight.getBoundingClientRect().top;
   swapIslands(other);
   if (isStored) forgetFaultsInside();
@@ -93,6 +93,13 @@ async function send(submitter) {
   document.dispatchEvent(new CustomEvent(isStored ? "qk:saved" : "qk:refused", { detail: { page: other } }));
   if (faults && (!isStored || submitter.name === "_publish")) goToFirstFault();
   return isStored;
+}
+
+/** Return what must not move: where people write, or the first field that they see. The bar of buttons never moves. */
+function inSight() {
+  const active = document.activeElement;
+  if (form.contains(active) && active.closest(".qk-field")) return active;
+  return [...form.querySelectorAll('.qk-field[id^="field-"]')].find((field) => field.checkVisibility() && field.getBoundingClientRect().bottom > 0) ?? form;
 }
 
 /** A saved part has no faults; and it may have another number on the server's page, so its island is not found there. */
