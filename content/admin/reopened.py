@@ -6,6 +6,7 @@ is gone is told, once, and shown, before the rest is saved without it.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ MAX_SHOWN = 200_000  # characters
 MAX_TOLD = 50
 
 Keys = dict[str, str]  # key -> id
+_MARKUP = re.compile(r"</?p>|<br>")  # what an empty editor sends
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def reopened(data: QueryDict, specs: Iterable[FieldSpec], schema: Schema) -> Reo
         if new is not None and new != name:
             moved.setlist(new, values)
         elif lost is not None and not is_tool(name):
-            gone += [Gone(*lost, value) for value in values if value.strip()]
+            gone += [Gone(*lost, value) for value in values if _MARKUP.sub("", value).strip()]
     return Reopened(moved, unseen, tuple(gone[:MAX_TOLD]), frozenset(data.getlist(WITHOUT)))
 
 

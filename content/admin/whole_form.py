@@ -42,7 +42,7 @@ class TooManyInputsError(TooManyFieldsSent):
 class WholeForm(FileUploadHandler):
     """Reads `multipart/form-data` (RFC 7578) up to our limits; the form has no files, so files are passed over."""
 
-    def handle_raw_input(  # type: ignore[override]  # the stubs say str where Django gives bytes
+    def handle_raw_input(
         self,
         input_data: Any,
         META: dict[str, Any],  # noqa: ARG002, N803 (Django's signature)

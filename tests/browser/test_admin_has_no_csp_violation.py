@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from content.fields import REGISTRY
 from content.models import PublishedDocument
 from tests.accounts.cast import PASSWORD, Person, make_person
 from tests.browser.conftest import Watched, watch
@@ -17,17 +18,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CANARY = '"><img src=x onerror=alert(1)>'
 FIELDS: list[tuple[str, str, dict[str, str]]] = [
-    ("title", "text", {"required": "on", "localized": "on", "filterable": "on"}),
-    ("slug", "slug", {"localized": "on", "options": '{"from": "title"}'}),
-    ("intro", "rich_text", {"localized": "on"}),
-    ("steps", "markdown", {"localized": "on"}),
-    ("minutes", "integer", {"filterable": "on"}),
-    ("level", "choice", {"options": '{"choices": ["easy", "hard"]}'}),
+    ("title", "text", {"Required to publish": "on", "Differs by locale": "on", "Can be filtered": "on"}),
+    ("slug", "slug", {"Differs by locale": "on", "Made from": "title"}),
+    ("intro", "rich_text", {"Differs by locale": "on"}),
+    ("steps", "markdown", {"Differs by locale": "on"}),
+    ("minutes", "integer", {"Can be filtered": "on"}),
+    ("level", "choice", {"Choices": "easy\nhard"}),
     ("vegetarian", "boolean", {}),
     ("cooked_on", "date", {}),
     ("place", "geo_point", {}),
-    ("author", "reference", {"options": '{"collections": ["authors"]}'}),
-    ("parts", "blocks", {"localized": "on", "options": '{"components": ["quote"]}'}),
+    ("author", "reference", {"Authors": "on"}),
+    ("parts", "blocks", {"Differs by locale": "on", "Quote": "on"}),
 ]
 
 
@@ -69,18 +70,20 @@ def model_recipes(watched: Watched) -> None:
     page.fill("#id_name", f"Recipes {CANARY}")
     page.fill("#id_key", "recipes")
     page.check("#id_localized")
-    for number, (key, kind, members) in enumerate(FIELDS):
-        if number:
-            page.select_option("#new_type", kind)
-            press(page, "Add a field")
-        prefix = f"#id_field-{number}-"
-        page.fill(f"{prefix}key", key)
-        page.fill(f"{prefix}help", CANARY)
+    for key, kind, members in FIELDS:
+        page.get_by_role("button", name="Add a field", exact=True).click()
+        label = REGISTRY[kind].label
+        page.locator(".qk-choice", has=page.get_by_text(label, exact=True)).first.click()
+        drawer = page.locator("dialog.qk-model-drawer .qk-model-settings")
+        drawer.locator("[name$=-key]").fill(key)
+        drawer.locator("[name$=-help]").fill(CANARY)
         for name, value in members.items():
             if value == "on":
-                page.check(f"{prefix}{name}")
+                drawer.get_by_label(name).check()
             else:
-                page.fill(f"{prefix}{name}", value)
+                drawer.get_by_label(name).fill(value)
+        page.get_by_role("button", name="Done", exact=True).click()
+        expect(page.locator(".qk-model-list")).to_contain_text(key)
     press(page, "Save")
     expect(page.locator(".messagelist")).to_contain_text("is there")
 

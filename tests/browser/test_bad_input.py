@@ -1,5 +1,7 @@
 """Bad input in a real browser: a clear message, nothing lost, never an error of ours."""
 
+from typing import Any
+
 import pytest
 from django.contrib.sessions.models import Session as BrowserSession
 from playwright.sync_api import BrowserContext, Page, expect
@@ -18,8 +20,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CANARY = '"><img src=x onerror=alert(1)>'
 SIGNS = "👩‍👩‍👧‍👦 \u200fשלום\u202eabc\u202c e\u0301o\u0308"
-QUOTE = [{"key": "words", "type": "text", "options": {"max_length": 40}}, {"key": "by", "type": "text"}]
-FIELDS = [
+QUOTE: list[dict[str, Any]] = [
+    {"key": "words", "type": "text", "options": {"max_length": 40}},
+    {"key": "by", "type": "text"},
+]
+FIELDS: list[dict[str, Any]] = [
     {"key": "title", "type": "text"},
     {"key": "text", "type": "long_text"},
     {"key": "steps", "type": "markdown"},

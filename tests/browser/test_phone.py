@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
@@ -17,7 +18,7 @@ from tests.processes import LiveServer
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CANARY = '"><img src=x onerror=alert(1)>'
-FIELDS = [
+FIELDS: list[dict[str, Any]] = [
     {"key": "title", "type": "text", "required": True, "filterable": True, "options": {"max_length": 200}},
     {"key": "slug", "type": "slug", "options": {"from": "title"}},
     {"key": "text", "type": "long_text", "help": f"In a few words {CANARY}"},

@@ -9,6 +9,7 @@ import { fieldAt } from "./inside.js";
 import { whatIsTooLarge } from "./size.js";
 
 const form = document.querySelector("[data-qk-form]");
+const RELOADED = "qk:saved-and-reloaded"; // said again on the page that comes
 let present = null; // the save that is on its way
 
 /** Save the draft, or press another button of the form. Resolves to true when it is stored. */
@@ -77,6 +78,7 @@ async function send(submitter) {
     if (haveFieldsChanged(other) && idle.size === sent.size) {
       // The collection has other fields now. Everything is saved, so the page is shown anew.
       form.dataset.leaving = "1";
+      sessionStorage.setItem(RELOADED, "1");
       location.reload();
       return true;
     }
@@ -203,4 +205,8 @@ document.addEventListener("click", (event) => {
 
 form?.setAttribute("action", location.pathname + location.search);
 dirty.start();
+if (form && sessionStorage.getItem(RELOADED)) {
+  sessionStorage.removeItem(RELOADED);
+  tell("Saved. The collection has other fields now.");
+}
 if (document.querySelector(".qk-notes .errorlist")) goToFirstFault();
