@@ -75,6 +75,7 @@ def phone(
 
 def look(page: Page, name: str) -> None:
     """Check what holds for each page on a phone, and keep a picture where somebody wants to look."""
+    page.wait_for_load_state("load")  # with every style sheet: a tap does not wait for what follows it
     if SHOTS:
         theme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
         page.screenshot(path=Path(SHOTS) / f"phone-{name}-{theme}.png")

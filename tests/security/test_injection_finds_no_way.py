@@ -20,6 +20,7 @@ BY_HAND = {
     "content/modeling.py": "advisory locks; numbers are parameters",
     "content/indexing.py": "index names and expressions made of ids of our own",
     "content/tasks.py": "advisory locks; constants",
+    "content/timeline.py": "which fields differ between versions, by one constant statement with parameters",
     "cms_project/grants.py": "roles and tables of our own list",
     "cms_project/servers.py": "makes the databases of `make run`",
     "cms_project/health.py": "SELECT 1",
