@@ -88,7 +88,6 @@ class CollectionForm:
         self.order: list[FieldRow] = []  # the rows as `raw()` lists them: pointers count in this order
         self.choices = Choices(schema, by, before, {}, data)
         self.offer = Offer(schema, by)
-        self.data = data
         initial = _members_of(before, description) if before else {"kind": "many"}
         self.members = CollectionMembersForm(data, initial=initial, use_required_attribute=False)
         if before is not None:
