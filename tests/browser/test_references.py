@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from playwright.sync_api import BrowserContext, FrameLocator, Locator, Page, expect
+from playwright.sync_api import BrowserContext, FrameLocator, Locator, Page, Route, expect
 
 from content.models import DraftDocument, Entry, Version
 from tests.accounts.cast import make_person
@@ -148,12 +148,19 @@ def test_entries_are_found_by_typing_and_put_in_order(ada: Watched) -> None:
     assert ada.errors == []
 
 
+def come_late(route: Route) -> None:
+    """A slow line: the frame of a drawer is there long before its form is."""
+    time.sleep(0.7)
+    route.continue_()
+
+
 def test_an_entry_is_made_and_edited_in_a_drawer(ada: Watched) -> None:
     page = ada.page
     make_entry("authors", name="Ann", published=False)
     book = make_entry("books", title="Book", published=False)
     ada.go(f"/admin/content/books/{book.pk}/change/")
     page.fill("[name=f-title]", "Not saved yet")
+    page.route("**/js/form*.js", come_late)
     author = page.locator("#field-author")
     author.get_by_role("button", name="Choose an entry").click()
     page.get_by_role("combobox", name="Search by title").fill(f"Cleo {CANARY}")

@@ -64,4 +64,5 @@ function start() {
   }, true);
 }
 
-if (isFramed) start();
+// When the form is complete: what is filled in earlier would be taken for what is saved, and be lost without a question.
+if (isFramed) document.addEventListener("DOMContentLoaded", start);
