@@ -13,17 +13,10 @@ from accounts.errors import Problem
 from accounts.ids import uuid7
 from content import designing, fields
 from content.admin.choices import Choices
-from content.admin.field_row import (
-    OPTION,
-    Box,
-    FieldRow,
-    Offer,
-    Sibling,
-    condition_shown,
-    make_row,
-    readable_conditions,
-)
+from content.admin.condition_inputs import Sibling, condition_shown
+from content.admin.field_row import FLAGS, OPTION, Box, FieldRow, Offer, make_row, readable_conditions
 from content.fields.base import FieldSpec
+from content.fields.option_forms import BETWEEN
 from content.models import Collection
 from content.schema import CollectionSpec, Schema
 
@@ -125,9 +118,8 @@ class CollectionForm:
             "order": number + 1,
             **{
                 name: getattr(spec, name)
-                for name in ("key", "type", "label", "help", "group", "data_class", "default")
+                for name in ("key", "type", "label", "help", "group", "data_class", "default", *FLAGS)
             },
-            **{name: getattr(spec, name) for name in ("required", "localized", "unique", "filterable")},
             **condition_shown(spec.condition, self.before.fields if self.before else ()),
             **{f"{OPTION}{name}": value for name, value in options.items()},
         }
@@ -260,5 +252,5 @@ def _sibling(spec: FieldSpec) -> Sibling:
 def _typed_sibling(data: QueryDict, number: int) -> Sibling:
     key, label, kind = (data.get(f"field-{number}-{name}", "").strip() for name in ("key", "label", "type"))
     lines = data.get(f"field-{number}-{OPTION}choices", "").splitlines()
-    values = tuple(line.partition(" | ")[0].strip() for line in lines[:100] if line.strip())
+    values = tuple(line.partition(BETWEEN)[0].strip() for line in lines[:100] if line.strip())
     return Sibling(key, label or key, kind, ("yes", "no") if kind == "boolean" else values)

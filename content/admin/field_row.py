@@ -1,6 +1,5 @@
 """One field of a collection as people model it: its inputs by section, and what is wrong in them."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as member
@@ -15,9 +14,10 @@ from accounts.canonical import Json
 from accounts.errors import Problem
 from accounts.ids import uuid7
 from content import fields
-from content.conditions import Comparison, Condition, Conditional, ConditionError
+from content.admin.condition_inputs import INPUTS, OPERATORS, Sibling, condition_typed, offer_conditions
+from content.conditions import Condition, ConditionError
 from content.fields.base import FieldError, FieldSpec, FieldType, FormContext, Kind, Options
-from content.fields.json_text import JsonTextField, read, write
+from content.fields.json_text import JsonTextField, write
 from content.models import Collection
 from content.schema import Schema
 from content.writing import Writing
@@ -28,13 +28,6 @@ CLASSES = {
     DataClass.PERSONAL: "personal: only for roles that name the field",
     DataClass.SECRET: "secret: only for roles that name the field",
 }
-OPERATORS = (
-    ("eq", "is"),
-    ("ne", "is not"),
-    ("in", "is one of"),
-    ("filled", "is filled in"),
-    ("empty", "is empty"),
-)
 OPTION = "option-"
 # Their inputs need the script of an entry's form, or names of its own: their default is typed as JSON.
 DEFAULT_AS_JSON = frozenset(
@@ -46,10 +39,9 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Options", ()),  # of the type
     ("Rules", FLAGS),
     ("Filled in beforehand with", ("default",)),
-    ("Asked for when", ("condition_field", "condition_operator", "condition_value")),
+    ("Asked for when", INPUTS),
     ("Who may read it", ("data_class",)),
 )
-_NUMBER = re.compile(r"-?[0-9]{1,16}")
 
 
 @dataclass(frozen=True)
@@ -67,16 +59,6 @@ class Offer:
             if (item.kind == Collection.Kind.COMPONENT) is components
             and any(self.principal.grant(action, on=item.resource) for action in Action)
         ]
-
-
-@dataclass(frozen=True)
-class Sibling:
-    """A field of the same collection as it is typed now, as far as conditions go."""
-
-    key: str
-    name: str
-    type: str
-    values: tuple[str, ...] = ()  # those that it can hold, where that is a short list
 
 
 class FieldRowForm(forms.Form):
@@ -339,7 +321,7 @@ def make_row(
     """Build a row from what was typed, or from what is stored; its options' and its default's inputs are its type's."""
     form = FieldRowForm(data, prefix=f"field-{number}", initial=dict(initial or {}))
     field_type = fields.REGISTRY.get(str(form["type"].value()))
-    _offer_conditions(form, siblings)
+    offer_conditions(form, siblings)
     spec = FieldSpec(
         id=_id_in(form["id"].value()),
         key=str(form["key"].value() or f"field_{number + 1}"),
@@ -428,62 +410,13 @@ def _options(field_type: FieldType[Any] | None, data: Mapping[str, Any]) -> dict
     return found
 
 
-# Conditions
-
-
-def _offer_conditions(form: FieldRowForm, siblings: tuple[Sibling, ...]) -> None:
-    own = form["key"].value()
-    present = form["condition_field"].value()
-    offered = [(item.key, item.name) for item in siblings if item.key and item.key != own]
-    if present and all(key != present for key, _ in offered):
-        offered.append((str(present), f"{present} (not there)"))
-    form.fields["condition_field"].widget = forms.Select(choices=[("", "always"), *offered])
-
-
-def condition_typed(data: Mapping[str, Any], siblings: Iterable[Sibling]) -> dict[str, Json] | None:
-    """Return the JSON of a condition from its three inputs, None for none."""
-    key, operator = data.get("condition_field"), data.get("condition_operator")
-    if not key:
-        return None
-    if operator in ("filled", "empty"):
-        return {"field": key, "operator": "exists", "value": operator == "filled"}
-    kind = next((item.type for item in siblings if item.key == key), "")
-    text = str(data.get("condition_value") or "").strip()
-    if operator == "in":
-        return {"field": key, "operator": "in", "value": [_scalar(item, kind) for item in _listed(text)]}
-    return {"field": key, "operator": operator or "eq", "value": _scalar(text, kind)}
-
-
-def condition_shown(condition: Condition | None, siblings: Iterable[Conditional]) -> dict[str, str]:
-    """Return what the three inputs show of a condition."""
-    if condition is None:
-        return {}
-    shown = condition.shown(siblings)
-    value = condition.value
-    if condition.operator is Comparison.EXISTS:
-        return {"condition_field": str(shown["field"]), "condition_operator": "filled" if value else "empty"}
-    texts = [_text(item) for item in (value if isinstance(value, tuple) else (value,))]
-    if isinstance(value, tuple) and any("," in text or text.startswith("[") for text in texts):
-        text = write(list(value)).replace("\n", " ")
-    else:
-        text = ", ".join(texts)
-    return {
-        "condition_field": str(shown["field"]),
-        "condition_operator": condition.operator.value,
-        "condition_value": text,
-    }
-
-
 def readable_conditions(rows: Iterable[FieldRow]) -> list[FieldSpec]:
     """Return the rows' specs with those conditions that can be read."""
     rows = list(rows)
     specs = [row.spec for row in rows]
     done = []
     for row in rows:
-        data = {
-            name: row.form[name].value()
-            for name in ("condition_field", "condition_operator", "condition_value")
-        }
+        data = {name: row.form[name].value() for name in INPUTS}
         raw = condition_typed(data, row.siblings)
         condition = None
         if raw is not None:
@@ -493,28 +426,3 @@ def readable_conditions(rows: Iterable[FieldRow]) -> list[FieldSpec]:
                 condition = None
         done.append(replace(row.spec, condition=condition))
     return done
-
-
-def _listed(text: str) -> list[Any]:
-    if text.startswith("["):
-        try:
-            found = read(text)
-        except ValueError:
-            found = None
-        if isinstance(found, list):
-            return found
-    return [item for item in map(str.strip, text.split(",")) if item]
-
-
-def _scalar(text: Any, kind: str) -> Any:
-    if not isinstance(text, str):
-        return text
-    if kind == "boolean":
-        return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
-    if kind == "integer" and _NUMBER.fullmatch(text):
-        return int(text)
-    return text
-
-
-def _text(value: Json) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
