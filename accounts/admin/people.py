@@ -1,0 +1,143 @@
+"""People and service accounts, and where they are signed in."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from accounts import devices, people
+from accounts.admin.base import ActingForm, ReadOnlyAdmin, VerbAdmin
+from accounts.models.role import PUBLIC, Role
+from accounts.models.session import Session
+from accounts.models.user import User
+from accounts.principals import of_request
+from accounts.sign_in import end_session
+
+
+class RoleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
+    """Roles that can be given."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Role.objects.exclude(key=PUBLIC).order_by("name"),
+            to_field_name="key",
+            required=False,
+            widget=forms.CheckboxSelectMultiple,
+        )
+
+
+class AddUserForm(ActingForm):
+    """A person is invited by mail; a service account has a name only."""
+
+    roles = RoleChoice()
+    email = forms.CharField(
+        label="E-mail address", max_length=254, required=False, help_text="Empty for a service account."
+    )
+
+    class Meta:
+        model = User
+        fields = ("email", "name", "is_service")
+
+    def act(self, data: dict[str, Any]) -> Model:
+        roles = [role.key for role in data["roles"]]
+        if data["is_service"]:
+            return people.add_service(data["name"], roles=roles, by=self.principal)
+        return people.add_person(data["email"], name=data["name"], roles=roles, by=self.principal)
+
+
+class ChangeUserForm(ActingForm):
+    """What an administrator changes; passwords are only ever set by the person."""
+
+    roles = RoleChoice()
+
+    class Meta:
+        model = User
+        fields = ("email", "name", "is_active")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "roles" in self.fields and self.instance.pk:
+            self.initial["roles"] = Role.objects.filter(user=self.instance).values_list("key", flat=True)
+
+    def act(self, data: dict[str, Any]) -> Model:
+        user: User = self.instance
+        email = None if user.is_service else data.get("email")
+        return people.change_user(
+            user,
+            email=email,
+            name=data.get("name"),
+            roles=[role.key for role in data["roles"]],
+            is_active=data.get("is_active"),
+            by=self.principal,
+        )
+
+
+@admin.register(User)
+class UserAdmin(VerbAdmin[User]):
+    """People and service accounts."""
+
+    empty_text = (
+        "Nobody is here yet. People sign in with what they are invited by; service accounts hold API keys."
+    )
+    form = ChangeUserForm
+    list_display = ("email", "name", "role_names", "is_active", "is_service", "last_login")
+    list_filter = ("is_active", "is_service")
+    search_fields = ("email", "name")
+    search_help_text = "E-mail address or name"
+    ordering = ("email",)
+    actions = ("invite_again", "end_sessions", "remove_authenticator")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups__role")
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, *args: Any, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, *args, **(kwargs if obj else {**kwargs, "form": AddUserForm}))
+
+    @admin.display(description="roles")
+    def role_names(self, user: User) -> str:
+        return ", ".join(sorted(group.name for group in user.groups.all()))
+
+    @admin.action(description="Invite again by mail", permissions=["change"])
+    def invite_again(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        by = of_request(request)
+        self.try_each(request, users, lambda user: people.invite(user, by=by), "invited")
+
+    @admin.action(description="End all sessions", permissions=["change"])
+    def end_sessions(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        by = of_request(request)
+        sessions = Session.objects.live().filter(user__in=users)
+        for session in sessions:
+            end_session(session, by=by)
+        self.message_user(request, "The sessions were ended.", messages.SUCCESS)
+
+    @admin.action(description="Remove the authenticator (lost phone)", permissions=["change"])
+    def remove_authenticator(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        by = of_request(request)
+        self.try_each(
+            request, users, lambda user: devices.remove_all(user, by=by), "without an authenticator now"
+        )
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin[Session]):
+    """Who is signed in, from where."""
+
+    empty_text = "Nobody is signed in."
+    list_display = ("user", "kind", "created_at", "last_seen_at", "ended_at", "address", "agent")
+    list_filter = ("kind",)
+    list_select_related = ("user",)
+    search_fields = ("user__email", "address")
+    fields = (
+        "user",
+        "kind",
+        "created_at",
+        "last_seen_at",
+        "expires_at",
+        "ended_at",
+        "verified_at",
+        "address",
+        "agent",
+    )
+    ordering = ("-pk",)
