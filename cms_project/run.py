@@ -146,7 +146,7 @@ class Supervisor:
                 "--without-mingle",
             ],
             owner=True,
-            dies_by=signal.SIGQUIT,  # at once: a warm shutdown would wait for the broker, which died with us
+            dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
         )
         self.spawn(
             "beat",

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import ctypes.util
 import fcntl
 import hashlib
 import importlib.util
@@ -456,7 +455,7 @@ def die_with_parent(by: signal.Signals) -> Callable[[], None] | None:
     """Return a hook that lets the kernel end the child when we are killed with no chance to do so (Linux)."""
     if sys.platform != "linux":
         return None
-    libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    libc = ctypes.CDLL(None)
 
     def hook() -> None:
         libc.prctl(PR_SET_PDEATHSIG, int(by), 0, 0, 0)

@@ -38,14 +38,16 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # Tests that run in the background have it ignored, and so would everything that they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         )
         self.lines: list[str] = []
 
-    def wait_until_ready(self) -> float:
+    def wait_until_ready(self, sign: str = "Ready: ") -> float:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
-            if "Ready: " in line:
+            if sign in line:
                 return time.monotonic() - self.started
         pytest.fail("".join(self.lines))
 
@@ -141,9 +143,11 @@ def test_when_one_process_dies_it_says_so_and_stops_everything(folder: Path, run
     assert [command for pid, command in processes.items() if is_running(pid)] == []
 
 
-def test_when_it_is_killed_itself_the_kernel_cleans_up(folder: Path, runs: list[Run]) -> None:
+# In the middle of its start, and when all is there.
+@pytest.mark.parametrize("sign", ["Spawning worker", "celery@"])
+def test_when_it_is_killed_itself_the_kernel_cleans_up(folder: Path, runs: list[Run], sign: str) -> None:
     runs.append(Run(folder))
-    runs[-1].wait_until_ready()
+    runs[-1].wait_until_ready(sign)
     processes = runs[-1].descendants()
     runs[-1].process.kill()
     runs[-1].process.wait()
