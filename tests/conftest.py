@@ -65,11 +65,21 @@ def outbox() -> list[Any]:
     return mail.outbox
 
 
-@pytest.fixture
-def web_server(_django_db_helper: None) -> Iterator[processes.LiveServer]:
-    """Start the real web server on this worker's database; yields `.url`."""
+@pytest.fixture(scope="session")
+def web_process(django_db_setup: TestDatabase) -> Iterator[processes.LiveServer]:
+    """Start the real web server on this worker's database, once for all of its tests."""
     with processes.LiveServer() as server:
         yield server
+
+
+@pytest.fixture
+def web_server(
+    _django_db_helper: None, django_db_setup: TestDatabase, web_process: processes.LiveServer
+) -> Iterator[processes.LiveServer]:
+    """Give the running web server to a test; yields `.url`. The next one starts when it has come to rest."""
+    yield web_process
+    connections.close_all()
+    django_db_setup.wait_until_idle()
 
 
 @pytest.fixture

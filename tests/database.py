@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -78,6 +79,10 @@ BEGIN
         END IF;
     END LOOP;
 END $$
+"""
+BUSY = """
+SELECT 1 FROM pg_stat_activity
+WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle' LIMIT 1
 """
 # Processes keep snapshots by generation. If a reset took a generation back to a number that it had before, a
 # snapshot
@@ -159,6 +164,16 @@ class TestDatabase:
         with self._connection.transaction():
             self._connection.execute(RESET)
             self._connection.execute(ADVANCE.format(value=self.resets * 1_000_000))
+
+    def wait_until_idle(self, seconds: float = 10.0) -> None:
+        """Wait until no other process is in the middle of anything here."""
+        if self._connection is None:
+            return
+        deadline = time.monotonic() + seconds
+        while self._connection.execute(BUSY, [self.name]).fetchone() is not None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"A process is still busy with the database {self.name}.")
+            time.sleep(0.02)
 
     def _administrator(self, database: str) -> psycopg.Connection[Any]:
         url = self.administrator_url.replace("/postgres?", f"/{database}?")

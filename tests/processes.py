@@ -1,6 +1,5 @@
 """Real processes for tests: the web server and a Celery worker, on the database of their test."""
 
-import http.client
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import redis
 
+from cms_project.run import answers, web_command
 from tests.database import ROOT
 
 START_SECONDS = 30.0
@@ -91,35 +91,12 @@ class LiveServer(Process):
         self.url = f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        """Return granian's command line, as `make run` has it but for the port."""
-        return [
-            sys.executable,
-            "-m",
-            "granian",
-            "--interface",
-            "wsgi",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--workers",
-            "1",
-            "--blocking-threads",
-            "4",
-            "--no-ws",
-            "cms_project.wsgi:application",
-        ]
+        """Return what `make run` starts, at another port."""
+        return web_command(self.port)
 
     def is_ready(self) -> bool:
         """Return whether /healthz answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == http.client.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
+        return answers(self.port)
 
 
 class CeleryWorker(Process):

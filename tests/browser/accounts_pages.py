@@ -9,8 +9,7 @@ from accounts.access import Action
 from accounts.log import seal_pending
 from accounts.models import Event, Role, Session, User
 from tests.accounts.cast import PASSWORD, make_key, make_person, make_policy, make_role
-from tests.browser.conftest import watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import make_administrator, sign_in, watch
 from tests.processes import LiveServer
 
 Look = Callable[[Page, str], None]
@@ -18,7 +17,7 @@ Look = Callable[[Page, str], None]
 
 def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> None:
     """Go through the doors, then through every table, and call `look(page, name)` on each page."""
-    ada = make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+    ada = make_administrator()
     edith = make_person("edith@example.com", roles=[make_role("editor", require_second_factor=True).key])
     walter = make_person("walter@example.com", roles=["editor"])
     policy = make_policy(Role.objects.get(key="editor"), Action.READ, Action.READ_DRAFT, Action.UPDATE)
@@ -59,7 +58,7 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
     watched.go(f"/admin/invitation/{walter.user.pk}/gone/")
     look(page, "invitation-gone")
     # The tables
-    sign_in(watched, ada)
+    sign_in(page, web_server.url, ada)
     seal_pending()
     rows = {
         "user": edith.user.pk,

@@ -1,12 +1,16 @@
 """A real browser that tells of everything that the Content-Security-Policy stopped."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.accounts.cast import PASSWORD, Person, make_person
+from tests.processes import LiveServer
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -40,19 +44,25 @@ class Watched:
         self.page.goto(f"{self.url}{path}")
 
 
-@pytest.fixture
-def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[BrowserContext]:
-    """Start Chromium; skipped where there is none, never in CI."""
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Start Chromium, once for all tests of this worker; skipped where there is none, never in CI."""
     if not CHROMIUM.exists():
         pytest.skip(f"There is no {CHROMIUM}; install the chromium package to run this test.")
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's own loop runs in this thread
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright's own loop runs in this thread from now on
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        context = chromium.new_context(viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(10_000)
-        yield context
-        context.close()
+        yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser, web_server: LiveServer) -> Iterator[BrowserContext]:
+    """Give a profile of its own to a test; it is closed before the database is reset."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
 
 
 def watch(context: BrowserContext, url: str) -> Watched:
@@ -65,6 +75,40 @@ def watch(context: BrowserContext, url: str) -> Watched:
     page.on("pageerror", lambda error: watched.errors.append(str(error)))
     page.on("dialog", lambda dialog: watched.errors.append(f"a dialog: {dialog.message}"))
     return watched
+
+
+def sign_in(page: Page, url: str, person: Person) -> None:
+    """Go through the door with password and code."""
+    page.goto(f"{url}/admin/")
+    page.fill("[name=email]", person.email)
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.fill("[name=code]", person.code())
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/")
+
+
+def signed_in(context: BrowserContext, url: str, person: Person | None = None) -> Watched:
+    """Open a watched page in which somebody is signed in: an administrator if nobody is named."""
+    watched = watch(context, url)
+    sign_in(watched.page, url, person or make_administrator())
+    return watched
+
+
+def make_administrator() -> Person:
+    return make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+
+
+@pytest.fixture
+def person(_django_db_helper: None) -> Person:
+    """Somebody to sign in; a module whose tests need a world before that has a fixture of its own."""
+    return make_administrator()
+
+
+@pytest.fixture
+def ada(browser: BrowserContext, web_server: LiveServer, person: Person) -> Watched:
+    """A watched page in which the person is signed in."""
+    return signed_in(browser, web_server.url, person)
 
 
 def assert_accessible(page: Page) -> None:

@@ -9,8 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from content.fields import REGISTRY
 from content.models import PublishedDocument
-from tests.accounts.cast import PASSWORD, Person, make_person
-from tests.browser.conftest import Watched, watch
+from tests.browser.conftest import Watched, signed_in
 from tests.builders import make_collection, make_locale
 from tests.processes import LiveServer
 
@@ -30,17 +29,6 @@ FIELDS: list[tuple[str, str, dict[str, str]]] = [
     ("author", "reference", {"Authors": "on"}),
     ("parts", "blocks", {"Differs by locale": "on", "Quote": "on"}),
 ]
-
-
-def sign_in(watched: Watched, person: Person) -> None:
-    page = watched.page
-    watched.go("/admin/")
-    page.fill("[name=email]", person.email)
-    page.fill("[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
-    page.fill("[name=code]", person.code())
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/admin/")
 
 
 def press(page: Page, name: str) -> None:
@@ -100,9 +88,7 @@ def ada(browser: BrowserContext, web_server: LiveServer) -> Watched:
     make_collection("authors", [{"key": "name", "type": "text"}])
     quote = [{"key": "words", "type": "rich_text"}, {"key": "source", "type": "text"}]
     make_collection("quote", quote, kind="component")
-    watched = watch(browser, web_server.url)
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
-    return watched
+    return signed_in(browser, web_server.url)
 
 
 def test_modelling_writing_publishing_comparing_and_restoring(ada: Watched, tmp_path: Path) -> None:

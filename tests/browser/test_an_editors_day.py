@@ -9,8 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from content.models import DraftDocument, Entry, PublishedDocument
 from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import Watched, signed_in, watch
 from tests.builders import make_collection, make_locale, make_role
 from tests.processes import LiveServer
 
@@ -56,9 +55,11 @@ def edith(browser: BrowserContext, web_server: LiveServer, tmp_path: Path) -> Wa
     )
     an_imported_blog(tmp_path)
     make_role("editor_of_posts", {"collection": "posts", "actions": ACTS})
-    watched = watch(browser, web_server.url)
-    sign_in(watched, make_person("edith@example.com", roles=["editor_of_posts"], with_authenticator=True))
-    return watched
+    return signed_in(
+        browser,
+        web_server.url,
+        make_person("edith@example.com", roles=["editor_of_posts"], with_authenticator=True),
+    )
 
 
 def saved(page: Page) -> None:

@@ -10,9 +10,8 @@ from accounts.models import Event
 from content import editing, modeling, schema
 from content.models import Entry, Version
 from content.writing import Writing
-from tests.accounts.cast import PASSWORD, Person, make_person
-from tests.browser.conftest import Watched, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.accounts.cast import PASSWORD, Person
+from tests.browser.conftest import Watched, make_administrator, sign_in
 from tests.builders import ROOT, make_collection, make_entry
 from tests.processes import LiveServer
 
@@ -38,14 +37,7 @@ FILL = "(box, size) => { box.value = 'word '.repeat(size / 5); box.dispatchEvent
 def person(_django_db_helper: None) -> Person:
     make_collection("quote", QUOTE, kind="component", name="Quote")
     make_collection("notes", FIELDS)
-    return make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
-
-
-@pytest.fixture
-def ada(browser: BrowserContext, web_server: LiveServer, person: Person) -> Watched:
-    watched = watch(browser, web_server.url)
-    sign_in(watched, person)
-    return watched
+    return make_administrator()
 
 
 def state(page: Page, text: str) -> None:
@@ -231,23 +223,14 @@ def test_without_a_script_a_form_without_its_session_is_kept(
     plain.set_default_timeout(10_000)
     page = plain.new_page()
 
-    def through_the_door(page: Page) -> None:
-        page.goto(f"{web_server.url}/admin/login/")
-        page.fill("[name=email]", person.email)
-        page.fill("[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.fill("[name=code]", person.code())
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/admin/")
-
-    through_the_door(page)
+    sign_in(page, web_server.url, person)
     page.goto(f"{web_server.url}{path(entry)}")
     page.fill("[name='f-title']", "Typed")
     plain.clear_cookies()
     page.get_by_role("button", name="Save", exact=True).last.click()
     expect(page.get_by_role("heading", name="Not saved yet")).to_be_visible()
     other = plain.new_page()
-    through_the_door(other)
+    sign_in(other, web_server.url, person)
     page.get_by_role("button", name="Send it again").click()
     if page.get_by_role("button", name="Send it again").count():  # the token is from before the sign-in
         page.get_by_role("button", name="Send it again").click()

@@ -8,9 +8,7 @@ from playwright.sync_api import BrowserContext, expect
 
 from accounts.canonical import Json
 from content.conditions import Comparison, Condition
-from tests.accounts.cast import make_person
-from tests.browser.conftest import watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import signed_in
 from tests.builders import make_collection
 from tests.processes import LiveServer
 
@@ -34,9 +32,8 @@ def test_fields_show_when_they_are_asked_for(browser: BrowserContext, web_server
     make_collection("part", FIELDS, kind="component", name="Part")
     parts = {"key": "parts", "type": "blocks", "options": {"components": ["part"]}}
     make_collection("pages", [*FIELDS, parts])
-    watched = watch(browser, web_server.url)
+    watched = signed_in(browser, web_server.url)
     page = watched.page
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
     watched.go("/admin/content/pages/add/")
     page.locator("#field-parts").get_by_role("button", name="Add", exact=True).click()
     expect(page.locator(".qk-part-body")).to_be_visible()

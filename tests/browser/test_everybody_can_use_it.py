@@ -4,10 +4,8 @@ import pytest
 from django.contrib import admin
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.accounts.cast import make_person
 from tests.browser.accounts_pages import visit_each
-from tests.browser.conftest import assert_accessible, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import assert_accessible, make_administrator, sign_in, watch
 from tests.builders import make_collection, make_entry, make_locale
 from tests.processes import LiveServer
 
@@ -39,7 +37,7 @@ def test_pages_are_accessible_in_every_dress(browser: BrowserContext, web_server
     page = watched.page
     watched.go("/admin/login/")
     assert_accessible(page)
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
+    sign_in(page, web_server.url, make_administrator())
     here = f"/admin/content/notes/{entry.pk}/"
     paths = ["/admin/", "/admin/content/notes/", f"{here}change/", f"{here}publish/", f"{here}history/"]
     faults = []

@@ -3,15 +3,12 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from content.models import DraftDocument, Entry
-from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, assert_accessible, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import Watched, assert_accessible
 from tests.builders import make_collection, make_entry
 from tests.content.fields.test_lengths import COUNTED
-from tests.processes import LiveServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -56,13 +53,6 @@ def make_everything() -> Entry:
     make_collection("things", FIELDS)
     part = {key: value for key, value in FULL.items() if key in INSIDE}
     return make_entry("things", **FULL, parts=[part])
-
-
-@pytest.fixture
-def ada(browser: BrowserContext, web_server: LiveServer) -> Watched:
-    watched = watch(browser, web_server.url)
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
-    return watched
 
 
 def values_of(page: Page) -> Any:

@@ -4,8 +4,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.accounts.cast import make_person
-from tests.browser.conftest import watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import sign_in, signed_in
 from tests.builders import make_collection, make_entry, make_role
 from tests.processes import LiveServer
 
@@ -33,9 +32,8 @@ def test_a_list_is_shaped_shared_and_published_from(browser: BrowserContext, web
                    words=[CANARY], secret=CANARY, published=False)  # fmt: skip
     make_entry("guides", title="", level="easy", pages=9, published=False)
     make_entry("guides", title="Steep", level="hard", published=False)
-    watched = watch(browser, web_server.url)
+    watched = signed_in(browser, web_server.url)
     page = watched.page
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
     watched.go(LIST)
     rows = page.locator("#result_list tbody tr")
 
@@ -94,7 +92,8 @@ def test_a_list_is_shaped_shared_and_published_from(browser: BrowserContext, web
         "reader",
         {"collection": "guides", "actions": ("read_draft",), "fields": ("title", "level", "pages")},
     )
-    sign_in(watched, make_person("rita@example.com", roles=["reader"], with_authenticator=True))
+    rita = make_person("rita@example.com", roles=["reader"], with_authenticator=True)
+    sign_in(page, web_server.url, rita)
     watched.go(view)
     expect(rows).to_have_count(5)
     expect(page.get_by_text("Part of this view can’t be shown to you.")).to_be_visible()

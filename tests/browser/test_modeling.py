@@ -2,26 +2,16 @@
 
 import pytest
 from django.contrib.sessions.models import Session
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from content.models import Collection
 from content.schema import current
-from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, assert_accessible, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import Watched, assert_accessible
 from tests.builders import make_collection, make_entry
-from tests.processes import LiveServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CANARY = '"><img src=x onerror=alert(1)>'
-
-
-@pytest.fixture
-def ada(browser: BrowserContext, web_server: LiveServer) -> Watched:
-    watched = watch(browser, web_server.url)
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
-    return watched
 
 
 def rows(page: Page) -> Locator:

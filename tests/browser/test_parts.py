@@ -4,9 +4,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from content.models import Version
-from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import Watched, signed_in
 from tests.builders import make_collection
 from tests.processes import LiveServer
 
@@ -26,9 +24,7 @@ def ada(browser: BrowserContext, web_server: LiveServer) -> Watched:
     make_collection("columns", columns, kind="component", name="Columns")
     blocks = {"key": "blocks", "type": "blocks", "options": {"components": ["quote", "picture", "columns"]}}
     make_collection("pages", [{"key": "title", "type": "text"}, blocks])
-    watched = watch(browser, web_server.url)
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
-    return watched
+    return signed_in(browser, web_server.url)
 
 
 def stored(number: int) -> list[object]:

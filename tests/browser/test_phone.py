@@ -9,9 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from content.models import Entry, PublishedDocument
-from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, assert_accessible, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import Watched, assert_accessible, signed_in
 from tests.builders import make_collection, make_entry
 from tests.processes import LiveServer
 
@@ -67,8 +65,7 @@ def phone(
         color_scheme=request.param,
     )  # fmt: skip
     context.set_default_timeout(10_000)
-    watched = watch(context, web_server.url)
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
+    watched = signed_in(context, web_server.url)
     yield watched
     context.close()
 

@@ -6,9 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from content.models import Version
-from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import Watched, signed_in, watch
 from tests.builders import make_collection, make_entry
 from tests.processes import LiveServer
 
@@ -37,9 +35,7 @@ def ada(browser: BrowserContext, web_server: LiveServer) -> Watched:
             {"key": "text", "type": "rich_text", "label": "Text", "options": {"collections": ["authors"]}},
         ],
     )
-    watched = watch(browser, web_server.url)
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
-    return watched
+    return signed_in(browser, web_server.url)
 
 
 def paste(page: Page, markup: str) -> None:

@@ -6,9 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from content import editing
-from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import Watched, signed_in
 from tests.builders import make_collection, make_entry, make_locale, writing
 from tests.processes import LiveServer
 
@@ -35,9 +33,7 @@ def ada(browser: BrowserContext, web_server: LiveServer) -> Watched:
     make_locale("he", direction="rtl", fallback=("ar",))
     make_collection("quote", [{"key": "words", "type": "text"}], kind="component")
     make_collection("notes", FIELDS, localized=True)
-    watched = watch(browser, web_server.url)
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
-    return watched
+    return signed_in(browser, web_server.url)
 
 
 def written(page: Page, selector: str) -> list[str]:

@@ -6,11 +6,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from content import modeling, schema
 from content.models import Entry, Field, Version
-from tests.accounts.cast import PASSWORD, Person, make_person
-from tests.browser.conftest import Watched, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.accounts.cast import PASSWORD, Person
+from tests.browser.conftest import Watched, make_administrator, watch
 from tests.builders import ROOT, make_collection, make_entry, make_locale
-from tests.processes import LiveServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -29,14 +27,7 @@ def person(_django_db_helper: None) -> Person:
     make_locale("de", fallback=("en",))
     spec = make_collection("notes", FIELDS, localized=True)
     Field.objects.filter(collection_id=spec.id, key="seo").update(group=f"Search {CANARY}")
-    return make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
-
-
-@pytest.fixture
-def ada(browser: BrowserContext, web_server: LiveServer, person: Person) -> Watched:
-    watched = watch(browser, web_server.url)
-    sign_in(watched, person)
-    return watched
+    return make_administrator()
 
 
 def state(page: Page, text: str) -> None:

@@ -3,9 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.accounts.cast import make_person
-from tests.browser.conftest import Watched, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import Watched, make_administrator, signed_in
 from tests.content.admin.conftest import sign_in as sign_in_without_browser
 from tests.processes import LiveServer
 from tests.security.markup import CANARY, canary, crawl, make_marked, starting_points
@@ -30,14 +28,13 @@ def faults_of(watched: Watched) -> list[str]:
 
 
 def test_no_page_brings_stored_markup_to_life(browser: BrowserContext, web_server: LiveServer) -> None:
-    ada = make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+    ada = make_administrator()
     marked = make_marked(ada.user)
     pages = crawl(sign_in_without_browser(ada), starting_points(marked), most=MOST)
     shown = [path for path, text in pages.items() if text.lstrip()[:15].lower() == "<!doctype html>"]
     assert len(shown) > 60
-    watched = watch(browser, web_server.url)
+    watched = signed_in(browser, web_server.url, ada)
     page = watched.page
-    sign_in(watched, ada)
     faults: dict[str, list[str]] = {}
     for path in shown:
         watched.errors.clear()
@@ -53,11 +50,10 @@ def test_no_page_brings_stored_markup_to_life(browser: BrowserContext, web_serve
 
 def test_no_script_brings_stored_markup_to_life(browser: BrowserContext, web_server: LiveServer) -> None:
     """What scripts fetch and build: who is here, pickers, suggestions, the preview, the dialog of publishing."""
-    ada = make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+    ada = make_administrator()
     marked = make_marked(ada.user)
-    watched = watch(browser, web_server.url)
+    watched = signed_in(browser, web_server.url, ada)
     page = watched.page
-    sign_in(watched, ada)
     watched.go(f"/admin/content/marked/{marked.entry.pk}/change/")
     expect(page.locator("[data-qk-presence]")).to_contain_text(canary("username"))
     reference = page.locator("#field-reference")

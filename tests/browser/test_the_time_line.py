@@ -7,8 +7,7 @@ from accounts.access import Action
 from accounts.granting import grant_entry
 from content import editing, publishing
 from tests.accounts.cast import make_person
-from tests.browser.conftest import assert_accessible, watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import assert_accessible, signed_in
 from tests.builders import ROOT, make_collection, make_entry, make_locale, writing
 from tests.processes import LiveServer
 
@@ -34,9 +33,8 @@ def test_versions_and_events_are_read_chosen_and_compared(
     for number in range(2, 44):
         editing.save(entry.pk, {"title": f"Version {number}"}, writing=work, base=number - 1, message=CANARY)
     publishing.publish(entry.pk, writing=work)
-    watched = watch(browser, web_server.url)
+    watched = signed_in(browser, web_server.url)
     page = watched.page
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
     here = f"/admin/content/notes/{entry.pk}/history/"
     faults = []
     for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 360), ("light", 360)):

@@ -3,9 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.accounts.cast import make_person
-from tests.browser.conftest import watch
-from tests.browser.test_admin_has_no_csp_violation import sign_in
+from tests.browser.conftest import signed_in
 from tests.builders import make_collection, make_entry
 from tests.processes import LiveServer
 
@@ -23,9 +21,8 @@ def test_paper_stillness_contrast_and_own_colours(browser: BrowserContext, web_s
         "notes", [{"key": "title", "type": "text"}, {"key": "level", "type": "choice", "options": choices}]
     )
     entry = make_entry("notes", title="First", level="easy")
-    watched = watch(browser, web_server.url)
+    watched = signed_in(browser, web_server.url)
     page = watched.page
-    sign_in(watched, make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
     here = f"/admin/content/notes/{entry.pk}/"
 
     page.emulate_media(media="print", color_scheme="dark")

@@ -46,6 +46,12 @@ def values(number: int) -> set[str]:
     return {str(item) for item in Version.objects.get(number=number).data["*"].values()}
 
 
+def sent_with(shown: str | None = None, **typed: str) -> dict[str, str]:
+    """Return what the form of a first version sends, besides its button."""
+    fields = {f"f-{spec['key']}": typed.get(spec["key"], "") for spec in FIELDS}
+    return {"base": "1", **fields, **({} if shown is None else {"shown": shown})}
+
+
 # Too much
 
 
@@ -53,15 +59,7 @@ def test_two_megabytes_of_text_are_saved_by_who_is_signed_in(ada: Client) -> Non
     make_collection("notes", FIELDS)
     entry = make_entry("notes", title="First", published=False)
     half = "word " * 199_000
-    sent = {
-        "base": "1",
-        "f-title": "Long",
-        "f-text": "",
-        "f-steps": half,
-        "f-more": half,
-        "f-words": "",
-        "_save": "1",
-    }
+    sent = {**sent_with(title="Long", steps=half, more=half), "_save": "1"}
     began = time.process_time()
     answer = ada.post(path(entry), sent)
     assert answer.status_code == 302
@@ -73,15 +71,7 @@ def test_a_field_that_is_too_long_is_told_at_the_field_and_kept(ada: Client) -> 
     make_collection("notes", FIELDS)
     entry = make_entry("notes", title="First", published=False)
     long = "x" * 2_000_000
-    sent = {
-        "base": "1",
-        "f-title": "Kept",
-        "f-text": long,
-        "f-steps": "",
-        "f-more": "",
-        "f-words": "",
-        "_save": "1",
-    }
+    sent = {**sent_with(title="Kept", text=long), "_save": "1"}
     answer = ada.post(path(entry), sent)
     assert answer.status_code == 400
     page = answer.content.decode()
@@ -196,15 +186,7 @@ def test_strange_signs_in_every_type_are_saved_or_told_at_the_field(ada: Client,
 def test_a_second_click_publishes_once_and_says_no_error(ada: Client) -> None:
     make_collection("notes", FIELDS)
     entry = make_entry("notes", title="First", published=False)
-    sent = {
-        "base": "1",
-        "f-title": "Second",
-        "f-text": "",
-        "f-steps": "",
-        "f-more": "",
-        "f-words": "",
-        "_publish": "1",
-    }
+    sent = {**sent_with(title="Second"), "_publish": "1"}
     answers = [ada.post(path(entry), sent) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [302, 302]
     assert Event.objects.filter(type="entry.published").count() == 1
@@ -237,15 +219,7 @@ def test_what_was_typed_into_a_removed_field_is_told_before_the_rest_is_saved(ad
     entry = make_entry("notes", title="First", published=False)
     opened = shown(ada.get(path(entry)))
     change("notes", FIELDS)
-    sent = {
-        "base": "1",
-        "shown": opened,
-        "f-title": "Kept",
-        "f-text": "",
-        "f-steps": "",
-        "f-more": "",
-        "f-words": "",
-    }
+    sent = sent_with(shown=opened, title="Kept")
     told = ada.post(path(entry), {**sent, "f-gone_now": f"Lost? {CANARY}", "_save": "1"})
     assert told.status_code == 400
     page = told.content.decode()
@@ -272,15 +246,7 @@ def test_what_was_typed_into_a_renamed_field_is_saved_under_its_new_key(ada: Cli
         for field in FIELDS
     ]
     change("notes", [*renamed, {"key": "fresh", "type": "text", "default": "Untouched"}])
-    sent = {
-        "base": "1",
-        "shown": opened,
-        "f-title": "First",
-        "f-text": "Typed",
-        "f-steps": "",
-        "f-more": "",
-        "f-words": "",
-    }
+    sent = sent_with(shown=opened, title="First", text="Typed")
     assert ada.post(path(entry), {**sent, "_save": "1"}).status_code == 302
     assert values(2) >= {"First", "Typed"}
     # Shown again for another fault, the new field has what is stored, not the nothing that was sent.
@@ -297,15 +263,7 @@ def test_a_field_of_another_type_is_not_fed_with_what_was_typed_into_the_old_one
     change(
         "notes", [*[field for field in FIELDS if field["key"] != "text"], {"key": "text", "type": "integer"}]
     )
-    sent = {
-        "base": "1",
-        "shown": opened,
-        "f-title": "Kept",
-        "f-text": "Typed",
-        "f-steps": "",
-        "f-more": "",
-        "f-words": "",
-    }
+    sent = sent_with(shown=opened, title="Kept", text="Typed")
     told = ada.post(path(entry), {**sent, "_save": "1"})
     assert told.status_code == 400
     assert "“Text” can’t be saved here any more" in told.content.decode()
@@ -344,15 +302,7 @@ def test_fields_of_a_component_may_change_meanwhile_too(ada: Client) -> None:
 def test_nonsense_about_what_was_shown_changes_nothing(ada: Client) -> None:
     make_collection("notes", FIELDS)
     entry = make_entry("notes", title="First", published=False)
-    sent = {
-        "base": "1",
-        "f-title": "Second",
-        "f-text": "",
-        "f-steps": "",
-        "f-more": "",
-        "f-words": "",
-        "_save": "1",
-    }
+    sent = {**sent_with(title="Second"), "_save": "1"}
     for nonsense in ("", "[]", "{", '{"fields": []}', '{"fields": {"title": 1}, "parts": {}}', '{"fields": {}, "parts": []}',
                      "[" * 100_000, '{"fields": {"": ""}, "parts": {"": {"": ""}}}'):  # fmt: skip
         answer = ada.post(path(entry), {**sent, "shown": nonsense})
@@ -366,15 +316,7 @@ def test_an_entry_that_was_trashed_meanwhile_keeps_what_is_typed(ada: Client) ->
     make_collection("notes", FIELDS)
     entry = make_entry("notes", title="First", published=False)
     ada.post(path(entry).replace("/change/", "/trash/"), {"confirm": "1"})
-    sent = {
-        "base": "1",
-        "f-title": "Typed",
-        "f-text": "",
-        "f-steps": "",
-        "f-more": "",
-        "f-words": "",
-        "_save": "1",
-    }
+    sent = {**sent_with(title="Typed"), "_save": "1"}
     told = ada.post(path(entry), sent)
     assert told.status_code == 409
     assert "The entry is in the trash now" in told.content.decode()
