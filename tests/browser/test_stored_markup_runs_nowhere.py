@@ -1,5 +1,7 @@
 """Every page of the admin in a real browser, with markup in every text column: nothing of it comes alive (threats, J5)."""
 
+import re
+
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
@@ -13,6 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # What the page itself can't know is asked of the browser: did anything of the markup become an element?
 ALIVE = "document.querySelectorAll('img[src=x], [onerror]').length"
 MOST = 150  # pages
+NAMES = re.compile(r"[0-9a-f-]{36}|(?<=/)[0-9]+(?=/)")
 
 
 def faults_of(watched: Watched) -> list[str]:
@@ -32,11 +35,16 @@ def test_no_page_brings_stored_markup_to_life(browser: BrowserContext, web_serve
     marked = make_marked(ada.user)
     pages = crawl(sign_in_without_browser(ada), starting_points(marked), most=MOST)
     shown = [path for path, text in pages.items() if text.lstrip()[:15].lower() == "<!doctype html>"]
-    assert len(shown) > 60
+    assert len(shown) > 60  # `tests/security` reads all of them; of each kind a few are enough here
+    kinds: dict[str, list[str]] = {}
+    for path in shown:
+        kinds.setdefault(NAMES.sub("*", path.partition("?")[0]), []).append(path)
+    some = [path for paths in kinds.values() for path in paths[:2]]
+    assert len(some) > 40
     watched = signed_in(browser, web_server.url, ada)
     page = watched.page
     faults: dict[str, list[str]] = {}
-    for path in shown:
+    for path in some:
         watched.errors.clear()
         watched.violations.clear()
         watched.go(path)
