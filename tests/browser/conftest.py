@@ -1,6 +1,7 @@
 """A real browser that tells of everything that the Content-Security-Policy stopped."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
 
 from tests.accounts.cast import PASSWORD, Person, make_person
 from tests.processes import LiveServer
@@ -122,6 +123,12 @@ def person(_django_db_helper: None) -> Person:
 def ada(browser: BrowserContext, web_server: LiveServer, person: Person) -> Watched:
     """A watched page in which the person is signed in."""
     return signed_in(browser, web_server.url, person)
+
+
+def come_late(route: Route) -> None:
+    """Handle a route as a slow line does."""
+    time.sleep(0.7)
+    route.continue_()
 
 
 def faults_in_every_dress(page: Page, name: str) -> list[str]:

@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from playwright.sync_api import BrowserContext, FrameLocator, Locator, Page, Route, expect
+from playwright.sync_api import BrowserContext, FrameLocator, Locator, Page, expect
 
 from content.models import DraftDocument, Entry, Version
-from tests.browser.conftest import Watched, signed_in
+from tests.browser.conftest import Watched, come_late, signed_in
 from tests.builders import make_collection, make_entry
 from tests.processes import LiveServer
 
@@ -142,12 +142,6 @@ def test_entries_are_found_by_typing_and_put_in_order(ada: Watched) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert ada.violations == []
     assert ada.errors == []
-
-
-def come_late(route: Route) -> None:
-    """A slow line: the frame of a drawer is there long before its form is."""
-    time.sleep(0.7)
-    route.continue_()
 
 
 def test_an_entry_is_made_and_edited_in_a_drawer(ada: Watched) -> None:

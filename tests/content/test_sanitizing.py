@@ -440,4 +440,4 @@ def test_time_grows_with_the_length_only(unit):
     seconds(1_000)
     small, large = seconds(40_000), seconds(160_000)
     assert large < 0.2 + 10 * small  # 4 when linear, 16 when quadratic
-    assert large < 3
+    assert large < 8  # far from it on a quiet machine

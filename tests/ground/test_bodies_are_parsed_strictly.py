@@ -112,10 +112,10 @@ def test_no_almost_json_raises_anything_else(text: str) -> None:
     ],
 )
 def test_a_full_sized_hostile_body_is_answered_quickly(body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with contextlib.suppress(MalformedBodyError):
         parsers.loads(body)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 class View:

@@ -137,10 +137,10 @@ def test_what_is_dangerous_or_broken_is_refused_with_its_reason(raw, why):
     ids=lambda raw: repr(raw[:24]),
 )  # fmt: skip
 def test_bombs_are_defused_within_a_moment(inner):
-    started = time.monotonic()
+    started = time.process_time()
     with contextlib.suppress(DocumentError):
         parse(inner)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @given(st.binary(max_size=300))

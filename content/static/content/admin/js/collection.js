@@ -153,6 +153,8 @@ async function redraw(row) {
     const before = held();
     const fresh = await drawn(row.dataset.row);
     if (!fresh) return row;
+    // A button that is pressed just now must not vanish under the finger.
+    if (row.matches(":active")) await new Promise((resolve) => { addEventListener("pointerup", () => setTimeout(resolve), { once: true }); });
     if (before !== held()) continue;
     row.replaceWith(fresh);
     enhanceWithin(fresh);
