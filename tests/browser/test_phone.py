@@ -165,7 +165,7 @@ def test_a_typo_is_fixed_and_published_with_one_hand(phone: Watched) -> None:
 def test_a_form_fits_also_where_its_icons_never_come(phone: Watched) -> None:
     page = phone.page
     page.route("**/*.woff2", lambda route: route.abort())
-    phone.go(f"/admin/content/notes/{Entry.objects.latest("pk").pk}/change/")
+    phone.go(f"/admin/content/notes/{Entry.objects.latest('pk').pk}/change/")
     expect(page.locator("[contenteditable][aria-label]").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= 360"), page.evaluate(WIDE)
 
