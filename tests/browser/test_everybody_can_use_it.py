@@ -44,6 +44,16 @@ def test_pages_are_accessible_in_every_dress(browser: BrowserContext, web_server
         if path.endswith("change/"):
             expect(page.locator("[contenteditable][aria-label]")).to_be_visible()
         faults += faults_in_every_dress(page, path)
+    watched.go(f"{here}change/")
+    page.locator("#field-author").get_by_role("button", name="Replace").click()
+    expect(page.get_by_role("listbox", name="Entries")).to_be_visible()
+    faults += faults_in_every_dress(page, "picker")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+Alt+p")
+    expect(
+        page.get_by_role("dialog", name="Publish").get_by_role("button", name="Publish", exact=True)
+    ).to_be_focused()
+    faults += faults_in_every_dress(page, "publishing")
     assert not faults, "\n".join(faults)
     # Violations are not asked for here: axe measures with styles of its own, which the policy refuses.
 

@@ -34,6 +34,7 @@ async function openPublishing() {
   }
   draw(page(await first.text()));
   const dialog = openDialog({ title: "Publish", body });
+  body.querySelector(".submit-row [type=submit]")?.focus();
   body.addEventListener("submit", async (event) => {
     event.preventDefault();
     const sent = event.target;
