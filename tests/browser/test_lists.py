@@ -37,6 +37,19 @@ def test_a_list_is_shaped_shared_and_published_from(browser: BrowserContext, web
     watched.go(LIST)
     rows = page.locator("#result_list tbody tr")
 
+    # No menu reaches over the edge of the page, at no width of the window.
+    for width in (1280, 1180, 900, 360):
+        page.set_viewport_size({"width": width, "height": 900})
+        for name in ("Filter", "Columns", "View"):
+            page.get_by_text(name, exact=True).click()
+            expect(page.locator(".qk-list-menu[open] .qk-list-panel")).to_be_in_viewport()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, name)
+            box = page.locator(".qk-list-menu[open] .qk-list-panel").bounding_box()
+            assert box is not None
+            assert box["x"] >= 0, (width, name)
+            page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
     # Columns, by keyboard.
     page.get_by_text("Columns", exact=True).press("Enter")
     for label in ("Level", "Pages", "Paint", "Words", "Secret"):

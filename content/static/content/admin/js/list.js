@@ -1,4 +1,4 @@
-/* Comfort for lists: a box that selects the page, ranges with Shift, how many are selected, "/" for the search. */
+/* Comfort for lists: a box that selects the page, ranges with Shift, how many are selected, "/" for the search, menus. */
 
 import { announce } from "./dom.js";
 
@@ -57,6 +57,19 @@ document.addEventListener("click", (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   }
 });
+
+/* A panel that would reach over the edge of the page stands under the other end of its button. */
+function place(menu) {
+  const panel = menu.querySelector(".qk-list-panel");
+  panel.classList.remove("qk-turned");
+  const { left, right } = panel.getBoundingClientRect();
+  panel.classList.toggle("qk-turned", menu.open && (left < 0 || right > document.documentElement.clientWidth));
+}
+
+for (const menu of document.querySelectorAll(".qk-list-menu")) {
+  menu.addEventListener("toggle", () => place(menu));
+  if (menu.open) place(menu);
+}
 
 window.addEventListener("pageshow", tell);
 if (boxes.length) tell();
