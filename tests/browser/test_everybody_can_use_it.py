@@ -37,7 +37,14 @@ def test_pages_are_accessible_in_every_dress(browser: BrowserContext, web_server
     assert axe(page) == []
     sign_in(page, web_server.url, make_administrator())
     here = f"/admin/content/notes/{entry.pk}/"
-    paths = ["/admin/", "/admin/content/notes/", f"{here}change/", f"{here}publish/", f"{here}history/"]
+    paths = [
+        "/admin/",
+        "/admin/review/",
+        "/admin/content/notes/",
+        f"{here}change/",
+        f"{here}publish/",
+        f"{here}history/",
+    ]
     faults: list[str] = []
     for path in paths:
         watched.go(path)

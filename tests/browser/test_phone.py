@@ -162,6 +162,18 @@ def test_a_typo_is_fixed_and_published_with_one_hand(phone: Watched) -> None:
     assert axe(page) == []  # last: axe puts styles of its own into the page, which the policy refuses
 
 
+def test_what_waits_is_published_from_the_review(phone: Watched) -> None:
+    page = phone.page
+    phone.go("/admin/review/")
+    button = page.get_by_role("link", name="Publish").first
+    expect(button).to_be_in_viewport(ratio=1)
+    look(page, "review")
+    button.tap()
+    page.get_by_role("button", name="Publish", exact=True).tap()
+    expect(page.locator("h1 .qk-published")).to_be_visible()
+    assert phone.violations == phone.errors == []
+
+
 def test_a_form_fits_also_where_its_icons_never_come(phone: Watched) -> None:
     page = phone.page
     page.route("**/*.woff2", lambda route: route.abort())
