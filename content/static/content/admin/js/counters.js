@@ -8,6 +8,7 @@ const segmenter = globalThis.Intl?.Segmenter ? new Intl.Segmenter("en", { granul
 const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g; // content/fields/strings.py
 const BLOCKS = "p, h2, h3, h4, li, ul, ol, hr, br, blockquote, pre, table, tr, figure, figcaption";
 const LONG = 20_000;
+const { format } = new Intl.NumberFormat("en"); // once: a large form has hundreds of counters
 
 /** Return how many characters a reader counts in a text: extended grapheme clusters (Unicode TR 29). */
 export function characters(text) {
@@ -49,11 +50,11 @@ function inWords(text, count, { least, most, words }) {
   const parts = [];
   if (words && text) {
     const number = text.split(/\s+/u).filter(Boolean).length;
-    parts.push(number === 1 ? "1 word" : `${number.toLocaleString("en")} words`);
+    parts.push(number === 1 ? "1 word" : `${format(number)} words`);
   }
   if (most) {
-    parts.push(`${count.toLocaleString("en")} of ${most.toLocaleString("en")}`);
-    if (count > most) parts.push(`${(count - most).toLocaleString("en")} too many`);
+    parts.push(`${format(count)} of ${format(most)}`);
+    if (count > most) parts.push(`${format(count - most)} too many`);
   }
   if (least && count && count < least) parts.push(`at least ${least}`);
   return parts.join(" · ");
