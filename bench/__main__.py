@@ -352,7 +352,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers and their folder go away
     console = Console(stderr=True)
     sizes = QUICK_SIZES if arguments.quick else SIZES
-    rounds, calls, loads = (4, 6, 2) if arguments.quick else (12, 20, 9)
+    rounds, calls, loads = (3, 5, 2) if arguments.quick else (12, 20, 9)
     try:
         lines, filled = run(sizes, rounds=rounds, calls=calls, loads=loads, console=console)
     except BenchError as error:
