@@ -17,7 +17,7 @@ from bench import browser
 from bench.ground import BenchError, Filled, Ground, Probe
 
 SIZES = (1_000, 10_000, 100_000)
-QUICK_SIZES = (1_000, 5_000)
+QUICK_SIZES = (1_000, 3_000)
 GROWTH_TARGET = 1.5
 ADMIN_GROWTH_TARGET = 1.3
 PLAIN_TARGET = 1.5
@@ -344,7 +344,7 @@ def run(
 def main() -> int:
     """Return 0 when all was measured, whether or not the targets are kept."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="up to 5,000 entries, in less than 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="up to 3,000 entries, in less than 3 minutes")
     parser.add_argument(
         "--json", action="store_true", help="repeat the measurements as the last line of stdout"
     )
