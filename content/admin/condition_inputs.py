@@ -33,6 +33,7 @@ class Sibling:
 
 
 def offer_conditions(form: forms.Form, siblings: tuple[Sibling, ...]) -> None:
+    """Let a condition name each field but its own; one that is gone meanwhile stays there to be seen."""
     own = form["key"].value()
     present = form["condition_field"].value()
     offered = [(item.key, item.name) for item in siblings if item.key and item.key != own]
