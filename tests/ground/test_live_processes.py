@@ -2,7 +2,12 @@
 
 import http.client
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +17,8 @@ from django.utils import timezone
 from kombu import Connection, Producer
 
 from cms_project.tasks import clear_ended_sessions
+from tests.database import ROOT
+from tests.ground.test_our_own_servers import is_running
 from tests.processes import CeleryWorker, LiveServer
 
 
@@ -93,3 +100,32 @@ def test_a_worker_does_what_was_sent_and_nothing_pickled(celery_worker: CeleryWo
     assert Session.objects.filter(session_key="ended").exists()
     clear_ended_sessions.delay()
     celery_worker.wait_for(lambda: not Session.objects.filter(session_key="ended").exists())
+
+
+BUSY_POOL = """
+import os, time
+from celery.signals import worker_process_init
+import cms_project.celery
+if os.fork() == 0:
+    worker_process_init.send(sender=None)
+    print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal at a parent's death is Linux's own")
+def test_a_busy_process_of_the_pool_ends_with_its_worker() -> None:
+    """An idle one sees that its pipes are closed; one in the middle of a task would go on."""
+    command = [sys.executable, "-c", BUSY_POOL]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        busy = int(worker.stdout.readline())
+        worker.kill()
+        worker.wait()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and is_running(busy):
+            time.sleep(0.05)
+        is_left = is_running(busy)
+        if is_left:
+            os.kill(busy, signal.SIGKILL)
+    assert not is_left

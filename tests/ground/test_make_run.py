@@ -149,9 +149,6 @@ def test_when_it_is_killed_itself_the_kernel_cleans_up(folder: Path, runs: list[
     runs.append(Run(folder))
     runs[-1].wait_until_ready(sign)
     processes = runs[-1].descendants()
-    if sign == "celery@":  # a process of the pool that is busy does not notice that its worker is gone
-        for pid in [pid for pid, command in processes.items() if "cms_project.celery worker " in command][1:]:
-            os.kill(pid, signal.SIGSTOP)
     runs[-1].process.kill()
     runs[-1].process.wait()
     deadline = time.monotonic() + 30
