@@ -11,7 +11,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.canonical import Scalar, canonical_bytes
-from accounts.errors import NotAllowedError, NotAuthenticatedError
+from accounts.errors import NotAllowedError, NotAuthenticatedError, StepUpRequiredError
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # at run time a circle: DRF's views load our default permission
@@ -218,6 +218,8 @@ class Principal:
     is_administrator: bool = False
     scopes: Scopes | None = None
     object_grants: Mapping[tuple[Action, UUID], frozenset[UUID]] = field(default_factory=dict)
+    confirmed: Literal["", "password", "factor"] = ""  # what was given within the last ten minutes
+    reason: str = ""  # why it was given again: for the log
     address: str = ""
     request_id: str = ""
 
@@ -268,6 +270,23 @@ class Principal:
     def require_area(self, area: Area) -> None:
         if not self.administers(area):
             raise NotAllowedError(f"This needs the right to administer {area.value}.")
+
+    def require_confirmation(self) -> None:
+        """Raise StepUpRequiredError unless who acts on their own account has just shown again who they are."""
+        if self.kind != "system" and not self.confirmed:
+            raise StepUpRequiredError(own_account=True, password_is_enough=True)
+
+    def require_step_up(self, *, own_account: bool = False) -> None:
+        """Raise StepUpRequiredError for a dangerous act without a second factor within the last ten minutes.
+
+        An API key has no hands: its scope for the act was given under step-up, and so counts as one.
+        """
+        if self.kind != "system" and self.credential != "api-key" and self.confirmed != "factor":
+            raise StepUpRequiredError(own_account=own_account)
+
+    def having_confirmed(self, what: Literal["", "password", "factor"], *, reason: str = "") -> Self:
+        """Return the same principal after it has shown again who it is."""
+        return replace(self, confirmed=what, reason=reason)
 
     def at(self, *, address: str, request_id: str) -> Self:
         """Return the same principal with the place that the log notes."""

@@ -142,6 +142,7 @@ def mint(
     Raises NotAllowedError (scopes or owner beyond own rights), InvalidInputError (expiry, networks, inactive owner).
     """
     by.require_area(Area.KEYS)
+    by.require_step_up()
     require_to_hold_roles(by, owner.role_keys)
     require_to_hold_scopes(by, scopes)
     now = timezone.now()
@@ -175,6 +176,7 @@ def mint(
 def mint_for_role(role: str, *, name: str, scopes: Scopes, by: Principal, **options: Any) -> Minted:
     """Make a key, and a service account with one role to own it. Errors and options as `mint`."""
     by.require_area(Area.KEYS)
+    by.require_step_up()
     owner = add_service(
         name, roles=[] if role == PUBLIC else [role], by=by
     )  # everybody has the public role already
@@ -185,6 +187,7 @@ def mint_for_role(role: str, *, name: str, scopes: Scopes, by: Principal, **opti
 def rotate(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP, by: Principal) -> Minted:
     """Give a key a new secret; the old one works until the overlap ends. Raises ConflictError for a dead key."""
     by.require_area(Area.KEYS)
+    by.require_step_up()
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise InvalidInputError(
             errors=[Problem.at(["overlap_hours"], "out-of-range", "From 0 to 720 hours.")]
@@ -209,6 +212,7 @@ def rotate(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP, by: Principal) 
 def revoke(key: ApiKey, *, by: Principal) -> None:
     """End a key at once, both secrets. Revoking twice changes nothing."""
     by.require_area(Area.KEYS)
+    by.require_step_up()
     key = ApiKey.objects.select_for_update().get(pk=key.pk)
     if key.state == ApiKey.State.REVOKED:
         return

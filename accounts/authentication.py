@@ -13,7 +13,7 @@ from accounts.access import Principal
 from accounts.addresses import client_address
 from accounts.errors import NotAuthenticatedError
 from accounts.models.credential import Bearer
-from accounts.models.session import Session
+from accounts.models.session import Session, goes_on
 from accounts.tokens import AccessToken
 
 LONGEST_HEADER: Final = 8 * 1024
@@ -78,8 +78,7 @@ def live_bearer(session_id: UUID, user_id: UUID, token_version: int, *, using: s
     if (
         row is None
         or row.kind != Session.Kind.API
-        or row.ended_at is not None
-        or row.expires_at <= timezone.now()
+        or not goes_on(row, row.demands, timezone.now())
         or row.user_id != user_id
         or row.token_version != token_version
         or not row.user_is_active

@@ -67,6 +67,13 @@ class SecondFactorEnrolmentRequiredError(NotAuthenticatedError):
     default_detail = "Your role asks for a second factor. Sign in to the admin once to set it up."
 
 
+class StrongerFactorRequiredError(NotAuthenticatedError):
+    """A role asks for a passkey, which only a browser can show."""
+
+    code = "phishing-resistant-factor-required"
+    default_detail = "Your role asks for a passkey. Sign in to the admin; programs use an API key."
+
+
 class LockedOutError(DomainError):
     """Too many failed sign-ins for this account or address; the cool-off is running."""
 
@@ -86,6 +93,15 @@ class NotAllowedError(DomainError):
 
     code = "not-allowed"
     default_detail = "You may not do this."
+
+
+class StepUpRequiredError(NotAllowedError):
+    """The act is a dangerous one, and the last proof of who acts is over ten minutes old."""
+
+    code = "step-up-required"
+    default_detail = (
+        "This needs your second factor again. Send it with a reason to /api/v1/auth/step-up, then repeat."
+    )
 
 
 class InvalidInputError(DomainError):

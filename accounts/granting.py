@@ -16,7 +16,7 @@ from accounts.directory import directory
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
 from accounts.log import Subject, record
 from accounts.models.generation import ACCESS, Generation
-from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
+from accounts.models.role import ADMINISTRATOR, PUBLIC, Demands, Policy, Role
 from accounts.models.user import User
 from accounts.principals import action_of, condition_of, load_rules
 
@@ -68,45 +68,90 @@ def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
 # --- Roles ----------------------------------------------------------------------------------------------------------
 
 
+# What a role asks of the sessions of its people, besides what it gives them.
+DEMANDS: Final = ("require_second_factor", "require_phishing_resistant", "session_hours", "idle_minutes")
+
+
 @transaction.atomic
-def add_role(key: str, name: str, *, require_second_factor: bool = False, by: Principal) -> Role:
-    """Make a role without any rights. Raises ConflictError when key or name is taken."""
+def add_role(key: str, name: str, *, by: Principal, **demands: Any) -> Role:
+    """Make a role without any rights; `demands` as in DEMANDS. Raises ConflictError when key or name is taken."""
     by.require_area(Area.ROLES)
+    by.require_step_up()
     _require_free_name(key=key, name=name)
-    role = Role.objects.create(key=key, name=name, require_second_factor=require_second_factor)
-    _record_role("role.created", role, by, {"require_second_factor": require_second_factor})
+    role = Role(key=key, name=name)
+    changed = _demand(role, demands)
+    role.save(force_insert=True)
+    _record_role("role.created", role, by, changed)
     return role
 
 
 @transaction.atomic
-def change_role(
-    role: Role, *, name: str | None = None, require_second_factor: bool | None = None, by: Principal
-) -> Role:
-    """Rename a role, or change whether it asks for a second factor. Nobody changes a role of their own."""
+def change_role(role: Role, *, name: str | None = None, by: Principal, **demands: Any) -> Role:
+    """Rename a role, or change what it asks of sessions; `demands` as in DEMANDS, None for no limit of its own.
+
+    Nobody changes a role of their own, unless it asks for more from then on.
+    """
     by.require_area(Area.ROLES)
+    by.require_step_up()
     role = _locked(role)
-    if role.key in by.roles:
-        raise NotAllowedError("Nobody changes a role of their own.")
+    former, before = role.name, Demands.of([role], has_long_password=True)
     if name is not None and name != role.name:
         _require_free_name(name=name)
         role.name = name
-    if require_second_factor is not None:
-        if role.key == PUBLIC and require_second_factor:
+    changed = _demand(role, demands)
+    if role.key in by.roles and (former != role.name or not _only_tightens(before, role)):
+        raise NotAllowedError("Nobody changes a role of their own, but to ask for more.")
+    role.save()
+    _record_role("role.updated", role, by, changed)
+    return role
+
+
+def _demand(role: Role, demands: Mapping[str, Any]) -> dict[str, object]:
+    """Put demands into a role and return those that changed. Raises InvalidInputError."""
+    changed: dict[str, object] = {}
+    for name in DEMANDS:
+        if name in demands and getattr(role, name) != demands[name]:
+            setattr(role, name, demands[name])
+            changed[name] = demands[name]
+    if role.require_phishing_resistant and not role.require_second_factor:
+        if demands.get("require_second_factor") is False:
             raise InvalidInputError(
                 errors=[
-                    Problem.at(["require_second_factor"], "not-possible", "The public role is everybody's.")
+                    Problem.at(["require_second_factor"], "not-possible", "A passkey is a second factor.")
                 ]
             )
-        role.require_second_factor = require_second_factor
-    role.save()
-    _record_role("role.updated", role, by, {"require_second_factor": role.require_second_factor})
-    return role
+        role.require_second_factor = changed["require_second_factor"] = True
+    if role.key == PUBLIC and changed:
+        raise InvalidInputError(
+            errors=[Problem.at([name], "not-possible", "The public role is everybody's.") for name in changed]
+        )
+    for name, least, most in (("session_hours", 1, 336), ("idle_minutes", 5, 10_080)):
+        value = getattr(role, name)
+        if value is not None and not least <= value <= most:
+            raise InvalidInputError(
+                errors=[Problem.at([name], "out-of-range", f"From {least} to {most}, or none.")]
+            )
+    return changed
+
+
+def _only_tightens(before: Demands, role: Role) -> bool:
+    after = Demands.of([role], has_long_password=True)
+    return (
+        after.strength >= before.strength
+        and (before.hours is None or (after.hours is not None and after.hours <= before.hours))
+        and (
+            before.idle_minutes is None
+            or (after.idle_minutes is not None and after.idle_minutes <= before.idle_minutes)
+        )
+        and after != before
+    )
 
 
 @transaction.atomic
 def remove_role(role: Role, *, by: Principal) -> None:
     """Remove a role and its policies. Raises ConflictError for a built-in role, and for one that people still have."""
     by.require_area(Area.ROLES)
+    by.require_step_up()
     role = _locked(role)
     if role.is_built_in:
         raise ConflictError("This role is part of every installation and can't be removed.")
@@ -153,6 +198,7 @@ class PolicyTerms:
 def add_policy(role: Role, terms: PolicyTerms, *, by: Principal) -> Policy:
     """Give a role what the terms say. InvalidInputError: terms without sense; NotAllowedError: beyond own rights."""
     by.require_area(Area.POLICIES)
+    by.require_step_up()
     role = _locked(role)
     _check(role, terms, by)
     policy = Policy(role=role)
@@ -166,6 +212,7 @@ def add_policy(role: Role, terms: PolicyTerms, *, by: Principal) -> Policy:
 def change_policy(policy: Policy, terms: PolicyTerms, *, by: Principal) -> Policy:
     """Replace what a policy says; its role stays. Errors as `add_policy`."""
     by.require_area(Area.POLICIES)
+    by.require_step_up()
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
     _check(_locked(policy.role), terms, by)
     _write(policy, terms)
@@ -178,6 +225,7 @@ def change_policy(policy: Policy, terms: PolicyTerms, *, by: Principal) -> Polic
 def remove_policy(policy: Policy, *, by: Principal) -> None:
     """Take from the role what the policy gave."""
     by.require_area(Area.POLICIES)
+    by.require_step_up()
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
     _record_policy("policy.deleted", policy, by)
     policy.delete()
@@ -324,6 +372,7 @@ def withdraw_entry(
 def _change_entry_grant(
     to: User | Role, actions: Collection[Action], entry: models.Model, *, by: Principal, is_given: bool
 ) -> None:
+    by.require_step_up()
     collection_id: UUID = entry.collection_id  # type: ignore[attr-defined]  # documented in grant_entry
     unknown = set(actions) - ENTRY_ACTIONS
     if unknown:

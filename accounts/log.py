@@ -27,6 +27,8 @@ TAG_PURPOSE: Final = "log-event"
 SEAL_PURPOSE: Final = "log-seal"
 HEAD_PURPOSE: Final = "log-head"
 GENESIS: Final = "0" * 64  # what the first seal is chained to
+# Whose changes ask for a step-up.
+DANGEROUS: Final = frozenset({"user", "role", "policy", "api-key", "session", "lockdown", "endpoint", "log"})
 _LOCK_ID: Final = 0x71_6B_6C_6F_67  # "qklog": the advisory lock that one sealer holds
 _BATCH: Final = 500
 
@@ -70,11 +72,20 @@ def record(
         locale=locale,
         request_id=actor.request_id,
         address=actor.address,
-        detail=_clean(dict(detail or {})),
+        detail=_clean(_with_reason(detail or {}, actor, subject)),
     )
     event.tag = ":".join(key_ring().mac(event_bytes(event), purpose=TAG_PURPOSE))
     event.save(force_insert=True)
     return event
+
+
+def _with_reason(
+    detail: Mapping[str, object], actor: Principal, subject: Subject | None
+) -> dict[str, object]:
+    """Keep the reason of a step-up with the acts that it was given for, not with every edit of those ten minutes."""
+    if actor.reason and subject is not None and subject.type in DANGEROUS:
+        return {**detail, "reason": actor.reason}
+    return dict(detail)
 
 
 def event_bytes(event: Event) -> bytes:

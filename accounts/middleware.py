@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 from django.contrib.auth import logout
-from django.db.models import Exists, Q
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
-from accounts.models.role import Role
-from accounts.models.session import Session
+from accounts.models.credential import Bearer
+from accounts.models.session import Session, goes_on
 from accounts.models.user import User
 from accounts.principals import SESSION_ID_KEY
 
@@ -19,8 +18,8 @@ SEEN_EVERY_SECONDS = 60
 class LiveSessionMiddleware:
     """Signs out whoever's session row has ended. Stands behind Django's AuthenticationMiddleware.
 
-    The row and not only the cookie decides, so that "end this session" works from another machine (CVE-2025-4643), and
-    that a session of the password alone is over when its person gets a role that asks for more.
+    The row and not only the cookie decides, so that "end this session" works from another machine (CVE-2025-4643), that
+    a session of the password alone is over when its person gets a role that asks for more, and that idle ones end.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -36,16 +35,11 @@ class LiveSessionMiddleware:
         identifier = request.session.get(SESSION_ID_KEY)
         if identifier is None:
             return False  # signed in by some other door than ours
-        needs_second_factor = Exists(Role.objects.filter(user=user, require_second_factor=True))
-        session = (
-            Session.objects.live()
-            .filter(pk=identifier, user=user, kind=Session.Kind.ADMIN)
-            .filter(Q(verified_at__isnull=False) | ~needs_second_factor)
-            .first()
-        )
-        if session is None:
-            return False
+        session = Bearer.objects.filter(pk=identifier, user_id=user.pk, kind=Session.Kind.ADMIN).first()
         now = timezone.now()
+        if session is None or not goes_on(session, session.demands, now):
+            return False
+        request.live_session = session  # type: ignore[attr-defined]  # read by accounts.principals
         if (now - session.last_seen_at).total_seconds() > SEEN_EVERY_SECONDS:
             Session.objects.filter(pk=session.pk).update(last_seen_at=now)
         return True

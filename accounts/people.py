@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from typing import Final
 
-from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
-from django.utils import timezone
 
+from accounts import devices, sessions
 from accounts.access import Area, Principal
 from accounts.addresses import canonical_email
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
@@ -17,11 +16,11 @@ from accounts.ids import uuid7
 from accounts.log import Subject, record
 from accounts.models.generation import ACCESS, KEYS, Generation
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Role
-from accounts.models.session import Session
 from accounts.models.user import User
+from accounts.passwords import ALONE, WITH_SECOND_FACTOR, require_good
 
 INVITED: Final = "user.invited"
-LONGEST_PASSWORD: Final = 4096  # bytes; more is refused before it is hashed
+PASSWORD_CHANGED: Final = "user.password-changed"  # noqa: S105 (a type of event)
 
 
 @transaction.atomic
@@ -39,12 +38,14 @@ def add_person(
     Raises InvalidInputError (address, unknown role, weak password), ConflictError (address taken).
     """
     by.require_area(Area.USERS)
+    by.require_step_up()
     address = _free_address(email)
     user = User(id=uuid7(), email=address, name=name, is_active=is_active)
     if password is None:
         user.set_unusable_password()
     else:
-        check_new_password(password, user)
+        has_second_factor = Role.objects.filter(key__in=roles, require_second_factor=True).exists()
+        check_new_password(password, user, has_second_factor=has_second_factor)
         user.set_password(password)
     _insert(user, roles, by)
     if password is None and is_active:
@@ -56,6 +57,7 @@ def add_person(
 def invite(user: User, *, by: Principal) -> None:
     """Ask for a mail that lets somebody choose their password; `accounts.invitations` sends it after the commit."""
     by.require_area(Area.USERS)
+    by.require_step_up()
     if user.is_service or not user.is_active:
         raise ConflictError("Only active people can be invited.")
     record(INVITED, actor=by, subject=_subject(user))
@@ -65,6 +67,7 @@ def invite(user: User, *, by: Principal) -> None:
 def add_service(name: str, *, roles: Collection[str] = (), by: Principal) -> User:
     """Add a service account: it owns API keys and can't sign in."""
     by.require_area(Area.USERS if by.administers(Area.USERS) else Area.KEYS)
+    by.require_step_up()
     identifier = uuid7()
     user = User(id=identifier, email=f"{identifier}@service.invalid", name=name, is_service=True)
     user.set_unusable_password()
@@ -96,11 +99,12 @@ def change_user(
     is_active: bool | None = None,
     by: Principal,
 ) -> User:
-    """Change what is given. Sessions end when the address changes or the user is switched off.
+    """Change what is given. Every session and token ends when the address, a role, or being active changes.
 
     Raises NotAllowedError for own roles and own switching off, ConflictError for the last administrator.
     """
     by.require_area(Area.USERS)
+    by.require_step_up()
     user = User.objects.select_for_update().get(pk=user.pk)
     changed: dict[str, object] = {}
     if email is not None and canonical_email(email) != user.email:
@@ -110,7 +114,6 @@ def change_user(
             )
         require_to_hold_roles(by, _role_keys(user))  # whoever gets the mail of an account can become it
         user.email = _free_address(email)
-        user.token_version += 1
         changed["email"] = True
     if name is not None and name != user.name:
         user.name = name
@@ -120,15 +123,16 @@ def change_user(
             raise NotAllowedError("Nobody switches their own account on or off.")
         require_to_hold_roles(by, _role_keys(user))
         user.is_active = is_active
-        user.token_version += 1
         changed["is_active"] = is_active
-        if not is_active:
-            _end_sessions(user)
     if roles is not None and (before := set(_role_keys(user))) != set(roles):
         changed |= _change_roles(user, before, set(roles), by)
+    if set(changed) - {"name"}:
+        user.token_version += 1
     if changed:
         user.save(force_update=True)
         _require_an_administrator()
+        if set(changed) - {"name"}:
+            sessions.end_all(user, by=by)
         record("user.updated", actor=by, subject=_subject(user), detail=changed)
         Generation.objects.bump(ACCESS, KEYS)
     return User.objects.get(pk=user.pk)
@@ -146,9 +150,12 @@ def _change_roles(user: User, before: set[str], after: set[str], by: Principal) 
 
 @transaction.atomic
 def set_password(user: User, password: str, *, by: Principal) -> None:
-    """Give a user a new password; every session and token of theirs ends. Raises InvalidInputError when it is weak."""
+    """Give a user a new password; every other session and token of theirs ends. Raises InvalidInputError (weak)."""
     if user.pk != by.user_id:
         by.require_area(Area.USERS)
+        by.require_step_up()
+    else:
+        devices.require_proof(user, by)
     user = User.objects.select_for_update().get(pk=user.pk)
     if user.is_service:
         raise InvalidInputError("Service accounts have no password.")
@@ -156,25 +163,23 @@ def set_password(user: User, password: str, *, by: Principal) -> None:
     user.set_password(password)
     user.token_version += 1
     user.save(force_update=True)
-    _end_sessions(user)
-    record("user.password-changed", actor=by, subject=_subject(user))
+    sessions.end_all(user, by=by)
+    record(PASSWORD_CHANGED, actor=by, subject=_subject(user))
     Generation.objects.bump(KEYS)
 
 
-def check_new_password(password: str, user: User) -> None:
-    """Raise InvalidInputError when a password is too weak, or too long to be hashed in reasonable time."""
-    if len(password.encode(errors="replace")) > LONGEST_PASSWORD:
-        raise InvalidInputError(errors=[Problem.at(["password"], "too-long", "At most 4096 bytes.")])
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise InvalidInputError(
-            errors=[Problem.at(["password"], "weak-password", message) for message in error.messages]
-        ) from error
+def least_length(user: User, *, has_second_factor: bool | None = None) -> int:
+    """Return how long a password of this person must be: longer where it is all that is asked for."""
+    if has_second_factor is None:
+        is_asked_for = Role.objects.filter(user=user, require_second_factor=True).exists()
+        has_second_factor = is_asked_for or devices.has_factor(user)
+    return WITH_SECOND_FACTOR if has_second_factor else ALONE
 
 
-def _end_sessions(user: User) -> None:
-    Session.objects.filter(user=user, ended_at__isnull=True).update(ended_at=timezone.now())
+def check_new_password(password: str, user: User, *, has_second_factor: bool | None = None) -> None:
+    """Raise InvalidInputError when a password is too short for this person, known, or easily guessed."""
+    least = least_length(user, has_second_factor=has_second_factor)
+    require_good(password, least=least, about=[user.email, user.name])
 
 
 def _free_address(email: str) -> str:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.apps import apps
 from django.db import connections
 from django.db.models import F
 from django.http import HttpRequest
+from django.utils import timezone
 from guardian.models import GroupObjectPermission, UserObjectPermission
 
 from accounts.access import (
@@ -31,6 +33,7 @@ from accounts.canonical import canonical_bytes
 from accounts.models.credential import Bearer, Credential
 from accounts.models.generation import ACCESS, Generation
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy
+from accounts.models.session import Session
 from accounts.models.user import User
 
 logger = logging.getLogger("quillkeep.access")
@@ -119,7 +122,7 @@ def anonymous(*, using: str = "default") -> tuple[Principal, dict[str, int]]:
 
 def of_bearer(row: Bearer, *, using: str) -> Principal:
     """Return the principal of an access token, from the row that it was checked against."""
-    return _principal(
+    principal = _principal(
         kind="user",
         user_id=row.user_id,
         email=row.user_email,
@@ -130,6 +133,7 @@ def of_bearer(row: Bearer, *, using: str) -> Principal:
         credential="jwt",
         credential_id=str(row.id),
     )
+    return confirmed_by(row, principal)
 
 
 def of_credential(row: Credential, *, using: str) -> Principal:
@@ -187,6 +191,9 @@ def of_request(request: HttpRequest) -> Principal:
             credential="session",
             credential_id=str(request.session.get(SESSION_ID_KEY, "")),
         )
+        session = getattr(request, "live_session", None)
+        if isinstance(session, Session | Bearer):
+            principal = confirmed_by(session, principal)
     else:
         principal, _ = anonymous()
     principal = at_request(principal, request)
@@ -194,6 +201,21 @@ def of_request(request: HttpRequest) -> Principal:
     return principal
 
 
+def confirmed_by(session: Session | Bearer, principal: Principal) -> Principal:
+    """Add what a session's person has shown within the last ten minutes."""
+    limit = timezone.now() - CONFIRMED_FOR
+    if session.verified_at is not None and session.verified_at > limit:
+        return principal.having_confirmed("factor", reason=session.reason)
+    return principal.having_confirmed("password" if session.confirmed_at > limit else "")
+
+
+def forget(request: HttpRequest) -> None:
+    """Let the principal of a request be built anew: its session has changed meanwhile."""
+    if hasattr(request, "_principal"):
+        del request._principal  # noqa: SLF001 (ours)
+
+
+CONFIRMED_FOR: Final = timedelta(minutes=10)
 SESSION_ID_KEY: Final = "accounts_session_id"  # where a Django session names its `accounts.Session`
 
 

@@ -1,4 +1,4 @@
-"""The one sign-in, for the admin and the API: password, second factor, session, and how sessions end."""
+"""The one sign-in, for the admin and the API: a password or a passkey, a second factor, and what is still missing."""
 
 import secrets
 import time
@@ -6,48 +6,49 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, NoReturn
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from axes.handlers.proxy import AxesProxyHandler
 from axes.helpers import get_cool_off
-from django.contrib.auth import authenticate, login, logout
+from django.conf import settings
+from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
-from django_otp import login as otp_login
-from django_otp import match_token
 
-from accounts.access import Area, Principal
-from accounts.addresses import canonical_email, client_address
+from accounts import lockout, sessions
+from accounts.addresses import canonical_email
+from accounts.devices import has_codes, has_factor
 from accounts.errors import (
-    InvalidInputError,
     LockedOutError,
     NotAuthenticatedError,
-    Problem,
     SecondFactorEnrolmentRequiredError,
     SecondFactorRequiredError,
+    StrongerFactorRequiredError,
 )
 from accounts.log import Subject, record
-from accounts.models.device import Authenticator
-from accounts.models.generation import KEYS, Generation
-from accounts.models.session import Session
+from accounts.models.device import Authenticator, OwnedDevice, RecoveryCodes
+from accounts.models.role import Strength
+from accounts.models.session import Session, goes_on
 from accounts.models.user import User
-from accounts.people import LONGEST_PASSWORD
-from accounts.principals import SESSION_ID_KEY, anonymous, at_request, of_user
-from accounts.tokens import ACCESS_LIFE, SESSION_LIFE, AccessToken, RefreshToken
+from accounts.passwords import require_sane_size
+from accounts.principals import anonymous, at_request, of_user
+from accounts.tokens import ACCESS_LIFE, AccessToken, RefreshToken
 
-BACKEND: Final = "accounts.backends.PasswordBackend"
 PENDING_KEY: Final = "accounts_pending"
 PENDING_LIFE: Final = timedelta(minutes=5)
-WRONG: Final = "The e-mail address, the password or the code is wrong."
+# One sentence for all of it: which of these it was is nobody's business who does not know the password.
+WRONG: Final = (
+    "The e-mail address, the password or the code is wrong, or there were too many attempts."
+    " After too many, wait a quarter of an hour, or choose a new password by mail."
+)
 
 
 class Next(Enum):
     """What is still to do after the password was right."""
 
     NOTHING = "nothing"
-    CODE = "code"
+    CODE = "code"  # of an authenticator or on paper, or a passkey
     ENROLMENT = "enrolment"
 
 
@@ -64,129 +65,119 @@ class Tokens:
 
 
 def check_password(request: HttpRequest, email: str, password: str) -> User:
-    """Return the user. Raises NotAuthenticatedError (same for unknown and known), LockedOutError, InvalidInputError.
+    """Return the user. Raises NotAuthenticatedError, InvalidInputError (too long), UnavailableError (too many at once).
 
-    A hash of an endless password would be an easy way to keep all processors busy, so its length
-    is checked first.
+    Unknown, wrong, switched off and locked out give one answer, after one hash and the same time.
     """
-    if len(password.encode(errors="replace")) > LONGEST_PASSWORD:
-        raise InvalidInputError(errors=[Problem.at(["password"], "too-long", "At most 4096 bytes.")])
+    require_sane_size(password)
+    started = time.monotonic()
     # What can't be anybody's address is counted as one name: made-up spellings are no way to fresh counters.
     username = canonical_email(email) or "-"
+    if lockout.is_locked(request, username):
+        User().set_password(password)  # the same work as for an account that is not locked
+        _refuse(request, username, started, type_=lockout.LOCKED_OUT)
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
-        _refuse(request, username)
+        _refuse(request, username, started)
     return user
 
 
 def what_is_next(user: User) -> Next:
     """Tell which second step a user has before them."""
-    if Authenticator.objects.filter(user=user, confirmed=True).exists():
+    if has_factor(user):
         return Next.CODE
     return Next.ENROLMENT if user.must_have_second_factor else Next.NOTHING
+
+
+def is_strong_enough(user: User, strength: Strength) -> bool:
+    """Tell whether what was given is all that the user's roles ask for."""
+    return strength >= user.demands.strength
 
 
 # --- Second step: the code ----------------------------------------------------------------------------------
 
 
-def check_code(request: HttpRequest, user: User, code: str) -> Authenticator:
-    """Return the authenticator that made the code. Raises NotAuthenticatedError, or LockedOutError after too many.
+def check_code(request: HttpRequest, user: User, code: str) -> OwnedDevice:
+    """Return the device of a code: the authenticator for six digits, else the recovery codes.
 
-    Wrong codes count like wrong passwords, a code works once, and failures slow each other down.
+    Raises NotAuthenticatedError, or LockedOutError after too many. Wrong codes count like wrong passwords, a code
+    works once, and failures slow each other down.
     """
-    credentials = {"username": user.email}
-    if not AxesProxyHandler.is_allowed(request, credentials):
-        _raise_locked(request, user.email)
-    device = match_token(user, "".join(code.split()))
-    if device is None or not device.confirmed:
-        user_login_failed.send(sender=__name__, credentials=credentials, request=request)
-        _refuse(request, user.email)
-    found: Authenticator = Authenticator.objects.get(pk=device.pk)
-    return found
-
-
-def new_authenticator(user: User) -> Authenticator:
-    """Return the authenticator that a user is about to enrol; its secret stays the same until it is confirmed."""
+    if lockout.is_locked(request, user.email):
+        _record_failure(request, user.email, lockout.LOCKED_OUT)
+        raise LockedOutError(retry_after=_cool_off(request))
+    text = "".join(code.split())
+    kind = Authenticator if text.isdecimal() and len(text) == 6 else RecoveryCodes
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)  # two tabs must not show two secrets
-        device: Authenticator | None = Authenticator.objects.filter(user=user, confirmed=False).first()
-        if device is None:
-            device = Authenticator(user=user, name="Authenticator app", confirmed=False)
-            device.set_new_secret()
-            device.save(force_insert=True)
+        device: OwnedDevice | None = (
+            kind.objects.select_for_update().filter(user=user, confirmed=True).first()
+        )
+        is_right = device is not None and device.verify_token(text)
+        if is_right and isinstance(device, RecoveryCodes):
+            _record_use(request, user, device)
+    if not is_right or device is None:
+        fail(request, user)
     return device
 
 
-def confirm_authenticator(request: HttpRequest, user: User, code: str) -> Authenticator:
-    """Take a new authenticator into use by its first code. Raises NotAuthenticatedError when it is wrong."""
-    device = _confirmed(request, user, "".join(code.split()))
-    if device is None:
-        user_login_failed.send(sender=__name__, credentials={"username": user.email}, request=request)
-        _refuse(request, user.email)
-    return device
+def _record_use(request: HttpRequest, user: User, codes: RecoveryCodes) -> None:
+    record(
+        "recovery-code.used",
+        actor=at_request(of_user(user), request),
+        subject=Subject("user", str(user.pk)),
+        detail={"left": len(codes.macs)},
+    )
 
 
-@transaction.atomic
-def _confirmed(request: HttpRequest, user: User, code: str) -> Authenticator | None:
-    User.objects.select_for_update().get(pk=user.pk)
-    if Authenticator.objects.filter(user=user, confirmed=True).exists():
-        raise NotAuthenticatedError("There is an authenticator already.")
-    waiting = Authenticator.objects.select_for_update().filter(user=user, confirmed=False)
-    device: Authenticator | None = waiting.first()
-    if device is None or not device.verify_token(code):
-        return None
-    device.confirmed = True
-    device.save()
-    by = at_request(of_user(user), request)
-    record("device.enrolled", actor=by, subject=Subject("user", str(user.pk)), detail={"device": "totp"})
-    Generation.objects.bump(KEYS)
-    return device
+def count_failure(request: HttpRequest, user: User | None) -> None:
+    """Count a factor that was refused elsewhere as a failed attempt, and write it down."""
+    username = user.email if user is not None else "-"
+    user_login_failed.send(sender=__name__, credentials={"username": username}, request=request)
+    request.axes_locked_out = False  # type: ignore[attr-defined]  # as in `_refuse`
+    _record_failure(request, username, lockout.FAILED)
 
 
-# --- The admin ----------------------------------------------------------------------------------------------
+def fail(request: HttpRequest, user: User) -> NoReturn:
+    """Refuse a factor that was wrong. Raises NotAuthenticatedError."""
+    count_failure(request, user)
+    raise NotAuthenticatedError(WRONG)
 
 
-def remember_password_step(request: HttpRequest, user: User, next_url: str) -> None:
-    """Note in the (anonymous) session that the password was right. Nothing else in the house looks at this."""
+# --- The admin: what is remembered between the steps ------------------------------------------------------------
+
+
+def remember_step(
+    request: HttpRequest, user: User, next_url: str, *, given: Strength = Strength.PASSWORD
+) -> None:
+    """Note in the (anonymous) session what was right so far. Nothing else in the house looks at this."""
     request.session.flush()
     request.session[PENDING_KEY] = {
         "user": str(user.pk),
         "state": user.get_session_auth_hash(),
         "at": int(time.time()),
         "next": next_url,
+        "given": int(given),
     }
 
 
-def pending_user(request: HttpRequest) -> tuple[User, str] | None:
-    """Return whose second step this session waits for, and where to go after it; None without one, or an old one."""
-    pending: dict[str, Any] | None = request.session.get(PENDING_KEY)
-    if pending is None or time.time() - pending["at"] > PENDING_LIFE.total_seconds():
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A sign-in between its steps: whose it is, what was given, and where to go after it."""
+
+    user: User
+    given: Strength
+    next_url: str
+
+
+def pending(request: HttpRequest) -> Pending | None:
+    """Return what this session waits for; None without anything, or when it is too old."""
+    found: dict[str, Any] | None = request.session.get(PENDING_KEY)
+    if found is None or time.time() - found["at"] > PENDING_LIFE.total_seconds():
         return None
-    user = User.objects.filter(pk=pending["user"], is_active=True, is_service=False).first()
-    if user is None or not secrets.compare_digest(user.get_session_auth_hash(), pending["state"]):
+    user = User.objects.filter(pk=found["user"], is_active=True, is_service=False).first()
+    if user is None or not secrets.compare_digest(user.get_session_auth_hash(), found["state"]):
         return None
-    return user, str(pending["next"])
-
-
-def start_admin_session(request: HttpRequest, user: User, device: Authenticator | None) -> Session:
-    """Sign in to the admin: a new session key, whatever was planted before, and a row that can be seen and ended."""
-    request.session.flush()
-    with transaction.atomic():
-        session = _new_session(request, user, Session.Kind.ADMIN, is_verified=device is not None)
-    login(request, user, backend=BACKEND)
-    request.session[SESSION_ID_KEY] = str(session.pk)
-    if device is not None:
-        otp_login(request, device)
-    return session
-
-
-def end_admin_session(request: HttpRequest) -> None:
-    """Sign out of the admin."""
-    identifier = request.session.get(SESSION_ID_KEY)
-    session = Session.objects.filter(pk=identifier).first() if identifier else None
-    if session is not None:
-        end_session(session, by=at_request(of_user(session.user), request))
-    logout(request)
+    return Pending(user, Strength(found["given"]), str(found["next"]))
 
 
 # --- The API ------------------------------------------------------------------------------------------------
@@ -198,15 +189,18 @@ def sign_in_api(request: HttpRequest, email: str, password: str, code: str | Non
     step = what_is_next(user)
     if step is Next.ENROLMENT:
         raise SecondFactorEnrolmentRequiredError
+    if step is Next.CODE and not has_codes(user):
+        raise StrongerFactorRequiredError
     if step is Next.CODE and not code:
         raise SecondFactorRequiredError
+    given = Strength.PASSWORD
     if step is Next.CODE and code:
-        check_code(request, user, code)
+        given = check_code(request, user, code).strength
+    if not is_strong_enough(user, given):
+        raise StrongerFactorRequiredError
     jti = uuid4()
     with transaction.atomic():
-        session = _new_session(
-            request, user, Session.Kind.API, is_verified=step is Next.CODE, refresh_jti=jti
-        )
+        session = sessions.start(request, user, Session.Kind.API, given, refresh_jti=jti)
     user_logged_in.send(sender=User, request=request, user=user)
     return _tokens(session, user, jti)
 
@@ -221,74 +215,28 @@ def refresh(request: HttpRequest, text: str) -> Tokens:
         session = (
             Session.objects.select_for_update().filter(pk=claims.session_id, kind=Session.Kind.API).first()
         )
-        if session is None or session.ended_at is not None or session.expires_at <= timezone.now():
+        now = timezone.now()
+        if session is None:
             raise NotAuthenticatedError("The session has ended.")
         user = session.user
-        if user.pk != claims.user_id or not user.is_active or user.token_version != claims.token_version:
+        if (
+            user.pk != claims.user_id
+            or not user.is_active
+            or user.token_version != claims.token_version
+            or not goes_on(session, user.demands, now)
+        ):
             raise NotAuthenticatedError("The session has ended.")
         if session.refresh_jti == claims.jti:
             session.refresh_jti = uuid4()
-            session.last_seen_at = timezone.now()
+            session.last_seen_at = now
             session.save(update_fields=["refresh_jti", "last_seen_at"])
             return _tokens(session, user, session.refresh_jti)
         by = at_request(of_user(user), request)
-        _end(session, by=by, type_="session.refresh-reused")
+        sessions.end_locked(session, by=by, type_="session.refresh-reused")
     raise NotAuthenticatedError("This refresh token was used before. The session was ended.")
 
 
-# --- Sessions -----------------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def end_session(session: Session, *, by: Principal) -> None:
-    """End a session and every token of it at once. Own sessions by anybody, others' by administrators of users."""
-    if session.user_id != by.user_id:
-        by.require_area(Area.USERS)
-    session = Session.objects.select_for_update().get(pk=session.pk)
-    if session.ended_at is None:
-        _end(session, by=by, type_="session.ended")
-
-
-def _end(session: Session, *, by: Principal, type_: str) -> None:
-    session.ended_at = timezone.now()
-    session.refresh_jti = None
-    session.save(update_fields=["ended_at", "refresh_jti"])
-    record(
-        type_, actor=by, subject=Subject("session", str(session.pk)), detail={"user": str(session.user_id)}
-    )
-    Generation.objects.bump(KEYS)
-
-
-def _new_session(
-    request: HttpRequest,
-    user: User,
-    kind: Session.Kind,
-    *,
-    is_verified: bool,
-    refresh_jti: UUID | None = None,
-) -> Session:
-    now = timezone.now()
-    session = Session.objects.create(
-        user=user,
-        kind=kind,
-        created_at=now,
-        last_seen_at=now,
-        expires_at=now + SESSION_LIFE,
-        address=client_address(request),
-        agent=request.META.get("HTTP_USER_AGENT", "")[:200].replace("\x00", ""),
-        refresh_jti=refresh_jti,
-        verified_at=now if is_verified else None,
-    )
-    record(
-        "session.started",
-        actor=at_request(of_user(user), request),
-        subject=Subject("session", str(session.pk)),
-        detail={"kind": str(kind.value), "second_factor": is_verified},
-    )
-    return session
-
-
-def _tokens(session: Session, user: User, jti: UUID) -> Tokens:
+def _tokens(session: Session, user: User, jti: Any) -> Tokens:
     return Tokens(
         access=AccessToken.issue(session, user),
         refresh=RefreshToken.issue(session, user, jti=jti, until=session.expires_at),
@@ -299,20 +247,18 @@ def _tokens(session: Session, user: User, jti: UUID) -> Tokens:
 # --- Refusals -----------------------------------------------------------------------------------------------
 
 
-def _refuse(request: HttpRequest, username: str) -> NoReturn:
+def _refuse(request: HttpRequest, username: str, started: float, *, type_: str = lockout.FAILED) -> NoReturn:
     """Log the failure and raise. Known and unknown accounts leave the same trace and get the same answer."""
-    if getattr(request, "axes_locked_out", False):
-        _raise_locked(request, username)
-    _record_failure(request, username, "sign-in.failed")
+    # Or axes' middleware would put its own answer in the place of ours, which tells who is locked out.
+    request.axes_locked_out = False  # type: ignore[attr-defined]
+    _record_failure(request, username, type_)
+    # What is looked up for one account and not for another must not show: every refusal takes the same time.
+    time.sleep(max(0.0, settings.REFUSED_SIGN_IN_SECONDS - (time.monotonic() - started)))
     raise NotAuthenticatedError(WRONG)
 
 
-def _raise_locked(request: HttpRequest, username: str) -> NoReturn:
-    # Or axes' middleware would put its own answer in the place of ours.
-    request.axes_locked_out = False  # type: ignore[attr-defined]
-    _record_failure(request, username, "sign-in.locked-out")
-    wait = get_cool_off(request) or timedelta(0)
-    raise LockedOutError(retry_after=int(wait.total_seconds()))
+def _cool_off(request: HttpRequest) -> int:
+    return int((get_cool_off(request) or timedelta(0)).total_seconds())
 
 
 def _record_failure(request: HttpRequest, username: str, type_: str) -> None:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts import api_keys, invitations, log
+from accounts import api_keys, log, mails
 
 
 @shared_task(name="accounts.seal", queue="log", ignore_result=True, expires=10)
@@ -18,7 +18,7 @@ def flush_key_usage() -> None:
     api_keys.end_overlaps()
 
 
-@shared_task(name="accounts.send_invitations", queue="default", ignore_result=True, expires=60)
-def send_invitations() -> None:
-    """Send the mails that invite people."""
-    invitations.send_due()
+@shared_task(name="accounts.send_mails", queue="default", ignore_result=True, expires=60)
+def send_mails() -> None:
+    """Send the mails that the log asks for: invitations, resets, and word of changed accounts."""
+    mails.send_due()

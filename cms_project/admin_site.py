@@ -9,7 +9,9 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
 
-from accounts import urls, views
+from accounts import urls
+from accounts.errors import DomainError, StepUpRequiredError
+from accounts.pages import sign_in, step_up
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.urls import urlpatterns as content_urls
@@ -36,7 +38,10 @@ class QuillkeepAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Put our doors before Django's, under Django's names."""
-        doors: list[URLResolver | URLPattern] = [*urls.urlpatterns, *content_urls(self.admin_view)]
+        doors: list[URLResolver | URLPattern] = [
+            *urls.urlpatterns(self.admin_view),
+            *content_urls(self.admin_view),
+        ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
         return doors + kept
 
@@ -45,13 +50,26 @@ class QuillkeepAdminSite(admin.AdminSite):
         view: Callable[..., Any],
         cacheable: bool = False,  # noqa: FBT001, FBT002 (Django's)
     ) -> Callable[..., Any]:
-        """Answer 401 to a script of ours where people would be sent to the sign-in: it asks them to, and goes on."""
+        """Answer 401 to a script of ours where people would be sent to the sign-in: it asks them to, and goes on.
+
+        A dangerous act asks people to show again who they are; what they give comes with the form itself.
+        """
         inside = super().admin_view(view, cacheable)
 
         def answer(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponse:
             if is_script(request) and not self.has_permission(request):
                 return HttpResponse(status=401)
-            response: HttpResponse = inside(request, *args, **kwargs)
+            try:
+                if step_up.is_answer(request) and self.has_permission(request):
+                    confirmed = step_up.confirm(request)
+                    if confirmed is not None:
+                        return confirmed
+            except DomainError as problem:
+                return step_up.ask(request, StepUpRequiredError(), problem)
+            try:
+                response: HttpResponse = inside(request, *args, **kwargs)
+            except StepUpRequiredError as error:
+                return step_up.ask(request, error)
             return response
 
         return update_wrapper(answer, inside)
@@ -82,7 +100,7 @@ class QuillkeepAdminSite(admin.AdminSite):
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
         """Never Django's own form: it knows no second factor (CVE-2019-16766)."""
-        return views.password_step(request)
+        return sign_in.password_step(request)
 
     def logout(  # type: ignore[override]  # a redirect serves as well
         self,
@@ -90,4 +108,4 @@ class QuillkeepAdminSite(admin.AdminSite):
         extra_context: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> HttpResponse:
         """End the session's row too, not only the cookie."""
-        return views.sign_out(request)
+        return sign_in.sign_out(request)

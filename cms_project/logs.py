@@ -24,7 +24,6 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     # Our API keys, webhook secrets and JSON web tokens look like nothing else.
     (re.compile(r"qk_[A-Za-z0-9]+_[A-Za-z0-9_-]+"), MASK),
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), MASK),
-    (re.compile(r"(/admin/invitation/[^/\s]+/)[^/\s]+"), rf"\1{MASK}"),
     (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic|digest|negotiate)(\s+|%20|\+)[^\s\"',;]+"), rf"\1 {MASK}"),
     (re.compile(r"\$?argon2(?:id|i|d)\$[^\s\"']+"), MASK),

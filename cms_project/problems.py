@@ -22,6 +22,7 @@ from rest_framework.response import Response
 
 from accounts import errors
 from accounts.errors import DomainError, Problem
+from accounts.passkeys import PasskeyRefusedError
 from cms_project.parsers import BodyTooLargeError, MalformedBodyError
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError
 
@@ -37,11 +38,14 @@ STATUSES: Final[Mapping[type[DomainError], HTTPStatus]] = {
     errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
+    errors.StrongerFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.LockedOutError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAllowedError: HTTPStatus.FORBIDDEN,
+    errors.StepUpRequiredError: HTTPStatus.FORBIDDEN,
     errors.InvalidInputError: HTTPStatus.BAD_REQUEST,
     errors.UnknownParameterError: HTTPStatus.BAD_REQUEST,
+    PasskeyRefusedError: HTTPStatus.BAD_REQUEST,
     errors.ConflictError: HTTPStatus.CONFLICT,
     errors.ConfirmationRequiredError: HTTPStatus.CONFLICT,
     errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,

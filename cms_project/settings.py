@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import django_stubs_ext
 from celery.schedules import crontab
@@ -157,7 +158,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "seal-log": {"task": "accounts.seal", "schedule": 2.0, "options": {"queue": "log", "expires": 10}},
     "flush-key-usage": {"task": "accounts.flush_key_usage", "schedule": 60.0, "options": {"expires": 60}},
-    "send-invitations": {"task": "accounts.send_invitations", "schedule": 15.0, "options": {"expires": 15}},
+    "send-mails": {"task": "accounts.send_mails", "schedule": 5.0, "options": {"expires": 10}},
     "build-indexes": {"task": "content.index", "schedule": 5.0, "options": {"queue": "index", "expires": 5}},
     "rebuild-documents": {
         "task": "content.rebuild",
@@ -174,31 +175,22 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 # ---------------------------------------------------------------------------------------------------
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "accounts.backends.PasswordBackend"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]  # Argon2id; no other hash is accepted
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-]
+PASSWORD_HASHERS = ["accounts.passwords.PatientArgon2Hasher"]  # Argon2id; no other hash is accepted
 RESOURCE_DIRECTORY = "content.schema.SchemaDirectory"  # keys of collections and fields for accounts
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
-# One account guessed from many addresses, many accounts from one address, and the pair: each has its own
-# count.
-AXES_LOCKOUT_PARAMETERS = ["username", "ip_address", ["username", "ip_address"]]
-AXES_FAILURE_LIMIT = 10
+AXES_HANDLER = "accounts.lockout.Handler"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username", "ip_address"]
+AXES_FAILURE_LIMIT = 10  # of one account from one address; accounts.lockout allows multiples for each alone
+AXES_USERNAME_CALLABLE = "accounts.lockout.counted_name"
 AXES_COOLOFF_TIME = 0.25  # hours; a lock without end would let anybody lock out anybody
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_HANDLER = "axes.handlers.database.AxesDatabaseHandler"
 AXES_RESET_ON_SUCCESS = True
-AXES_SENSITIVE_PARAMETERS = ["password", "otp", "code", "token", "otp_token"]
+AXES_SENSITIVE_PARAMETERS = ["password", "repeated", "otp", "code", "token", "credential"]
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False
-AXES_USERNAME_FORM_FIELD = (
-    "username"  # as django.contrib.auth.authenticate is called, whatever the model calls it
-)
+REFUSED_SIGN_IN_SECONDS = 0.5  # more than any of the ways to refuse one takes
 AXES_CLIENT_IP_CALLABLE = "accounts.addresses.client_address"
 
 ANONYMOUS_USER_NAME = None  # anonymous is a principal, not a row
@@ -315,7 +307,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 vars().update(ENVIRONMENT.email)
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = "Quillkeep <noreply@localhost>"
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = f"Quillkeep <noreply@{urlsplit(PUBLIC_URL).hostname}>"
 EMAIL_TIMEOUT = 10
 
 LOGGING_CONFIG = "cms_project.logs.configure"

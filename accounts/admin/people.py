@@ -7,13 +7,12 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from accounts import devices, people
+from accounts import devices, lockout, people, sessions
 from accounts.admin.base import ActingForm, ReadOnlyAdmin, VerbAdmin
 from accounts.models.role import PUBLIC, Role
 from accounts.models.session import Session
 from accounts.models.user import User
 from accounts.principals import of_request
-from accounts.sign_in import end_session
 
 
 class RoleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
@@ -87,7 +86,7 @@ class UserAdmin(VerbAdmin[User]):
     search_fields = ("email", "name")
     search_help_text = "E-mail address or name"
     ordering = ("email",)
-    actions = ("invite_again", "end_sessions", "remove_authenticator")
+    actions = ("invite_again", "end_sessions", "remove_factors", "lift_lock")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups__role")
@@ -107,17 +106,21 @@ class UserAdmin(VerbAdmin[User]):
     @admin.action(description="End all sessions", permissions=["change"])
     def end_sessions(self, request: HttpRequest, users: QuerySet[User]) -> None:
         by = of_request(request)
-        sessions = Session.objects.live().filter(user__in=users)
-        for session in sessions:
-            end_session(session, by=by)
+        for session in Session.objects.live().filter(user__in=users):
+            sessions.end(session, by=by)
         self.message_user(request, "The sessions were ended.", messages.SUCCESS)
 
-    @admin.action(description="Remove the authenticator (lost phone)", permissions=["change"])
-    def remove_authenticator(self, request: HttpRequest, users: QuerySet[User]) -> None:
+    @admin.action(description="Remove all second factors (lost phone)", permissions=["change"])
+    def remove_factors(self, request: HttpRequest, users: QuerySet[User]) -> None:
         by = of_request(request)
         self.try_each(
-            request, users, lambda user: devices.remove_all(user, by=by), "without an authenticator now"
+            request, users, lambda user: devices.remove_all(user, by=by), "without a second factor now"
         )
+
+    @admin.action(description="Lift the lock after failed sign-ins", permissions=["change"])
+    def lift_lock(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        by = of_request(request)
+        self.try_each(request, users, lambda user: lockout.lift(user, by=by), "free to sign in again")
 
 
 @admin.register(Session)

@@ -7,9 +7,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import sign_in
+from accounts import sessions, sign_in
 from accounts.access import Needs, Principal, principal_of
-from accounts.api.bodies import LoginBody, RefreshBody, TokensBody
+from accounts.api.bodies import LoginBody, RefreshBody, StepUpBody, TokensBody
 from accounts.api.paging import PARAMETERS, about_request, page
 from accounts.api.shapes import session_json
 from accounts.api.strict import StrictSerializer, read_body, read_query
@@ -69,7 +69,26 @@ class LogoutView(APIView):
         principal = principal_of(request)
         if principal.credential != "jwt":
             raise ConflictError("An API key has no session. Revoke the key instead.")
-        sign_in.end_session(Session.objects.get(pk=principal.credential_id), by=principal)
+        sessions.end(Session.objects.get(pk=principal.credential_id), by=principal)
+        return Response(status=204)
+
+
+class StepUpView(APIView):
+    """The second factor once more, and why: for ten minutes after it, dangerous acts are open to this session."""
+
+    needs = SIGNED_IN
+    authentication_classes = [ManagementAuthentication]
+    throttle_classes = [SignInThrottle]
+
+    @extend_schema(request=StepUpBody, responses={204: None})
+    def post(self, request: Request) -> Response:
+        body = read_body(StepUpBody, request)
+        principal = principal_of(request)
+        if principal.credential != "jwt":
+            raise ConflictError("An API key has no session. Its scopes say what it may.")
+        session = sessions.of_principal(principal)
+        device = sign_in.check_code(request._request, session.user, body["otp"])  # noqa: SLF001
+        sessions.confirm(session, strength=device.strength, reason=body["reason"], by=principal)
         return Response(status=204)
 
 
@@ -134,7 +153,7 @@ class SessionView(APIView):
     def delete(self, request: Request, session_id: UUID) -> Response:
         read_query(request, ())
         principal = principal_of(request)
-        sign_in.end_session(_own(session_id, principal), by=principal)
+        sessions.end(_own(session_id, principal), by=principal)
         return Response(status=204)
 
 

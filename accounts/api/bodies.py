@@ -60,7 +60,12 @@ class JsonObjectField(serializers.Field[Any, Any, Any, Any]):
 class LoginBody(StrictSerializer):
     email = StrictCharField(max_length=320)
     password = StrictCharField(trim_whitespace=False, max_length=8192)
-    otp = StrictCharField(required=False, max_length=16)
+    otp = StrictCharField(required=False, max_length=32)
+
+
+class StepUpBody(StrictSerializer):
+    otp = StrictCharField(max_length=32)
+    reason = StrictCharField(max_length=200)
 
 
 class RefreshBody(StrictSerializer):
@@ -73,15 +78,20 @@ class TokensBody(StrictSerializer):
     expires_in = StrictIntegerField()
 
 
-class RoleBody(StrictSerializer):
+class RoleDemands(StrictSerializer):
+    require_second_factor = StrictBooleanField(required=False)
+    require_phishing_resistant = StrictBooleanField(required=False)
+    session_hours = StrictIntegerField(required=False, allow_null=True)
+    idle_minutes = StrictIntegerField(required=False, allow_null=True)
+
+
+class RoleBody(RoleDemands):
     key = KeyField()
     name = StrictCharField(max_length=150)
-    require_second_factor = StrictBooleanField(required=False)
 
 
-class RoleChange(StrictSerializer):
+class RoleChange(RoleDemands):
     name = StrictCharField(max_length=150, required=False)
-    require_second_factor = StrictBooleanField(required=False)
 
 
 class PolicyBody(StrictSerializer):

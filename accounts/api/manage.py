@@ -71,12 +71,7 @@ class RolesView(ManagementView):
     @extend_schema(request=RoleBody, responses={201: ONE})
     def post(self, request: Request) -> Response:
         body = read_body(RoleBody, request)
-        role = granting.add_role(
-            body["key"],
-            body["name"],
-            require_second_factor=body.get("require_second_factor", False),
-            by=principal_of(request),
-        )
+        role = granting.add_role(**body, by=principal_of(request))
         return Response(role_json(role), status=201)
 
 

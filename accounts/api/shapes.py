@@ -8,9 +8,9 @@ from accounts.access import Action
 from accounts.api_keys import scope_texts
 from accounts.directory import directory
 from accounts.errors import InvalidInputError, Problem
-from accounts.granting import SYSTEM_NAMES, PolicyTerms
+from accounts.granting import DEMANDS, SYSTEM_NAMES, PolicyTerms
 from accounts.models.api_key import ApiKey
-from accounts.models.role import PUBLIC, Policy, Role
+from accounts.models.role import PUBLIC, Policy, Role, Strength
 from accounts.models.session import Session
 from accounts.models.user import User
 from accounts.principals import scopes_of
@@ -25,7 +25,7 @@ def role_json(role: Role) -> dict[str, Any]:
     return {
         "key": role.key,
         "name": role.name,
-        "require_second_factor": role.require_second_factor,
+        **{name: getattr(role, name) for name in DEMANDS},
         "built_in": role.is_built_in,
     }
 
@@ -53,7 +53,8 @@ def session_json(session: Session, *, current: str) -> dict[str, Any]:
         "created_at": moment(session.created_at),
         "last_seen_at": moment(session.last_seen_at),
         "expires_at": moment(session.expires_at),
-        "second_factor": session.verified_at is not None,
+        "second_factor": session.strength > Strength.PASSWORD,
+        "phishing_resistant": session.strength == Strength.PHISHING_RESISTANT,
         "address": session.address,
         "agent": session.agent,
     }

@@ -8,6 +8,7 @@ urlpatterns = [
     path("auth/login", auth.LoginView.as_view()),
     path("auth/refresh", auth.RefreshView.as_view()),
     path("auth/logout", auth.LogoutView.as_view()),
+    path("auth/step-up", auth.StepUpView.as_view()),
     path("auth/me", auth.MeView.as_view()),
     path("auth/sessions", auth.SessionsView.as_view()),
     path("auth/sessions/<uuid:session_id>", auth.SessionView.as_view()),

@@ -2,7 +2,7 @@
 
 from accounts.models.api_key import ApiKey
 from accounts.models.credential import Bearer, Credential
-from accounts.models.device import Authenticator
+from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
 from accounts.models.generation import Generation
 from accounts.models.role import Policy, Role
@@ -16,8 +16,10 @@ __all__ = [
     "Credential",
     "Event",
     "Generation",
+    "Passkey",
     "Policy",
     "Position",
+    "RecoveryCodes",
     "Role",
     "Seal",
     "Session",

@@ -1,6 +1,10 @@
 """Roles, and the policies that say what a role may do."""
 
-from typing import ClassVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from typing import ClassVar, Self
 
 from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
@@ -15,11 +19,51 @@ PUBLIC = "public"
 BUILT_IN = frozenset({ADMINISTRATOR, PUBLIC})
 
 
+class Strength(IntEnum):
+    """How surely a session is its person's; each is worth more than the one before."""
+
+    PASSWORD = 0
+    SECOND_FACTOR = 1  # an authenticator app, or a recovery code
+    PHISHING_RESISTANT = 2  # a passkey, which checks the address of the page by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What somebody's roles ask of their sessions, all taken together: the strictest of each kind counts."""
+
+    strength: Strength = Strength.PASSWORD
+    hours: int | None = None
+    idle_minutes: int | None = None
+
+    def life(self, usual: timedelta) -> timedelta:
+        return min(usual, timedelta(hours=self.hours)) if self.hours else usual
+
+    def idle(self, usual: timedelta) -> timedelta:
+        return min(usual, timedelta(minutes=self.idle_minutes)) if self.idle_minutes else usual
+
+    @classmethod
+    def of(cls, roles: Iterable["Role"], *, has_long_password: bool) -> Self:
+        found = list(roles)
+        return cls(
+            max([*(role.strength for role in found), least_strength(has_long_password=has_long_password)]),
+            min((role.session_hours for role in found if role.session_hours), default=None),
+            min((role.idle_minutes for role in found if role.idle_minutes), default=None),
+        )
+
+
+def least_strength(*, has_long_password: bool) -> Strength:
+    """Return what anybody must show: a short password never stands alone."""
+    return Strength.PASSWORD if has_long_password else Strength.SECOND_FACTOR
+
+
 class Role(Group):
     """A set of policies with a name. A Django group beneath, so that object grants can be given to roles."""
 
     key = models.CharField(max_length=41, unique=True)
     require_second_factor = models.BooleanField(default=False)
+    require_phishing_resistant = models.BooleanField(default=False)
+    session_hours = models.PositiveSmallIntegerField(null=True, blank=True)
+    idle_minutes = models.PositiveSmallIntegerField(null=True, blank=True)
 
     objects: ClassVar[models.Manager["Role"]] = models.Manager()  # type: ignore[assignment]  # a Group finds by name
 
@@ -29,10 +73,29 @@ class Role(Group):
                 condition=Q(key__regex=r"^[a-z][a-z0-9_]{0,40}$"),
                 name="role keys are small letters, digits, underscores",
             ),
+            models.CheckConstraint(
+                condition=Q(require_phishing_resistant=False) | Q(require_second_factor=True),
+                name="a phishing-resistant factor is a second factor",
+            ),
+            models.CheckConstraint(
+                condition=Q(session_hours__isnull=True) | Q(session_hours__range=(1, 336)),
+                name="sessions last from an hour to two weeks",
+            ),
+            models.CheckConstraint(
+                condition=Q(idle_minutes__isnull=True) | Q(idle_minutes__range=(5, 10_080)),
+                name="idle sessions last from five minutes to a week",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def strength(self) -> Strength:
+        """How strong a sign-in the role asks for."""
+        if self.require_phishing_resistant:
+            return Strength.PHISHING_RESISTANT
+        return Strength.SECOND_FACTOR if self.require_second_factor else Strength.PASSWORD
 
     @property
     def is_built_in(self) -> bool:

@@ -1,12 +1,42 @@
 """Sessions: one row for each sign-in, in the admin or by API, that can be seen and ended."""
 
-from typing import Self
+from datetime import datetime, timedelta
+from typing import Final, Protocol, Self
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
 from accounts.ids import uuid7
+from accounts.models.role import Demands, Strength
+
+LIVES: Final = {"admin": timedelta(hours=12), "api": timedelta(days=14)}
+IDLES: Final = {"admin": timedelta(hours=2), "api": timedelta(days=7)}
+
+
+class Sitting(Protocol):
+    """What of a session decides whether it goes on: its row, or the view that tokens are checked against."""
+
+    kind: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    strength: int
+
+
+def goes_on(sitting: Sitting, demands: Demands, now: datetime) -> bool:
+    """Tell whether a session still counts under what the roles of its person ask for now.
+
+    Asked on every use: a role that asks for more than a session has, or for shorter ones, ends it at the next request.
+    """
+    return (
+        sitting.ended_at is None
+        and now < sitting.expires_at
+        and now < sitting.created_at + demands.life(LIVES[sitting.kind])
+        and now < sitting.last_seen_at + demands.idle(IDLES[sitting.kind])
+        and sitting.strength >= demands.strength
+    )
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -35,7 +65,12 @@ class Session(models.Model):
     refresh_jti = models.UUIDField(
         null=True, blank=True
     )  # the one refresh token that works; another one is a theft
-    verified_at = models.DateTimeField(null=True, blank=True)  # when a second factor was given
+    strength = models.PositiveSmallIntegerField(
+        choices=[(item.value, item.name) for item in Strength], default=0
+    )
+    verified_at = models.DateTimeField(null=True, blank=True)  # when a second factor was last given
+    confirmed_at = models.DateTimeField(default=timezone.now)  # when a factor or the password was last given
+    reason = models.CharField(max_length=200, blank=True, default="")  # why it was given again
 
     objects = SessionQuerySet.as_manager()
 

@@ -14,7 +14,8 @@ from django.utils.module_loading import import_string
 
 from accounts.addresses import canonical_email
 from accounts.ids import uuid7
-from accounts.models.role import PUBLIC, Role
+from accounts.models.role import PUBLIC, Demands, Role, Strength
+from accounts.passwords import is_long, normalized
 
 
 class UserManager(BaseUserManager["User"]):
@@ -34,6 +35,8 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django-
     is_active = models.BooleanField(default=True)
     is_service = models.BooleanField(default=False)
     token_version = models.PositiveIntegerField(default=0)
+    password_changed_at = models.DateTimeField(null=True, blank=True)
+    has_long_password = models.BooleanField(default=False)  # long enough to stand alone (NIST 800-63B-4)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     groups: "models.ManyToManyField[Group, Any]" = models.ManyToManyField(
         Group, blank=True, related_name="user_set", related_query_name="user"
@@ -81,8 +84,23 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django-
         return tuple(keys.values_list("key", flat=True))
 
     @cached_property
+    def demands(self) -> Demands:
+        """What the roles ask of this person's sessions."""
+        return Demands.of(Role.objects.filter(user=self), has_long_password=self.has_long_password)
+
+    @property
     def must_have_second_factor(self) -> bool:
-        return Role.objects.filter(user=self, require_second_factor=True).exists()
+        """Tell whether a password alone does not let this person in: for their roles, or as it is a short one."""
+        return self.demands.strength > Strength.PASSWORD
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Keep the hash of a password in its one spelling: a keyboard may compose letters, or not (NFKC)."""
+        super().set_password(raw_password and normalized(raw_password))
+        self.has_long_password = raw_password is not None and is_long(raw_password)
+        self.password_changed_at = timezone.now()
+
+    def check_password(self, raw_password: str | None) -> bool:
+        return raw_password is not None and super().check_password(normalized(raw_password))
 
     def get_session_auth_hash(self) -> str:
         """Bind Django sessions to the password and to the token version, so that moving either ends them all."""

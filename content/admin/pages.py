@@ -12,7 +12,14 @@ from django.shortcuts import render
 from django.urls import reverse
 from js_asset import Media as NoncedMedia
 
-from accounts.errors import ConflictError, DomainError, InvalidInputError, NotAllowedError, NotFoundError
+from accounts.errors import (
+    ConflictError,
+    DomainError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    StepUpRequiredError,
+)
 from content.admin.desk import Desk
 from content.admin.drawer import is_in_drawer
 
@@ -35,6 +42,8 @@ def page(view: View[P]) -> View[P]:
             response = view(request, *args, **kwargs)
         except NotFoundError as error:
             raise Http404 from error
+        except StepUpRequiredError:
+            raise  # the site asks for it, and keeps what was typed
         except NotAllowedError as error:
             response = refusal(request, error, 403)
         except BadAddressError as error:

@@ -3,6 +3,7 @@
 import { openDialog } from "./dialogs.js";
 import { h } from "./dom.js";
 import { page } from "./markup.js";
+import { passkeys } from "../../../accounts/js/passkeys.js";
 
 const DOOR = "/admin/login/";
 let present = null; // one dialog, however many questions wait for it
@@ -41,6 +42,7 @@ async function ask() {
       else said.textContent = "Signing in did not work here. Sign in in another tab, then try again.";
     });
     body.replaceChildren(said, form);
+    passkeys(body);
     form.querySelector("input:not([type=hidden], [readonly])")?.focus();
   };
   draw();
