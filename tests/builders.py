@@ -116,14 +116,14 @@ def make_user(email: str = "", *, roles: tuple[str, ...] = ()) -> User:
     )
     if PASSWORD not in _hashed:
         _hashed[PASSWORD] = make_password(PASSWORD)
-    User.objects.filter(pk=user.pk).update(password=_hashed[PASSWORD])
+    User.objects.filter(pk=user.pk).update(password=_hashed[PASSWORD], has_long_password=True)
     user.refresh_from_db()
     return user
 
 
 def principal(*roles: str) -> Principal:
     """Return the principal of a new user with these roles."""
-    return of_user(make_user(roles=roles))
+    return of_user(make_user(roles=roles)).having_confirmed("factor")
 
 
 def make_key(*, role: str = "", owner: User | None = None, scopes: Scopes | None = None) -> Api:

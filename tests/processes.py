@@ -89,6 +89,8 @@ class LiveServer(Process):
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
+        # Passkeys are bound to a name, and work under the public address only.
+        self.public_url = self.environment["PUBLIC_URL"] = f"http://localhost:{self.port}"
 
     def command(self) -> list[str]:
         """Return what `make run` starts, at another port."""

@@ -15,3 +15,4 @@ from cms_project.settings import *  # noqa: E402, F403 (the environment must be 
 
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2Hasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+REFUSED_SIGN_IN_SECONDS = 0.0

@@ -72,7 +72,8 @@ class Person:
 
     @property
     def principal(self) -> Principal:
-        return of_user(User.objects.get(pk=self.user.pk))
+        """Return them after a step-up, outside of any session."""
+        return of_user(User.objects.get(pk=self.user.pk)).having_confirmed("factor")
 
     def code(self) -> str:
         """Return a code that works now; a step that was used is passed over by waiting for none: it is forgotten."""
@@ -109,10 +110,8 @@ def make_person(
     return Person(user, devices.enrol(user, by=BUILDER) if with_authenticator else None)
 
 
-def make_role(key: str = "reader", name: str = "", *, require_second_factor: bool = False) -> Role:
-    return granting.add_role(
-        key, name or key.title(), require_second_factor=require_second_factor, by=BUILDER
-    )
+def make_role(key: str = "reader", name: str = "", **demands: Any) -> Role:
+    return granting.add_role(key, name or key.title(), by=BUILDER, **demands)
 
 
 def make_policy(

@@ -1,11 +1,14 @@
 """The pages of accounts, one after the other, as somebody goes through them."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
+from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page
 
-from accounts import invitations
+from accounts import links
 from accounts.access import Action
+from accounts.links import Purpose
 from accounts.log import seal_pending
 from accounts.models import Event, Role, Session, User
 from tests.accounts.cast import PASSWORD, make_key, make_person, make_policy, make_role
@@ -47,16 +50,27 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
     page.keyboard.press("Enter")
     page.wait_for_selector("[role=alert]")
     look(page, "code-refused")
-    token = invitations._tokens.make_token(User.objects.get(pk=walter.user.pk))
-    watched.go(f"/admin/invitation/{walter.user.pk}/{token}/")
+    watched.go("/admin/forgotten/")
+    look(page, "forgotten")
+    page.fill("[name=email]", ada.email)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sent/")
+    look(page, "forgotten-sent")
+    watched.go("/admin/link/")
+    look(page, "link")
+    token = links.make_token(User.objects.get(pk=walter.user.pk), Purpose.INVITATION)
+    watched.go(f"/admin/link/#{token}")
+    page.wait_for_url("**/new-password/")
     look(page, "invitation")
     page.fill("[name=password]", "short")
     page.fill("[name=repeated]", "other")
     page.keyboard.press("Enter")
     page.wait_for_selector("[role=alert]")
     look(page, "invitation-refused")
-    watched.go(f"/admin/invitation/{walter.user.pk}/gone/")
-    look(page, "invitation-gone")
+    page.goto("about:blank")
+    watched.go("/admin/link/#gone")
+    page.wait_for_selector("text=This link is over")
+    look(page, "link-gone")
     # The tables
     sign_in(page, web_server.url, ada)
     seal_pending()
@@ -68,6 +82,17 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
         "session": Session.objects.latest("created_at").pk,
         "event": Event.objects.filter(seal__isnull=False).latest("at").pk,
     }
+    for own in ("", "password/", "authenticator/", "passkeys/new/"):
+        watched.go(f"/admin/account/{own}")
+        look(page, f"account-{own.strip('/') or 'own'}")
+    watched.go("/admin/account/")
+    page.click("text=Make ten codes")
+    page.wait_for_selector(".qk-codes")
+    look(page, "recovery-codes")
+    Session.objects.filter(user=ada.user).update(verified_at=timezone.now() - timedelta(minutes=11))
+    watched.go("/admin/account/password/")
+    look(page, "step-up")
+    Session.objects.filter(user=ada.user).update(verified_at=timezone.now())
     watched.go("/admin/accounts/")
     look(page, "accounts")
     for model, pk in rows.items():

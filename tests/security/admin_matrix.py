@@ -137,13 +137,19 @@ def make_stage(number: int, by: Person) -> Stage:
 
 def visits(stage: Stage, number: int) -> list[Visit]:
     """Return every visit in an order in which each finds what it needs."""
-    return [*_doors(), *_content(stage), *_modeling(number), *_accounts(stage, number), *_rest()]
+    return [
+        *_doors(),
+        *_own_account(),
+        *_content(stage),
+        *_modeling(number),
+        *_accounts(stage, number),
+        *_rest(),
+    ]
 
 
 def _doors() -> list[Visit]:
     wrong = {"email": "x@example.com", "password": "y"}
-    invitation = "invitation/0190aaaa-0000-7000-8000-000000000000/x/"
-    pattern = "invitation/<str:user_id>/<str:token>/"
+    new = {"password": PASSWORD, "repeated": PASSWORD}
     return [
         Visit("GET", "login/", "login/", who=EVERYBODY),
         Visit("POST", "login/", "login/", wrong, EVERYBODY, 400),
@@ -151,9 +157,52 @@ def _doors() -> list[Visit]:
         Visit("POST", "login/code/", "login/code/", {"code": "123456"}, EVERYBODY, 302),
         Visit("GET", "login/enrolment/", "login/enrolment/", {}, EVERYBODY, 302),
         Visit("POST", "login/enrolment/", "login/enrolment/", {"code": "123456"}, EVERYBODY, 302),
-        Visit("GET", pattern, invitation, {}, EVERYBODY, 404),
-        Visit("POST", pattern, invitation, {"password": PASSWORD, "repeated": PASSWORD}, EVERYBODY, 404),
+        Visit("GET", "passkey/", "passkey/", {}, EVERYBODY, 405),
+        Visit("POST", "passkey/", "passkey/", {"for": "second-factor"}, EVERYBODY, 400),
+        Visit("GET", "forgotten/", "forgotten/", {}, EVERYBODY),
+        Visit("POST", "forgotten/", "forgotten/", {"email": ""}, EVERYBODY, 400),
+        Visit("GET", "forgotten/sent/", "forgotten/sent/", {}, EVERYBODY),
+        Visit("POST", "forgotten/sent/", "forgotten/sent/", {}, EVERYBODY, 405),
+        Visit("GET", "link/", "link/", {}, EVERYBODY),
+        Visit("POST", "link/", "link/", {"token": "x"}, EVERYBODY, 404),
+        Visit("GET", "new-password/", "new-password/", {}, EVERYBODY, 302),
+        Visit("POST", "new-password/", "new-password/", new, EVERYBODY, 302),
+        Visit("GET", "password-strength/", "password-strength/", {}, EVERYBODY, 405),
+        Visit("POST", "password-strength/", "password-strength/", {"password": "x"}, EVERYBODY),
         Visit("GET", "logout/", "logout/", {}, EVERYBODY, 405),
+    ]
+
+
+def _own_account() -> list[Visit]:
+    """The pages of one's own account: open to who may enter at all, and to nobody's but their own."""
+    nobody, device = "0190aaaa-0000-7000-8000-000000000000", "account/devices/<uuid:device_id>/"
+    session = "account/sessions/<uuid:session_id>/end/"
+    return [
+        Visit("GET", "account/", "account/", {}, STAFF),
+        Visit("POST", "account/", "account/"),
+        Visit("GET", "account/password/", "account/password/", {}, STAFF),
+        Visit("POST", "account/password/", "account/password/", {"password": "x"}, STAFF, 400),
+        Visit("GET", "account/authenticator/", "account/authenticator/", {}, STAFF),
+        Visit("POST", "account/authenticator/", "account/authenticator/", {"code": "x"}, STAFF, 400),
+        Visit("GET", "account/passkeys/new/", "account/passkeys/new/", {}, STAFF),
+        Visit(
+            "POST",
+            "account/passkeys/new/",
+            "account/passkeys/new/",
+            {"name": "x", "credential": "{}"},
+            STAFF,
+            400,
+        ),
+        Visit("GET", f"{device}rename/", f"account/devices/{nobody}/rename/"),
+        Visit("POST", f"{device}rename/", f"account/devices/{nobody}/rename/", {"name": "x"}, STAFF, 404),
+        Visit("GET", f"{device}remove/", f"account/devices/{nobody}/remove/"),
+        Visit("POST", f"{device}remove/", f"account/devices/{nobody}/remove/", {}, STAFF, 404),
+        Visit("GET", "account/recovery-codes/", "account/recovery-codes/"),
+        Visit("POST", "account/recovery-codes/", "account/recovery-codes/", {}, (ADA,)),
+        Visit("GET", "account/sessions/others/end/", "account/sessions/others/end/"),
+        Visit("POST", "account/sessions/others/end/", "account/sessions/others/end/", {}, STAFF, 303),
+        Visit("GET", session, f"account/sessions/{nobody}/end/"),
+        Visit("POST", session, f"account/sessions/{nobody}/end/", {}, STAFF, 404),
     ]
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts import api_keys, granting, people
 from accounts.access import Action, Scopes
 from accounts.log import Subject, record, seal_pending
-from accounts.models import Authenticator, Session, User
+from accounts.models import Authenticator, Passkey, Session, User
 from accounts.principals import of_user
 from content import editing, fields, publishing
 from content.fields.base import FieldSpec
@@ -60,6 +60,7 @@ PLACED: Final = {
     "accounts.Event.actor_label": "useremail",
     "accounts.Event.detail": "eventdetail",
     "accounts.Event.subject_id": "eventsubject",
+    "accounts.Passkey.name": "passkeyname",
     "accounts.Policy.presets": "policypreset",
     "accounts.Policy.rows": "policyvalue",
     "accounts.Role.name": "rolename",
@@ -92,6 +93,7 @@ ELSEWHERE: Final = {
         "accounts.Generation.name", "accounts.Position.consumer", "accounts.Policy.actions", "accounts.Session.kind",
         "content.Collection.kind", "content.DraftDocument.status", "content.Field.data_class", "content.Field.type",
         "content.FieldIndex.state", "content.Locale.direction", "content.Rebuild.state", "accounts.Authenticator.name",
+        "accounts.RecoveryCodes.name", "accounts.Passkey.transports",
     },
     "small letters, digits and _, held by the database or by the verb": {
         "accounts.Role.key", "accounts.ApiKey.public_id", "content.Collection.key", "content.Field.key",
@@ -101,11 +103,12 @@ ELSEWHERE: Final = {
     },
     "ids, hashes and addresses of the network, made or parsed by us": {
         "accounts.ApiKey.secret_hash", "accounts.ApiKey.previous_secret_hash", "accounts.ApiKey.scopes",
-        "accounts.ApiKey.allowed_networks", "accounts.Authenticator.secret", "accounts.Event.credential",
+        "accounts.ApiKey.allowed_networks", "accounts.Authenticator.secret", "accounts.RecoveryCodes.macs", "accounts.Passkey.aaguid", "accounts.Event.credential",
         "accounts.Event.request_id", "accounts.Event.address", "accounts.Event.tag", "accounts.Policy.field_ids",
         "accounts.Seal.mac", "accounts.Seal.key_id", "accounts.Session.address", "accounts.User.password",
         "content.DraftDocument.refs", "content.ListLayout.columns", "content.UniqueValue.digest", "content.Version.sha256",
     },
+    "written down with what was done, and shown with it": {"accounts.Session.reason"},
     "what readers get by the API; no page of the admin shows it": {
         "content.PublishedDocument.locale", "content.PublishedDocument.content_locale",
         "content.PublishedDocument.data", "content.PublishedDocument.refs",
@@ -163,6 +166,9 @@ def make_marked(ada: User) -> Marked:
         collection=Collection.objects.get(key="marked"), reason=canary("rebuildreason"), total=9
     )
     Session.objects.filter(user=ada).update(agent=canary("agent"))
+    Passkey.objects.create(
+        user=ada, name=canary("passkeyname"), confirmed=True, credential_id=b"x", public_key=b""
+    )
     seal_pending()
     return marked
 
@@ -228,7 +234,7 @@ def _content(marked: Marked) -> None:
     )
     make_collection("marked", _fields(), name=canary("collectionname"), localized=True, **about)
     target = make_entry("vault", title=canary("entrytitle"), published=False)
-    by = of_user(marked.eve)
+    by = of_user(marked.eve).having_confirmed("factor")
     entry = make_entry("marked", title=canary("oldtitle"), by=by, **values(target.pk, "oldtext"))
     marked.entry = entry
     newer = {"title": canary("entrytitle"), **values(target.pk, "entrytext")}
@@ -249,7 +255,7 @@ def _content(marked: Marked) -> None:
 
 
 def _accounts(marked: Marked) -> None:
-    role = granting.add_role("marked", canary("rolename"), by=of_user(marked.eve))
+    role = granting.add_role("marked", canary("rolename"), by=of_user(marked.eve).having_confirmed("factor"))
     spec: FieldSpec = current().by_key["marked"].by_key["text"]
     terms = granting.PolicyTerms(
         collection_id=current().by_key["marked"].id,
@@ -258,10 +264,14 @@ def _accounts(marked: Marked) -> None:
         every_field=True,
         presets=((spec.id, canary("policypreset")),),
     )
-    granting.add_policy(role, terms, by=of_user(marked.eve))
+    granting.add_policy(role, terms, by=of_user(marked.eve).having_confirmed("factor"))
     receiver = people.add_person("rolf@example.com", name=canary("username"), roles=["marked"], by=ROOT)
-    granting.grant_entry(role, [Action.UPDATE], marked.entry, by=of_user(marked.eve))
-    granting.grant_entry(receiver, [Action.UPDATE], marked.entry, by=of_user(marked.eve))
+    granting.grant_entry(
+        role, [Action.UPDATE], marked.entry, by=of_user(marked.eve).having_confirmed("factor")
+    )
+    granting.grant_entry(
+        receiver, [Action.UPDATE], marked.entry, by=of_user(marked.eve).having_confirmed("factor")
+    )
     scopes = Scopes(frozenset({(None, Action.READ)}), frozenset())
     api_keys.mint(receiver, name=canary("keyname"), scopes=scopes, by=ROOT)
     people.add_service(canary("username"), roles=["marked"], by=ROOT)
@@ -269,7 +279,7 @@ def _accounts(marked: Marked) -> None:
     with transaction.atomic():
         event = record(
             "test.marked",
-            actor=of_user(marked.eve),
+            actor=of_user(marked.eve).having_confirmed("factor"),
             subject=Subject("test", canary("eventsubject")),
             detail={canary("eventdetail"): canary("eventdetail")},
         )

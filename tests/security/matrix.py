@@ -68,6 +68,7 @@ def calls(world: World) -> list[Call]:
         Call("GET", V1 + "content/<str:collection>/<str:name>", f"{V1}content/articles/{world.shown.pk}", who="anyone"),
         Call("POST", V1 + "auth/login", V1 + "auth/login", {"email": "x@example.com", "password": "y"}, 401, who="anyone"),
         Call("POST", V1 + "auth/refresh", V1 + "auth/refresh", {"refresh": "x"}, 401, who="anyone"),
+        Call("POST", V1 + "auth/step-up", V1 + "auth/step-up", {"otp": "000000", "reason": "x"}, 409, who="signed_in"),
         Call("GET", V1 + "auth/me", V1 + "auth/me", who="signed_in"),
         Call("GET", V1 + "auth/sessions", V1 + "auth/sessions", who="signed_in"),
         Call("GET", V1 + "auth/sessions/<uuid:session_id>", f"{V1}auth/sessions/{person.pk}", status=404, who="signed_in"),

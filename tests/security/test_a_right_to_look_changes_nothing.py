@@ -138,7 +138,7 @@ def test_an_action_needs_its_right_also_when_it_is_typed(
         "delete_selected",
         *(name for item in admin.site._registry.values() for name in item.actions or ()),
     }
-    assert {"invite_again", "end_sessions", "remove_authenticator", "rotate", "revoke"} <= names
+    assert {"invite_again", "end_sessions", "remove_factors", "lift_lock", "rotate", "revoke"} <= names
     for verbs in (frozenset({"view"}), frozenset({"view", "add"})):
         give(monkeypatch, verbs)
         for model in admin.site._registry:

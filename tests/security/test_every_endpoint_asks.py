@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 
 from accounts import access
 from accounts.access import Action, Needs, Principal
+from accounts.granting import DEMANDS
 from accounts.models import ApiKey, Event, Policy, Role, Session, User
 from accounts.models.device import Authenticator as Device
 from cms_project.schema_view import SchemaView
@@ -32,6 +33,7 @@ ROOT_FOLDER = Path(__file__).parents[2]
 # Where the system's own principal is made, and why nobody's rights are asked there.
 SYSTEM = {
     "accounts/access.py": "makes it",
+    "accounts/mails.py": "tells which mails were sent",
     "accounts/management/commands/createadmin.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
@@ -189,8 +191,8 @@ ACCEPTED = {
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/versions/<int:number>/restore"): {"message"},
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/publish"): {"locales"},
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/unpublish"): {"locales"},
-    ("POST", V1 + "manage/roles"): {"require_second_factor"},
-    ("PATCH", V1 + "manage/roles/<str:key>"): {"require_second_factor"},
+    ("POST", V1 + "manage/roles"): {*DEMANDS},
+    ("PATCH", V1 + "manage/roles/<str:key>"): {*DEMANDS},
     ("POST", V1 + "manage/policies"): {"filter", "presets"},
     ("PATCH", V1 + "manage/policies/<uuid:policy_id>"): {"role", "collection", "filter", "fields", "presets"},
     ("POST", V1 + "manage/users"): {"name", "is_active", "is_service"},
