@@ -3,6 +3,7 @@
 import threading
 import time
 import unicodedata
+from typing import Literal
 
 import pytest
 from django.contrib.auth.hashers import identify_hasher
@@ -13,6 +14,8 @@ from accounts import passwords, people
 from accounts.errors import InvalidInputError, UnavailableError
 from accounts.models import User
 from tests.accounts.cast import BUILDER, PASSWORD, Api, Person, make_person, make_role
+
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 
 def problems(person: Person, password: str) -> list[str]:
@@ -57,7 +60,7 @@ def test_every_character_counts(rita: Person, anonymous: Api, length: int) -> No
 @pytest.mark.parametrize("chosen", ["NFC", "NFD", "NFKC"])
 @pytest.mark.parametrize("typed", ["NFC", "NFD", "NFKD"])
 def test_a_password_is_the_same_on_every_keyboard(
-    rita: Person, anonymous: Api, chosen: str, typed: str
+    rita: Person, anonymous: Api, chosen: Form, typed: Form
 ) -> None:
     text = "pässwörd 漢字 ﬁnden ½"
     people.set_password(rita.user, unicodedata.normalize(chosen, text), by=rita.principal)
