@@ -129,7 +129,7 @@ CACHES = {
 }
 VALKEY_URL = ENVIRONMENT.valkey_url
 
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "accounts.session_store"  # a copy of the table opens no session
 SESSION_COOKIE_AGE = 8 * 60 * 60
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 

@@ -1,5 +1,7 @@
 """Passkeys, recovery codes, and what roles ask of sessions."""
 
+import importlib
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
@@ -11,24 +13,13 @@ import accounts.ids
 # A session that gave a code before this kept only the time of it.
 STRENGTH = "UPDATE accounts_session SET strength = 1 WHERE verified_at IS NOT NULL"
 
-FORMER = """
-DROP VIEW accounts_bearer;
-CREATE VIEW accounts_bearer WITH (security_barrier) AS
-SELECT s.id, s.kind, s.expires_at, s.ended_at, s.verified_at,
-    u.id AS user_id, u.email AS user_email, u.name AS user_name, u.is_active AS user_is_active,
-    u.is_service AS user_is_service, u.token_version,
-    coalesce((
-        SELECT jsonb_agg(r.key ORDER BY r.key)
-        FROM accounts_user_groups m JOIN accounts_role r ON r.group_ptr_id = m.group_id
-        WHERE m.user_id = u.id
-    ), '[]'::jsonb) AS roles,
-    coalesce((SELECT jsonb_object_agg(g.name, g.value) FROM accounts_generation g), '{}'::jsonb) AS generations
-FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id;
-"""
+# Views hold fast the columns that they read, and are made anew when those are done.
+_views = importlib.import_module("accounts.migrations.0003_credential_views")
+DROP = "DROP VIEW accounts_bearer; DROP VIEW accounts_credential;"
+CREDENTIAL = _views.FORWARD.partition("CREATE VIEW accounts_bearer")[0]
 
 # All that says whether a session still counts, in the one row: its own times, and what the roles ask for now.
 BEARER = """
-DROP VIEW accounts_bearer;
 CREATE VIEW accounts_bearer WITH (security_barrier) AS
 SELECT s.id, s.kind, s.created_at, s.last_seen_at, s.expires_at, s.ended_at, s.strength, s.verified_at,
     s.confirmed_at, s.reason,
@@ -56,6 +47,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(DROP, _views.FORWARD),
         migrations.CreateModel(
             name="Passkey",
             fields=[
@@ -181,6 +173,11 @@ class Migration(migrations.Migration):
                 choices=[(0, "PASSWORD"), (1, "SECOND_FACTOR"), (2, "PHISHING_RESISTANT")], default=0
             ),
         ),
+        migrations.AlterField(
+            model_name="user",
+            name="email",
+            field=models.EmailField(db_collation="C", max_length=254, verbose_name="e-mail address"),
+        ),
         migrations.AddField(
             model_name="user",
             name="password_changed_at",
@@ -249,5 +246,5 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(STRENGTH, migrations.RunSQL.noop),
-        migrations.RunSQL(BEARER, FORMER),
+        migrations.RunSQL(CREDENTIAL + BEARER, DROP),
     ]

@@ -30,7 +30,8 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django-
     """Somebody who acts. There is no superuser: rights come from roles and object grants alone."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField("e-mail address", max_length=254)
+    # Compared by bytes, whatever the database's own collation takes for the same letter (CVE-2024-27295).
+    email = models.EmailField("e-mail address", max_length=254, db_collation="C")
     name = models.CharField(max_length=150, blank=True)
     is_active = models.BooleanField(default=True)
     is_service = models.BooleanField(default=False)
