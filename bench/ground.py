@@ -106,15 +106,16 @@ class Ground:
         probe.ask("start", size=size, keys=filled.keys, collection=filled.collection)
         return probe
 
-    def web(self, size: int) -> str:
-        """Start the web server of `make run` on a database and return its address."""
+    def web(self, database: int | str, **more: str) -> str:
+        """Start the web server of `make run` on a database, with more environment, and return its address."""
         with socket.socket() as free:
             free.bind((HOST, 0))
             port: int = free.getsockname()[1]
         values = {
-            **self.environment(name_of(size), owner=False),
+            **self.environment(name_of(database) if isinstance(database, int) else database, owner=False),
             "DJANGO_SETTINGS_MODULE": "cms_project.settings",
             "PORT": str(port),
+            **more,
         }
         web = subprocess.Popen(
             web_command(port),
