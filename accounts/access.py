@@ -220,6 +220,7 @@ class Principal:
     object_grants: Mapping[tuple[Action, UUID], frozenset[UUID]] = field(default_factory=dict)
     address: str = ""
     request_id: str = ""
+    requests_per_minute: int | None = None  # what the key or a role says; None for the limits of the house
 
     @property
     def rights(self) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import api_keys, principals
+from accounts import api_keys, limits, principals
 from accounts.access import Principal
 from accounts.addresses import client_address
 from accounts.errors import NotAuthenticatedError
@@ -34,7 +34,9 @@ class BearerAuthentication(BaseAuthentication):
         if header is None:
             principal, generations = principals.anonymous(using=self.using)
         else:
-            principal, generations = self._of_header(request, header)
+            principal, generations = self._of_bearer_header(request, header)
+        # Here, so that it comes before rights are asked: also what is refused is counted.
+        limits.admit(request._request, principal, request.parser_context.get("view"))  # noqa: SLF001 (DRF's wrapper)
         request.generations = generations  # type: ignore[attr-defined]  # documented above
         if self.loads_object_grants:
             principal = principals.with_object_grants(principal)
@@ -42,6 +44,15 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (DRF's signature)
         return 'Bearer realm="quillkeep"'
+
+    def _of_bearer_header(self, request: Request, header: str) -> tuple[Principal, dict[str, int]]:
+        """Read the header and count it when it is no good: guessing costs, and soon asks the database nothing."""
+        limits.require_few_failures(request._request)  # noqa: SLF001 (DRF's wrapper)
+        try:
+            return self._of_header(request, header)
+        except NotAuthenticatedError:
+            limits.count_failure(request._request)  # noqa: SLF001 (DRF's wrapper)
+            raise
 
     def _of_header(self, request: Request, header: str) -> tuple[Principal, dict[str, int]]:
         if len(header) > LONGEST_HEADER:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any, Final
 from uuid import UUID
 
@@ -69,20 +70,40 @@ def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
 
 
 @transaction.atomic
-def add_role(key: str, name: str, *, require_second_factor: bool = False, by: Principal) -> Role:
+def add_role(
+    key: str,
+    name: str,
+    *,
+    require_second_factor: bool = False,
+    requests_per_minute: int | None = None,
+    by: Principal,
+) -> Role:
     """Make a role without any rights. Raises ConflictError when key or name is taken."""
     by.require_area(Area.ROLES)
     _require_free_name(key=key, name=name)
-    role = Role.objects.create(key=key, name=name, require_second_factor=require_second_factor)
+    role = Role.objects.create(
+        key=key,
+        name=name,
+        require_second_factor=require_second_factor,
+        requests_per_minute=requests_per_minute,
+    )
     _record_role("role.created", role, by, {"require_second_factor": require_second_factor})
     return role
 
 
 @transaction.atomic
 def change_role(
-    role: Role, *, name: str | None = None, require_second_factor: bool | None = None, by: Principal
+    role: Role,
+    *,
+    name: str | None = None,
+    require_second_factor: bool | None = None,
+    requests_per_minute: int | EllipsisType | None = ...,
+    by: Principal,
 ) -> Role:
-    """Rename a role, or change whether it asks for a second factor. Nobody changes a role of their own."""
+    """Rename a role, or change whether it asks for a second factor, or how much it lets through (None: as the house).
+
+    Nobody changes a role of their own.
+    """
     by.require_area(Area.ROLES)
     role = _locked(role)
     if role.key in by.roles:
@@ -98,8 +119,14 @@ def change_role(
                 ]
             )
         role.require_second_factor = require_second_factor
+    if requests_per_minute is not ...:
+        role.requests_per_minute = requests_per_minute
     role.save()
-    _record_role("role.updated", role, by, {"require_second_factor": role.require_second_factor})
+    detail = {
+        "require_second_factor": role.require_second_factor,
+        "requests_per_minute": role.requests_per_minute,
+    }
+    _record_role("role.updated", role, by, detail)
     return role
 
 

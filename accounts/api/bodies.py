@@ -77,11 +77,17 @@ class RoleBody(StrictSerializer):
     key = KeyField()
     name = StrictCharField(max_length=150)
     require_second_factor = StrictBooleanField(required=False)
+    requests_per_minute = StrictIntegerField(
+        required=False, allow_null=True, min_value=1, max_value=1_000_000
+    )
 
 
 class RoleChange(StrictSerializer):
     name = StrictCharField(max_length=150, required=False)
     require_second_factor = StrictBooleanField(required=False)
+    requests_per_minute = StrictIntegerField(
+        required=False, allow_null=True, min_value=1, max_value=1_000_000
+    )
 
 
 class PolicyBody(StrictSerializer):

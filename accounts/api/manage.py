@@ -75,6 +75,7 @@ class RolesView(ManagementView):
             body["key"],
             body["name"],
             require_second_factor=body.get("require_second_factor", False),
+            requests_per_minute=body.get("requests_per_minute"),
             by=principal_of(request),
         )
         return Response(role_json(role), status=201)

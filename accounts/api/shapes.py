@@ -26,6 +26,7 @@ def role_json(role: Role) -> dict[str, Any]:
         "key": role.key,
         "name": role.name,
         "require_second_factor": role.require_second_factor,
+        "requests_per_minute": role.requests_per_minute,
         "built_in": role.is_built_in,
     }
 

@@ -20,6 +20,8 @@ class Role(Group):
 
     key = models.CharField(max_length=41, unique=True)
     require_second_factor = models.BooleanField(default=False)
+    # None: says nothing of it. The highest number of somebody's roles counts; `public` has that of anonymous readers.
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
 
     objects: ClassVar[models.Manager["Role"]] = models.Manager()  # type: ignore[assignment]  # a Group finds by name
 
@@ -28,6 +30,10 @@ class Role(Group):
             models.CheckConstraint(
                 condition=Q(key__regex=r"^[a-z][a-z0-9_]{0,40}$"),
                 name="role keys are small letters, digits, underscores",
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_minute__isnull=True) | Q(requests_per_minute__range=(1, 1_000_000)),
+                name="a role lets through 1 to 1000000 requests a minute",
             ),
         ]
 
