@@ -8,14 +8,16 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import api_keys, limits, principals
+from accounts import api_keys, key_use, limits, principals
 from accounts.access import Principal
 from accounts.addresses import client_address
-from accounts.errors import NotAuthenticatedError
+from accounts.buckets import Notes
+from accounts.errors import NotAuthenticatedError, RetiredSecretError
 from accounts.models.credential import Bearer
 from accounts.models.session import Session
 from accounts.tokens import AccessToken
 
+Found = tuple[Principal, dict[str, int], Notes | None]  # who, the generations, what to note of a key
 LONGEST_HEADER: Final = 8 * 1024
 
 
@@ -31,12 +33,14 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Principal]:
         header = request.META.get("HTTP_AUTHORIZATION")
+        notes = None
         if header is None:
             principal, generations = principals.anonymous(using=self.using)
         else:
-            principal, generations = self._of_bearer_header(request, header)
+            principal, generations, notes = self._of_bearer_header(request, header)
         # Here, so that it comes before rights are asked: also what is refused is counted.
-        limits.admit(request._request, principal, request.parser_context.get("view"))  # noqa: SLF001 (DRF's wrapper)
+        view = request.parser_context.get("view")
+        limits.admit(request._request, principal, view, notes=notes)  # noqa: SLF001 (DRF's wrapper)
         request.generations = generations  # type: ignore[attr-defined]  # documented above
         if self.loads_object_grants:
             principal = principals.with_object_grants(principal)
@@ -45,16 +49,19 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (DRF's signature)
         return 'Bearer realm="quillkeep"'
 
-    def _of_bearer_header(self, request: Request, header: str) -> tuple[Principal, dict[str, int]]:
+    def _of_bearer_header(self, request: Request, header: str) -> Found:
         """Read the header and count it when it is no good: guessing costs, and soon asks the database nothing."""
         limits.require_few_failures(request._request)  # noqa: SLF001 (DRF's wrapper)
         try:
             return self._of_header(request, header)
+        except RetiredSecretError as error:
+            limits.count_failure(request._request, notes=key_use.refusal(error.public_id, error.secret_hash))  # noqa: SLF001 (DRF's wrapper)
+            raise
         except NotAuthenticatedError:
             limits.count_failure(request._request)  # noqa: SLF001 (DRF's wrapper)
             raise
 
-    def _of_header(self, request: Request, header: str) -> tuple[Principal, dict[str, int]]:
+    def _of_header(self, request: Request, header: str) -> Found:
         if len(header) > LONGEST_HEADER:
             raise NotAuthenticatedError("The credential is too long.")
         scheme, _, text = header.partition(" ")
@@ -64,20 +71,19 @@ class BearerAuthentication(BaseAuthentication):
             return self._of_key(request, text)
         return self._of_token(text)
 
-    def _of_key(self, request: Request, text: str) -> tuple[Principal, dict[str, int]]:
-        row = api_keys.check(
-            text,
-            using=self.using,
-            address=client_address(request._request),  # noqa: SLF001 (DRF's wrapper)
-            origin=request.META.get("HTTP_ORIGIN", ""),
+    def _of_key(self, request: Request, text: str) -> Found:
+        address = client_address(request._request)  # noqa: SLF001 (DRF's wrapper)
+        row, sent = api_keys.check(
+            text, using=self.using, address=address, origin=request.META.get("HTTP_ORIGIN", "")
         )
-        api_keys.note_use(row.public_id)
-        return principals.of_credential(row, using=self.using), row.generations
+        principal = principals.of_credential(row, using=self.using)
+        key_use.watch(request._request, principal)  # noqa: SLF001 (DRF's wrapper)
+        return principal, row.generations, key_use.call(row.public_id, sent, address)
 
-    def _of_token(self, text: str) -> tuple[Principal, dict[str, int]]:
+    def _of_token(self, text: str) -> Found:
         claims = AccessToken.read(text)
         row = live_bearer(claims.session_id, claims.user_id, claims.token_version, using=self.using)
-        return principals.of_bearer(row, using=self.using), row.generations
+        return principals.of_bearer(row, using=self.using), row.generations, None
 
 
 def live_bearer(session_id: UUID, user_id: UUID, token_version: int, *, using: str) -> Bearer:

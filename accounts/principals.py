@@ -148,7 +148,10 @@ def of_credential(row: Credential, *, using: str) -> Principal:
         credential="api-key",
         credential_id=row.public_id,
     )
-    return replace(principal, scopes=scopes_of(row.scopes))
+    scopes = replace(scopes_of(row.scopes), used=set())
+    return replace(
+        principal, scopes=scopes, requests_per_minute=row.rate_limit or principal.requests_per_minute
+    )
 
 
 def of_user(user: User) -> Principal:

@@ -46,6 +46,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_policy": (WRITE, READ),
     "accounts_position": (WRITE, NOTHING),
     "accounts_role": (WRITE, READ),
+    "accounts_scopeuse": (WRITE, NOTHING),
     "accounts_seal": (APPEND, NOTHING),
     "accounts_session": (WRITE, NOTHING),
     "accounts_unsealed": (WRITE, NOTHING),

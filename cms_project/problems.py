@@ -35,6 +35,7 @@ CHALLENGE: Final = 'Bearer realm="quillkeep"'
 STATUSES: Final[Mapping[type[DomainError], HTTPStatus]] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
+    errors.RetiredSecretError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.LockedOutError: HTTPStatus.TOO_MANY_REQUESTS,

@@ -8,7 +8,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from accounts import api_keys
+from accounts import api_keys, key_scopes
 from accounts.admin.base import ActingForm, VerbAdmin
 from accounts.models.api_key import ApiKey
 from accounts.models.role import PUBLIC, Role
@@ -52,7 +52,7 @@ class AddKeyForm(ActingForm):
             self.fields["owner"].required = False
 
     def act(self, data: dict[str, Any]) -> Model:
-        scopes = api_keys.parse_scopes(data["scope_lines"].split(), path=("scope_lines",))
+        scopes = key_scopes.parse_scopes(data["scope_lines"].split(), path=("scope_lines",))
         options = {
             "name": data["name"],
             "scopes": scopes,
@@ -111,7 +111,7 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
 
     @admin.display(description="scopes")
     def scopes_shown(self, key: ApiKey) -> str:
-        return ", ".join(api_keys.scope_texts(scopes_of(key.scopes)))
+        return ", ".join(key_scopes.scope_texts(scopes_of(key.scopes)))
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001
         key = super().save_form(request, form, change)

@@ -124,6 +124,7 @@ class ApiKeyBody(StrictSerializer):
     expires_at = StrictDateTimeField(required=False)
     allowed_networks = StrictListField(child=StrictCharField(max_length=50), required=False, max_length=100)
     browser = StrictBooleanField(required=False)
+    rate_limit = StrictIntegerField(required=False, allow_null=True, min_value=1, max_value=1_000_000)
 
 
 class RotateBody(StrictSerializer):

@@ -1,6 +1,6 @@
 """The tables of accounts, one file a noun."""
 
-from accounts.models.api_key import ApiKey
+from accounts.models.api_key import ApiKey, ScopeUse
 from accounts.models.credential import Bearer, Credential
 from accounts.models.device import Authenticator
 from accounts.models.event import Event, Position, Seal, Unsealed
@@ -19,6 +19,7 @@ __all__ = [
     "Policy",
     "Position",
     "Role",
+    "ScopeUse",
     "Seal",
     "Session",
     "Unsealed",

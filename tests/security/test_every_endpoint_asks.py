@@ -34,6 +34,7 @@ SYSTEM = {
     "accounts/access.py": "makes it",
     "accounts/management/commands/createadmin.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
+    "accounts/tasks.py": "what time does to keys",
     "accounts/outages.py": "says that the store of limits is gone, and back",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",
@@ -196,7 +197,7 @@ ACCEPTED = {
     ("PATCH", V1 + "manage/policies/<uuid:policy_id>"): {"role", "collection", "filter", "fields", "presets"},
     ("POST", V1 + "manage/users"): {"name", "is_active", "is_service"},
     ("PATCH", V1 + "manage/users/<uuid:user_id>"): {"email", "is_active"},
-    ("POST", V1 + "manage/api-keys"): {"owner", "expires_at", "allowed_networks", "browser"},
+    ("POST", V1 + "manage/api-keys"): {"owner", "expires_at", "allowed_networks", "browser", "rate_limit"},
     ("POST", V1 + "manage/api-keys/<uuid:key_id>/rotate"): {"overlap_hours"},
 }
 
