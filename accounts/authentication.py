@@ -51,15 +51,19 @@ class BearerAuthentication(BaseAuthentication):
 
     def _of_bearer_header(self, request: Request, header: str) -> Found:
         """Read the header and count it when it is no good: guessing costs, and soon asks the database nothing."""
-        limits.require_few_failures(request._request)  # noqa: SLF001 (DRF's wrapper)
+        limits.require_few_failures(request._request, header)  # noqa: SLF001 (DRF's wrapper)
         try:
-            return self._of_header(request, header)
+            found = self._of_header(request, header)
         except RetiredSecretError as error:
-            limits.count_failure(request._request, notes=key_use.refusal(error.public_id, error.secret_hash))  # noqa: SLF001 (DRF's wrapper)
+            limits.count_failure(
+                request._request, header, notes=key_use.refusal(error.public_id, error.secret_hash)
+            )  # noqa: SLF001 (DRF's wrapper)
             raise
         except NotAuthenticatedError:
-            limits.count_failure(request._request)  # noqa: SLF001 (DRF's wrapper)
+            limits.count_failure(request._request, header)  # noqa: SLF001 (DRF's wrapper)
             raise
+        limits.note_good(header)
+        return found
 
     def _of_header(self, request: Request, header: str) -> Found:
         if len(header) > LONGEST_HEADER:

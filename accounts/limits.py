@@ -4,7 +4,9 @@ Form: draft-ietf-httpapi-ratelimit-headers-11. Who calls is the principal, or th
 one view is kept by the view that the address resolved to. Nothing that a client writes freely is part of a bucket.
 """
 
+import hashlib
 import ipaddress
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -175,17 +177,22 @@ def _count(request: HttpRequest, policy: Policy, caller: str, *, notes: Notes | 
 _failing: dict[
     str, float
 ] = {}  # networks whose credentials this process refused, and until when to look at them
-_MOST_FAILING: Final = 10_000
+_good: dict[bytes, float] = {}  # digests of headers that this process found good, and until when that counts
+_MOST_KNOWN: Final = 10_000
+_GOOD_SECONDS: Final = 600
+_DIGEST_KEY: Final = secrets.token_bytes(32)  # so that what lies in memory is of no use to anybody
 
 
-def require_few_failures(request: HttpRequest) -> None:
+def require_few_failures(request: HttpRequest, header: str) -> None:
     """Raise TooManyRequestsError for an address that sent too many bad credentials, before anything is looked up.
 
     Only where this process has refused one of it lately, so that good credentials cost no round trip of their own:
-    each process lets one more through than the quota says.
+    each process lets one more through than the quota says. What was good a while ago is let through to be checked:
+    somebody who guesses must not lock out all who share an address with them.
     """
     caller = by_address(request)
-    if _failing.get(caller, 0.0) < time.monotonic():
+    now = time.monotonic()
+    if _failing.get(caller, 0.0) < now or _good.get(_digest(header), 0.0) >= now:
         return
     state = hit(FAILURES, caller, is_counted=False)
     if state is not None and state.is_exceeded:
@@ -193,18 +200,31 @@ def require_few_failures(request: HttpRequest) -> None:
         raise TooManyRequestsError(retry_after=state.resets_in)
 
 
-def count_failure(request: HttpRequest, *, notes: Notes | None = None) -> None:
+def note_good(header: str) -> None:
+    """Remember for a while that a credential was good."""
+    if len(_good) >= _MOST_KNOWN:
+        _good.clear()
+    _good[_digest(header)] = time.monotonic() + _GOOD_SECONDS
+
+
+def _digest(header: str) -> bytes:
+    return hashlib.blake2b(header.encode(errors="replace"), digest_size=16, key=_DIGEST_KEY).digest()
+
+
+def count_failure(request: HttpRequest, header: str, *, notes: Notes | None = None) -> None:
     """Count a bad credential. Raises TooManyRequestsError when there were too many."""
     caller = by_address(request)
-    if len(_failing) >= _MOST_FAILING:
+    if len(_failing) >= _MOST_KNOWN:
         _failing.clear()
     _failing[caller] = time.monotonic() + 2 * WINDOW_SECONDS
+    _good.pop(_digest(header), None)
     _count(request, FAILURES, caller, notes=notes)
 
 
 def forget_failures() -> None:
-    """Let this process know of none."""
+    """Let this process know of none, and of nothing good."""
     _failing.clear()
+    _good.clear()
 
 
 # --- Where they are asked -------------------------------------------------------------------------------------------

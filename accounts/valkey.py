@@ -20,13 +20,14 @@ REST_SECONDS: Final = 2.0  # after a failure nobody tries again for so long
 def valkey() -> redis.Redis:
     """Return the client; it connects when first used, and again after a fork or a failure.
 
-    One more try, for a connection that was closed while it lay idle; the library's own ten would take seconds.
+    One more try, for a connection that was closed while it lay idle, and none where time ran out; the library's own
+    ten would take seconds.
     """
     return redis.Redis.from_url(
         settings.VALKEY_URL,
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 
 

@@ -127,5 +127,17 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="ServiceAccount",
+            fields=[],
+            options={
+                "verbose_name": "service account",
+                "proxy": True,
+                "default_permissions": (),
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("accounts.user",),
+        ),
         migrations.RunSQL(CREDENTIAL, BEFORE),
     ]

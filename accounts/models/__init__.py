@@ -6,6 +6,7 @@ from accounts.models.device import Authenticator
 from accounts.models.event import Event, Position, Seal, Unsealed
 from accounts.models.generation import Generation
 from accounts.models.role import Policy, Role
+from accounts.models.service import ServiceAccount
 from accounts.models.session import Session
 from accounts.models.user import User
 
@@ -21,6 +22,7 @@ __all__ = [
     "Role",
     "ScopeUse",
     "Seal",
+    "ServiceAccount",
     "Session",
     "Unsealed",
     "User",

@@ -209,6 +209,20 @@ def test_guessing_credentials_soon_costs_us_nothing(
     assert bad.get("auth/me").status_code == 401
 
 
+def test_whoever_shares_an_address_with_somebody_guessing_goes_on(
+    as_rita: Api, anonymous: Api, rita: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FAILURES", Policy("failures", quota=1, fails_open=True))
+    assert as_rita.get("auth/me").status_code == 200
+    bad = Api(anonymous.client, "qk_nonsense")
+    assert [bad.get("auth/me").status_code for _ in range(2)] == [401, 429]
+    assert as_rita.get("auth/me").status_code == 200
+    assert as_rita.post("auth/logout").status_code == 204
+    assert as_rita.get("auth/me").status_code == 429  # known, checked, and no longer good
+    _, fresh = make_key(rita.user, (None, Action.READ))
+    assert Api(anonymous.client, fresh).get("auth/me").status_code == 429  # until the minute is over
+
+
 def test_those_who_send_none_are_not_held_for_guessing(
     anonymous: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
