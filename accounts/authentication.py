@@ -51,16 +51,15 @@ class BearerAuthentication(BaseAuthentication):
 
     def _of_bearer_header(self, request: Request, header: str) -> Found:
         """Read the header and count it when it is no good: guessing costs, and soon asks the database nothing."""
-        limits.require_few_failures(request._request, header)  # noqa: SLF001 (DRF's wrapper)
+        counted = request._request  # noqa: SLF001 (DRF's wrapper)
+        limits.require_few_failures(counted, header)
         try:
             found = self._of_header(request, header)
-        except RetiredSecretError as error:
-            limits.count_failure(
-                request._request, header, notes=key_use.refusal(error.public_id, error.secret_hash)
-            )  # noqa: SLF001 (DRF's wrapper)
-            raise
-        except NotAuthenticatedError:
-            limits.count_failure(request._request, header)  # noqa: SLF001 (DRF's wrapper)
+        except NotAuthenticatedError as error:
+            notes = None
+            if isinstance(error, RetiredSecretError):
+                notes = key_use.refusal(error.public_id, error.secret_hash)
+            limits.count_failure(counted, header, notes=notes)
             raise
         limits.note_good(header)
         return found

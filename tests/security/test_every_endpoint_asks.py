@@ -33,6 +33,7 @@ ROOT_FOLDER = Path(__file__).parents[2]
 SYSTEM = {
     "accounts/access.py": "makes it",
     "accounts/management/commands/createadmin.py": "the operator on the machine",
+    "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "accounts/tasks.py": "what time does to keys",
     "accounts/outages.py": "says that the store of limits is gone, and back",
