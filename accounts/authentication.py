@@ -94,7 +94,7 @@ def live_bearer(session_id: UUID, user_id: UUID, token_version: int, *, using: s
 
     A token is only a claim: the user's state is looked at on every use (CVE-2025-4643, CVE-2025-30351).
     """
-    row = Bearer.objects.using(using).filter(pk=session_id).first()
+    row = next(iter(Bearer.objects.using(using).filter(pk=session_id)), None)
     if (
         row is None
         or row.kind != Session.Kind.API
