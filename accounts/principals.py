@@ -48,8 +48,15 @@ class RuleCache:
         self._generation = -1
         self._found: tuple[RulesByRole, Numbers] = ({}, {})
 
-    def of(self, generation: int, *, using: str) -> tuple[RulesByRole, Numbers]:
-        """Return both as of a generation that was just read from the same database."""
+    def rules(self, generation: int, *, using: str) -> RulesByRole:
+        """Return the rules as of a generation that was just read from the same database."""
+        return self._of(generation, using=using)[0]
+
+    def numbers(self, generation: int, *, using: str) -> Numbers:
+        """Return the requests a minute of the same generation."""
+        return self._of(generation, using=using)[1]
+
+    def _of(self, generation: int, *, using: str) -> tuple[RulesByRole, Numbers]:
         with self._lock:
             if generation == self._generation:
                 return self._found
@@ -291,7 +298,9 @@ def _of_roles(
     keys: Collection[str], generations: Mapping[str, int], *, using: str
 ) -> tuple[tuple[Rule, ...], int | None]:
     """Return the rules, and the requests a minute: the most that a role allows; of `public` for anonymous only."""
-    by_role, numbers = _cache.of(generations.get(ACCESS, 0), using=using)
+    generation = generations.get(ACCESS, 0)
+    by_role = _cache.rules(generation, using=using)
+    numbers = _cache.numbers(generation, using=using)
     rules = tuple(rule for key in (*keys, PUBLIC) for rule in by_role.get(key, ()))
     return rules, max((numbers[key] for key in keys or (PUBLIC,) if key in numbers), default=None)
 

@@ -3,6 +3,8 @@
 import logging
 from datetime import datetime, timedelta
 from typing import cast
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 from uuid import UUID
 
 import pytest
@@ -20,6 +22,7 @@ from accounts.key_hints import hint
 from accounts.models import ApiKey, Event, Generation, ScopeUse, User
 from tests.accounts.cast import ARTICLES, BUILDER, Api, Person, make_key, make_person, make_policy, make_role
 from tests.accounts.test_keys_cut_rights_down import principal_of_key
+from tests.processes import LiveServer
 
 pytestmark = pytest.mark.usefixtures("_django_db_helper")
 NOW = timezone.now
@@ -354,3 +357,21 @@ def test_noting_never_costs_a_query_and_never_the_request(
         assert status(anonymous, text) == 200
     assert not [query for query in asked if query["sql"].split()[0] in ("INSERT", "UPDATE", "DELETE")]
     assert text.split("_")[3] not in caplog.text
+
+
+def test_another_process_refuses_a_dead_key_at_its_next_request(rita: Person, web_server: LiveServer) -> None:
+    key, text = make_key(rita.user)
+
+    def asked() -> int:
+        headers = {"Authorization": f"Bearer {text}"}
+        request = Request(f"{web_server.url}/api/v1/auth/me", headers=headers)  # noqa: S310 (our own server)
+        try:
+            with urlopen(request) as answer:  # noqa: S310 (our own server)
+                return int(answer.status)
+        except HTTPError as error:
+            return error.code
+
+    for act, then in ((api_keys.disable, 401), (api_keys.enable, 200), (api_keys.revoke, 401)):
+        assert asked() == (200 if then == 401 else 401)
+        act(fresh(key), by=BUILDER)
+        assert asked() == then
