@@ -12,7 +12,7 @@ import redis
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from accounts import buckets, granting, limits, outages
+from accounts import buckets, granting, limits, outages, views
 from accounts.access import Action
 from accounts.errors import UnavailableError
 from accounts.limits import Policy, hit
@@ -140,6 +140,22 @@ def test_all_sign_ins_together_have_a_ceiling(anonymous: Api, monkeypatch: pytes
         answers.append(anonymous.post("auth/login", {"email": "x@example.com", "password": "x"}))
     assert [answer.status_code for answer in answers] == [401] * 4 + [429] * 2
     assert "overall" not in answers[-1].headers["RateLimit"]
+
+
+def test_the_door_of_the_admin_counts_in_the_same_bucket(
+    anonymous: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = Policy("sign-ins", quota=2, overall=3, fails_open=False)
+    monkeypatch.setattr(limits.SignInThrottle, "policy", few)
+    monkeypatch.setattr(views, "SIGN_INS", few)
+    wrong = {"email": "x@example.com", "password": "x"}
+    browser = anonymous.client
+    assert anonymous.post("auth/login", wrong).status_code == 401
+    assert [browser.post("/admin/login/", wrong).status_code for _ in range(2)] == [400, 429]
+    browser.defaults["REMOTE_ADDR"] = "2001:db8::1"
+    assert browser.post("/admin/login/", wrong).status_code == 400
+    browser.defaults["REMOTE_ADDR"] = "192.0.2.55"
+    assert browser.post("/admin/login/", wrong).status_code == 429  # all together had three
 
 
 def test_a_view_of_much_work_has_a_bucket_of_its_own(as_rita: Api) -> None:

@@ -4,6 +4,7 @@
 """
 
 import logging
+import string
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from dataclasses import dataclass
 import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts.api_keys import KeyText, parse
+from accounts.errors import NotAuthenticatedError
 from tests.builders import anonymous, make_key, make_role
 from tests.security.paths import UNKNOWN, api_paths
 from tests.security.world import Unchanged, assert_problem
@@ -124,3 +128,25 @@ def test_where_there_is_nothing_a_bad_credential_finds_nothing(good: Good) -> No
 def test_a_good_one_works_beside_them(good: Good) -> None:
     assert anonymous().get("/api/v1/auth/me", Authorization=f"Bearer {good.text}").status_code == 200
     assert anonymous().get("/api/v1/auth/me", Authorization=f"bearer {good.text}").status_code == 200
+
+
+@given(
+    st.text(max_size=300) | st.text(alphabet="qkdevlopmnt_0aZ", max_size=120).map(lambda text: f"qk_{text}")
+)
+def test_whatever_is_taken_for_a_key_is_one(text: str) -> None:
+    """No text breaks the parser, and what it takes is written as it was read."""
+    try:
+        found = parse(text)
+    except NotAuthenticatedError:
+        return
+    assert str(found) == text
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits, min_size=43, max_size=43), st.integers(0, 73))
+def test_one_wrong_letter_is_found_without_asking_the_database(secret: str, place: int) -> None:
+    text = str(KeyText("development", "a" * 12, secret))
+    assert parse(text).secret == secret
+    spot = min(place, len(text) - 1)
+    spoilt = text[:spot] + ("0" if text[spot] != "0" else "1") + text[spot + 1 :]
+    with pytest.raises(NotAuthenticatedError):
+        parse(spoilt)
