@@ -1,7 +1,6 @@
 """How API keys are used: noted along with the limit of each request, written down each minute, and judged."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 import redis
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -25,6 +24,8 @@ logger = logging.getLogger("quillkeep.keys")
 
 USE: Final = "quillkeep:key-use"
 SCOPES: Final = "quillkeep:scope-use"
+_TAKEN: Final = ":taken"
+_LOCK_ID: Final = 0x71_6B_75_73_65  # "qkuse": the advisory lock of whoever writes notes down
 _TAG_LENGTH: Final = (
     12  # of the secret's hash: which of a key's secrets it was, also when it is rotated meanwhile
 )
@@ -120,8 +121,17 @@ class _Noted:
     secrets: dict[str, _Calls] = field(default_factory=dict)
 
 
+@transaction.atomic
 def flush(*, by: Principal) -> int:
-    """Write the notes to the rows; return of how many keys. Raises redis.RedisError, and nothing is known then."""
+    """Write the notes to the rows; return of how many keys. Raises redis.RedisError, and nothing is known then.
+
+    What was taken stays in Valkey until it is written: whatever dies in between, the next flush has it. A call on an
+    old secret that was lost would make retiring it look safe.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s)", [_LOCK_ID]
+        )  # one at a time, or it would count twice
     noted: dict[str, _Noted] = {}
     for name, value in _taken(USE).items():
         public_id, tag, what = name.split(":")
@@ -134,22 +144,21 @@ def flush(*, by: Principal) -> int:
         _write(public_id, found, by)
     _write_scopes(_taken(SCOPES))
     Generation.objects.bump(KEY_USE)
+    valkey().delete(f"{USE}{_TAKEN}", f"{SCOPES}{_TAKEN}")
     return len(noted)
 
 
 def _taken(name: str) -> dict[str, str]:
-    """Take a hash out of Valkey, at once for all that write to it."""
-    batch = f"{name}:{secrets.token_hex(8)}"
-    try:
-        valkey().rename(name, batch)
-    except redis.ResponseError:  # there is none: nothing was noted
-        return {}
-    found = cast("dict[bytes, bytes]", valkey().hgetall(batch))
-    valkey().delete(batch)
+    """Take what was noted so far out of the way of those who note, or what an earlier flush took and did not write."""
+    if not valkey().exists(name + _TAKEN):
+        try:
+            valkey().rename(name, name + _TAKEN)
+        except redis.ResponseError:  # nothing was noted
+            return {}
+    found = cast("dict[bytes, bytes]", valkey().hgetall(name + _TAKEN))
     return {key.decode(): value.decode() for key, value in found.items()}
 
 
-@transaction.atomic
 def _write(public_id: str, noted: _Noted, by: Principal) -> None:
     key = ApiKey.objects.select_for_update().filter(public_id=public_id).first()
     if key is None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.conf import LazySettings
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -20,6 +20,7 @@ from accounts.authentication import ManagementAuthentication
 from accounts.errors import ConflictError, NotAllowedError
 from accounts.key_hints import hint
 from accounts.models import ApiKey, Event, Generation, ScopeUse, User
+from accounts.valkey import valkey
 from tests.accounts.cast import ARTICLES, BUILDER, Api, Person, make_key, make_person, make_policy, make_role
 from tests.accounts.test_keys_cut_rights_down import principal_of_key
 from tests.processes import LiveServer
@@ -84,6 +85,26 @@ def test_a_second_rotation_counts_anew(rita: Person, anonymous: Api) -> None:
     assert [status(anonymous, text) for text in (second, third)] == [200, 200]
     found = flush(key)
     assert (found.use_count, found.old_use_count) == (5, 1)
+
+
+def test_what_a_flush_took_and_could_not_write_is_written_by_the_next(
+    rita: Person, anonymous: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, text = make_key(rita.user)
+    status(anonymous, text)
+
+    def fail(*_: str) -> None:
+        raise DatabaseError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Generation.objects, "bump", fail)
+        with pytest.raises(DatabaseError):
+            key_use.flush(by=BUILDER)
+    assert fresh(key).use_count == 0
+    status(anonymous, text)
+    assert flush(key).use_count == 1
+    assert flush(key).use_count == 2
+    assert flush(key).use_count == 2
 
 
 def test_a_call_that_is_over_the_limit_is_no_use(rita: Person, anonymous: Api) -> None:
@@ -236,7 +257,7 @@ def test_an_idle_key_is_refused_also_where_the_task_did_not_run(
     idle(key, 91)
     assert status(anonymous, text) == 200  # nothing was ever written down: it may be a busy one
     idle(key, 91)
-    key_use._taken(key_use.USE)
+    valkey().delete(key_use.USE)
     key_use.flush(by=BUILDER)
     assert status(anonymous, text) == 401
     settings.IDLE_KEYS_DISABLED_AFTER_DAYS = 0
@@ -340,9 +361,9 @@ def test_a_scope_in_use_costs_one_note_an_hour(ada: Person, anonymous: Api) -> N
     key, text = make_key(ada.user, areas=[Area.USERS])
     api = Api(anonymous.client, text)
     api.get("manage/users")
-    assert key_use._taken(key_use.SCOPES)
+    assert valkey().delete(key_use.SCOPES) == 1
     api.get("manage/users")
-    assert not key_use._taken(key_use.SCOPES)
+    assert valkey().delete(key_use.SCOPES) == 0
     with time_machine.travel(NOW() + timedelta(minutes=1)):
         assert hint(key).used == ()
 
