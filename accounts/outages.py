@@ -64,14 +64,23 @@ class Outage:
 outage: Final = Outage()
 
 
+def is_ongoing() -> bool:
+    """Tell whether the log knows of an outage that is not over."""
+    return _last_told() == GONE
+
+
+def _last_told() -> str:
+    told = Event.objects.filter(type__in=(GONE, BACK)).order_by("-at").values_list("type", flat=True)
+    return told.first() or BACK
+
+
 def _tell(type_: str) -> None:
     """Record one end of the outage, once for all processes. Where nothing can be written the line has to do."""
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_ID])
-            told = Event.objects.filter(type__in=(GONE, BACK)).order_by("-at").values_list("type", flat=True)
-            if (told.first() or BACK) != type_:
+            if _last_told() != type_:
                 record(type_, actor=system("limits"), subject=_STORE)
     except DatabaseError:  # a process of the delivery plane may write nothing
         logger.warning("The outage could not be written to the log of the house.")

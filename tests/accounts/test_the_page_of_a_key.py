@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import api_keys, invitations, people
+from accounts import api_keys, invitations, outages, people
 from accounts.access import Action, Area, Scopes
 from accounts.errors import InvalidInputError
 from accounts.models import ApiKey, Event, ScopeUse, Session, User
@@ -320,3 +320,19 @@ def test_a_service_account_gets_no_invitation_password_or_authenticator(
     client = Client()
     client.force_login(service, backend="accounts.backends.PasswordBackend")  # even with a session
     assert client.get("/admin/").status_code == 302
+
+
+# Where people look first
+
+
+def test_the_home_page_names_what_needs_a_look(browser: Client, rita: Person) -> None:
+    key, _ = make_key(rita.user, name="Nightly")
+    assert "retired secret" not in browser.get("/admin/").content.decode()
+    ApiKey.objects.filter(pk=key.pk).update(old_refused_at=timezone.now() - timedelta(hours=1))
+    text = browser.get("/admin/").content.decode()
+    assert "Somebody still sends the retired secret of the API key “Nightly”." in text
+    assert f"{KEYS}{key.pk}/change/" in text
+    outages.Outage().note(ConnectionError())
+    assert "Limits can’t be counted" in browser.get("/admin/").content.decode()
+    outages._tell(outages.BACK)
+    assert "Limits can’t be counted" not in browser.get("/admin/").content.decode()
