@@ -198,6 +198,12 @@ class Scopes:
 
     actions: frozenset[tuple[UUID | None, Action]]
     areas: frozenset[Area]
+    # Where it is given, what was asked for and granted is put in: `<collection id>:<action>`, `admin:<area>`.
+    used: "set[str] | None" = field(default=None, compare=False, repr=False)
+
+    def note(self, text: str) -> None:
+        if self.used is not None:
+            self.used.add(text)
 
     def cover(self, action: Action, on: Resource) -> bool:
         return (on.collection_id, action) in self.actions or (None, action) in self.actions
@@ -222,6 +228,7 @@ class Principal:
     reason: str = ""  # why it was given again: for the log
     address: str = ""
     request_id: str = ""
+    requests_per_minute: int | None = None  # what the key or a role says; None for the limits of the house
 
     @property
     def rights(self) -> tuple[object, ...]:
@@ -242,8 +249,12 @@ class Principal:
             return EVERYTHING
         if self.scopes is not None and not self.scopes.cover(action, on):
             return NOTHING
-        if self.is_administrator:
-            return EVERYTHING
+        granted = EVERYTHING if self.is_administrator else self._granted(action, on)
+        if granted and self.scopes is not None:
+            self.scopes.note(f"{on.collection_id}:{action.value}")
+        return granted
+
+    def _granted(self, action: Action, on: Resource) -> Grant:
         clauses = [
             Clause(rows=rows, fields=rule.fields, presets=rule.presets)
             for rule in self.rules
@@ -270,6 +281,8 @@ class Principal:
     def require_area(self, area: Area) -> None:
         if not self.administers(area):
             raise NotAllowedError(f"This needs the right to administer {area.value}.")
+        if self.scopes is not None:
+            self.scopes.note(f"admin:{area.value}")
 
     def require_confirmation(self) -> None:
         """Raise StepUpRequiredError unless who acts on their own account has just shown again who they are."""

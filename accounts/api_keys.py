@@ -9,39 +9,38 @@ import time
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_network
-from typing import Any, Final, cast
-from uuid import UUID
+from typing import Any, Final
 
-import redis
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.access import Action, Area, Principal, Resource, Scopes
+from accounts.access import Area, Principal, Scopes
 from accounts.addresses import is_within
-from accounts.directory import directory
 from accounts.errors import (
     ConflictError,
     InvalidInputError,
-    NotAllowedError,
     NotAuthenticatedError,
     Problem,
+    RetiredSecretError,
 )
 from accounts.granting import require_to_hold_roles
+from accounts.key_scopes import require_to_hold_scopes, scope_texts, scopes_json
 from accounts.log import Subject, record
-from accounts.models.api_key import LONGEST_LIFE, ApiKey
+from accounts.models.api_key import LONGEST_LIFE, MOST_REQUESTS, ApiKey
 from accounts.models.credential import Credential
-from accounts.models.generation import KEYS, Generation
+from accounts.models.generation import KEY_USE, KEYS, Generation
 from accounts.models.role import PUBLIC
 from accounts.models.user import User
 from accounts.people import add_service
 from accounts.principals import scopes_of
-from accounts.valkey import valkey
 
 DEFAULT_LIFE: Final = timedelta(days=90)
 DEFAULT_OVERLAP: Final = timedelta(hours=24)
+FLAGGED_AFTER: Final = timedelta(days=30)  # without use
+USE_IS_KNOWN_FOR: Final = timedelta(hours=1)  # after the notes of use were written down
 LONGEST_OVERLAP: Final = timedelta(days=30)
 PREFIX: Final = "qk_"
 
@@ -53,7 +52,6 @@ _FORM: Final = re.compile(
     rf"qk_(?P<environment>[a-z]{{1,20}})_(?P<public_id>[0-9A-Za-z]{{{_PUBLIC_LENGTH}}})"
     rf"_(?P<secret>[0-9A-Za-z]{{{_SECRET_LENGTH}}})(?P<checksum>[0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
 )
-_NO_COLLECTION: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,31 +94,38 @@ def parse(text: str) -> KeyText:
     return KeyText(match["environment"], match["public_id"], match["secret"])
 
 
-def check(text: str, *, using: str, address: str, origin: str) -> Credential:
-    """Return the row of a key that may be used here and now (one query). Raises NotAuthenticatedError otherwise."""
+def check(text: str, *, using: str, address: str, origin: str) -> tuple[Credential, str]:
+    """Return the row of a key that may be used here and now (one query), and the hash of the secret that was sent.
+
+    Raises NotAuthenticatedError otherwise.
+    """
     parts = parse(text)
-    row = Credential.objects.using(using).filter(public_id=parts.public_id).first()
+    # Not `first()`, which sorts: there is one or none.
+    row = next(iter(Credential.objects.using(using).filter(public_id=parts.public_id)), None)
     given = secret_hash(parts.secret)
     # Compared also when there is no such key, so that the time taken tells nothing of public ids.
     is_current = hmac.compare_digest(row.secret_hash if row else "-" * 64, given)
     is_previous = hmac.compare_digest((row.previous_secret_hash if row else "") or "-" * 64, given)
     now = timezone.now()
-    if row is None or not (
-        is_current
-        or (is_previous and row.previous_valid_until is not None and now < row.previous_valid_until)
-    ):
+    if row is None or not (is_current or is_previous):
         raise NotAuthenticatedError("This API key is not known.")
     if row.state == ApiKey.State.REVOKED or not row.owner_is_active:
         raise NotAuthenticatedError("This API key was revoked.")
+    if row.state == ApiKey.State.DISABLED:
+        raise NotAuthenticatedError("This API key is switched off.")
+    if not is_current and (row.previous_valid_until is None or now >= row.previous_valid_until):
+        raise RetiredSecretError(row.public_id, given)
     if now >= row.expires_at:
         raise NotAuthenticatedError("This API key has expired.")
+    if is_idle(row.idle_since, row.generations, now):
+        raise NotAuthenticatedError("This API key was not used for so long that it is switched off.")
     if row.allowed_networks and not is_within(address, row.allowed_networks):
         raise NotAuthenticatedError("This API key can't be used from this address.")
     if origin and not row.browser:
         raise NotAuthenticatedError(
             "This API key is not made for browsers: whoever opens the page could read it."
         )
-    return row
+    return row, given
 
 
 # --- Life -----------------------------------------------------------------------------------------------------------
@@ -136,6 +141,7 @@ def mint(
     expires_at: datetime | None = None,
     allowed_networks: Collection[str] = (),
     browser: bool = False,
+    rate_limit: int | None = None,
 ) -> Minted:
     """Make a key of `owner`, cut down to scopes that `by` holds itself. Its text is returned here and never again.
 
@@ -148,6 +154,8 @@ def mint(
     now = timezone.now()
     expires_at = expires_at or now + DEFAULT_LIFE
     problems = [*_expiry_problems(expires_at, now), *_network_problems(allowed_networks)]
+    if rate_limit is not None and not 1 <= rate_limit <= MOST_REQUESTS:
+        problems.append(Problem.at(["rate_limit"], "out-of-range", "From 1 to 1,000,000 requests a minute."))
     if not owner.is_active:
         problems.append(Problem.at(["owner"], "inactive", "The owner is switched off."))
     if browser and scopes.areas:
@@ -166,6 +174,7 @@ def mint(
         expires_at=expires_at,
         allowed_networks=[str(ip_network(network)) for network in allowed_networks],
         browser=browser,
+        rate_limit=rate_limit,
     )
     detail = {"owner": str(owner.pk), "scopes": scope_texts(scopes), "expires_at": expires_at.isoformat()}
     _record("api-key.created", key, by, detail)
@@ -192,20 +201,133 @@ def rotate(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP, by: Principal) 
         raise InvalidInputError(
             errors=[Problem.at(["overlap_hours"], "out-of-range", "From 0 to 720 hours.")]
         )
-    key = ApiKey.objects.select_for_update().get(pk=key.pk)
+    key = _locked(key)
     require_to_hold_roles(by, key.owner.role_keys)
     require_to_hold_scopes(by, scopes_of(key.scopes))
     now = timezone.now()
-    if key.state == ApiKey.State.REVOKED or now >= key.expires_at:
+    if key.state == ApiKey.State.REVOKED or key.is_expired:
         raise ConflictError("A revoked or expired key can't be rotated. Make a new one.")
+    if key.state == ApiKey.State.DISABLED:
+        raise ConflictError("This key is switched off. Enable it first.")
     text = KeyText(settings.ENVIRONMENT.name, key.public_id, _random(_SECRET_LENGTH))
     key.previous_secret_hash = key.secret_hash
     key.previous_valid_until = now + overlap
     key.secret_hash = secret_hash(text.secret)
     key.state = ApiKey.State.RETIRING if overlap else ApiKey.State.ACTIVE
+    key.rotated_at = now
+    key.new_used_at = key.old_used_at = key.old_refused_at = None
+    key.old_use_count = key.old_refused_count = 0
+    key.old_address = ""
     key.save(force_update=True)
     _record("api-key.rotated", key, by, {"overlap_seconds": int(overlap.total_seconds())})
     return Minted(key, str(text))
+
+
+@transaction.atomic
+def retire(key: ApiKey, *, by: Principal) -> ApiKey:
+    """End the overlap of a rotated key now: its former secret is dead. Raises ConflictError when there is none."""
+    by.require_area(Area.KEYS)
+    by.require_step_up()
+    key = _locked(key)
+    if key.state != ApiKey.State.RETIRING:
+        raise ConflictError("This key has no former secret that still works.")
+    key.previous_valid_until = timezone.now()
+    return _retired(key, by, "asked")
+
+
+def end_overlaps(*, by: Principal) -> int:
+    """Retire former secrets whose overlap is over (they stopped working by themselves); return how many."""
+    number = 0
+    due = ApiKey.objects.filter(state=ApiKey.State.RETIRING, previous_valid_until__lte=timezone.now())
+    for pk in due.values_list("pk", flat=True):
+        with transaction.atomic():
+            key = due.select_for_update().filter(pk=pk).first()
+            if key is not None:
+                _retired(key, by, "time")
+                number += 1
+    return number
+
+
+def _retired(key: ApiKey, by: Principal, because: str) -> ApiKey:
+    key.state = ApiKey.State.ACTIVE
+    key.save(force_update=True)
+    _record("api-key.old-secret-retired", key, by, {"because": because, "calls_with_it": key.old_use_count})
+    return key
+
+
+@transaction.atomic
+def disable(key: ApiKey, *, by: Principal, because: str = "asked") -> ApiKey:
+    """Switch a key off until somebody enables it. Raises ConflictError for one that is dead or off already."""
+    by.require_area(Area.KEYS)
+    by.require_step_up()
+    key = _locked(key)
+    if key.state not in (ApiKey.State.ACTIVE, ApiKey.State.RETIRING) or key.is_expired:
+        raise ConflictError("Only a key that works can be switched off.")
+    key.state = ApiKey.State.DISABLED
+    key.disabled_at = timezone.now()
+    key.save(force_update=True)
+    _record("api-key.disabled", key, by, {"because": because})
+    return key
+
+
+@transaction.atomic
+def enable(key: ApiKey, *, by: Principal) -> ApiKey:
+    """Switch a key on again; its idle time starts anew. Who may is who could make it now. Raises ConflictError."""
+    by.require_area(Area.KEYS)
+    by.require_step_up()
+    key = _locked(key)
+    require_to_hold_roles(by, key.owner.role_keys)
+    require_to_hold_scopes(by, scopes_of(key.scopes))
+    now = timezone.now()
+    if key.state != ApiKey.State.DISABLED:
+        raise ConflictError("This key is not switched off.")
+    if key.is_expired or not key.owner.is_active:
+        raise ConflictError("The key has expired, or its owner is switched off. Make a new one.")
+    overlaps = key.previous_valid_until is not None and now < key.previous_valid_until
+    key.state = ApiKey.State.RETIRING if overlaps else ApiKey.State.ACTIVE
+    key.enabled_at, key.disabled_at = now, None
+    key.save(force_update=True)
+    _record("api-key.enabled", key, by, {})
+    return key
+
+
+def disable_idle(*, by: Principal) -> int:
+    """Switch off keys that nobody used for the time that is set; return how many.
+
+    Nothing is switched off while it is not known what was used: the notes may wait in Valkey, or be lost with it.
+    """
+    days = settings.IDLE_KEYS_DISABLED_AFTER_DAYS
+    if not days or not is_use_known(Generation.objects.current()):
+        return 0
+    number = 0
+    for pk in ApiKey.objects.usable().idle_for(timedelta(days=days)).values_list("pk", flat=True):
+        with transaction.atomic():
+            key = ApiKey.objects.select_for_update().get(pk=pk)
+            if timezone.now() - key.idle_since < timedelta(days=days):
+                continue  # used in between
+            disable(key, by=by, because="idle")
+            number += 1
+    return number
+
+
+def is_idle(idle_since: datetime, generations: Mapping[str, int], now: datetime) -> bool:
+    """Tell whether a key was idle for too long, also where the daily task did not run; False when that isn't known."""
+    days = settings.IDLE_KEYS_DISABLED_AFTER_DAYS
+    return bool(days) and now - idle_since >= timedelta(days=days) and is_use_known(generations)
+
+
+def is_flagged_idle(key: ApiKey) -> bool:
+    """Tell whether a key that works should be looked at, since nobody has used it for a month."""
+    return (
+        key.state in (ApiKey.State.ACTIVE, ApiKey.State.RETIRING)
+        and not key.is_expired
+        and timezone.now() - key.idle_since >= FLAGGED_AFTER
+    )
+
+
+def is_use_known(generations: Mapping[str, int]) -> bool:
+    """Tell whether what was used is written down up to a while ago; the generation's value is microseconds."""
+    return time.time() - generations.get(KEY_USE, 0) / 1_000_000 < USE_IS_KNOWN_FOR.total_seconds()
 
 
 @transaction.atomic
@@ -213,7 +335,7 @@ def revoke(key: ApiKey, *, by: Principal) -> None:
     """End a key at once, both secrets. Revoking twice changes nothing."""
     by.require_area(Area.KEYS)
     by.require_step_up()
-    key = ApiKey.objects.select_for_update().get(pk=key.pk)
+    key = _locked(key)
     if key.state == ApiKey.State.REVOKED:
         return
     key.state = ApiKey.State.REVOKED
@@ -222,6 +344,10 @@ def revoke(key: ApiKey, *, by: Principal) -> None:
     key.previous_valid_until = None
     key.save(force_update=True)
     _record("api-key.revoked", key, by, {})
+
+
+def _locked(key: ApiKey) -> ApiKey:
+    return ApiKey.objects.select_for_update(of=("self",)).select_related("owner").get(pk=key.pk)
 
 
 def _record(type_: str, key: ApiKey, by: Principal, detail: Mapping[str, object]) -> None:
@@ -245,107 +371,6 @@ def _network_problems(networks: Collection[str]) -> Iterable[Problem]:
             ip_network(network)
         except ValueError:
             yield Problem.at(["allowed_networks", number], "invalid", "A network such as 192.0.2.0/24.")
-
-
-# --- Scopes ---------------------------------------------------------------------------------------------------------
-
-
-def parse_scopes(texts: Collection[str], *, path: tuple[str | int, ...] = ("scopes",)) -> Scopes:
-    """Turn `articles:read`, `*:read`, `admin:keys` into scopes. Raises InvalidInputError naming each wrong one."""
-    actions: set[tuple[UUID | None, Action]] = set()
-    areas: set[Area] = set()
-    problems: list[Problem] = []
-    for number, text in enumerate(texts):
-        left, _, right = text.partition(":")
-        if left == "admin" and right in set(Area):
-            areas.add(Area(right))
-            continue
-        collection_id = None if left == "*" else directory().collection_id(left)
-        if right not in set(Action) or (left != "*" and collection_id is None):
-            problems.append(
-                Problem.at(
-                    (*path, number), "unknown-scope", "A scope is collection:action, *:action or admin:area."
-                )
-            )
-            continue
-        actions.add((collection_id, Action(right)))
-    if not texts:
-        problems.append(Problem.at(path, "required", "Name at least one scope."))
-    if problems:
-        raise InvalidInputError(errors=problems)
-    return Scopes(frozenset(actions), frozenset(areas))
-
-
-def scope_texts(scopes: Scopes) -> list[str]:
-    """Return scopes as people write them; a collection that is gone shows by its id."""
-    lines = [
-        f"{'*' if collection is None else directory().collection_key(collection) or collection}:{action.value}"
-        for collection, action in scopes.actions
-    ]
-    return sorted([*lines, *(f"admin:{area.value}" for area in scopes.areas)])
-
-
-def scopes_json(scopes: Scopes) -> dict[str, list[list[str]] | list[str]]:
-    """Return scopes as the row keeps them."""
-    return {
-        "actions": sorted([str(collection or "*"), action.value] for collection, action in scopes.actions),
-        "areas": sorted(area.value for area in scopes.areas),
-    }
-
-
-def require_to_hold_scopes(by: Principal, scopes: Scopes) -> None:
-    """Raise NotAllowedError when a scope is more than `by` has itself (GHSA-pmf4-v838-29hg)."""
-    for collection, action in scopes.actions:
-        if not by.grant(action, on=Resource(collection or _NO_COLLECTION)):
-            raise NotAllowedError(f"You can't make a key that may {action.value} what you can't.")
-    for area in scopes.areas:
-        if not by.administers(area):
-            raise NotAllowedError(f"You can't make a key that administers {area.value}.")
-
-
-# --- Use ------------------------------------------------------------------------------------------------------------
-
-_USAGE: Final = "quillkeep:key-usage"
-_NOTE_EVERY: Final = 60.0  # seconds: a busy key costs each process one note a minute
-_noted: dict[str, float] = {}
-
-
-def note_use(public_id: str) -> None:
-    """Remember that a key was used, in Valkey, at most once a minute. Its absence breaks nothing."""
-    now = time.monotonic()
-    if now - _noted.get(public_id, -_NOTE_EVERY) < _NOTE_EVERY:
-        return
-    if len(_noted) > 10_000:
-        _noted.clear()
-    _noted[public_id] = now
-    try:
-        valkey().hset(_USAGE, public_id, str(int(time.time())))
-    except redis.RedisError:
-        del _noted[public_id]
-
-
-def flush_usage() -> int:
-    """Write the notes of `note_use` to the rows; return how many."""
-    batch = f"{_USAGE}:{secrets.token_hex(8)}"
-    try:
-        valkey().rename(_USAGE, batch)
-    except redis.ResponseError:  # there is none: no key was used
-        return 0
-    notes = cast("dict[bytes, bytes]", valkey().hgetall(batch))
-    for public_id, stamp in notes.items():
-        used_at = datetime.fromtimestamp(int(stamp), UTC)
-        ApiKey.objects.filter(public_id=public_id.decode()).exclude(last_used_at__gte=used_at).update(
-            last_used_at=used_at
-        )
-    valkey().delete(batch)
-    return len(notes)
-
-
-def end_overlaps() -> int:
-    """Drop former secrets whose overlap is over (they stopped working by themselves); return how many."""
-    return ApiKey.objects.filter(
-        state=ApiKey.State.RETIRING, previous_valid_until__lte=timezone.now()
-    ).update(state=ApiKey.State.ACTIVE, previous_secret_hash="", previous_valid_until=None)
 
 
 def secret_hash(secret: str) -> str:

@@ -8,14 +8,16 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import api_keys, principals
+from accounts import api_keys, key_use, limits, principals
 from accounts.access import Principal
 from accounts.addresses import client_address
-from accounts.errors import NotAuthenticatedError
+from accounts.buckets import Notes
+from accounts.errors import NotAuthenticatedError, RetiredSecretError
 from accounts.models.credential import Bearer
 from accounts.models.session import Session, goes_on
 from accounts.tokens import AccessToken
 
+Found = tuple[Principal, dict[str, int], Notes | None]  # who, the generations, what to note of a key
 LONGEST_HEADER: Final = 8 * 1024
 
 
@@ -31,10 +33,14 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Principal]:
         header = request.META.get("HTTP_AUTHORIZATION")
+        notes = None
         if header is None:
             principal, generations = principals.anonymous(using=self.using)
         else:
-            principal, generations = self._of_header(request, header)
+            principal, generations, notes = self._of_bearer_header(request, header)
+        # Here, so that it comes before rights are asked: also what is refused is counted.
+        view = request.parser_context.get("view")
+        limits.admit(request._request, principal, view, notes=notes)  # noqa: SLF001 (DRF's wrapper)
         request.generations = generations  # type: ignore[attr-defined]  # documented above
         if self.loads_object_grants:
             principal = principals.with_object_grants(principal)
@@ -43,7 +49,22 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (DRF's signature)
         return 'Bearer realm="quillkeep"'
 
-    def _of_header(self, request: Request, header: str) -> tuple[Principal, dict[str, int]]:
+    def _of_bearer_header(self, request: Request, header: str) -> Found:
+        """Read the header and count it when it is no good: guessing costs, and soon asks the database nothing."""
+        counted = request._request  # noqa: SLF001 (DRF's wrapper)
+        limits.require_few_failures(counted, header)
+        try:
+            found = self._of_header(request, header)
+        except NotAuthenticatedError as error:
+            notes = None
+            if isinstance(error, RetiredSecretError):
+                notes = key_use.refusal(error.public_id, error.secret_hash)
+            limits.count_failure(counted, header, notes=notes)
+            raise
+        limits.note_good(header)
+        return found
+
+    def _of_header(self, request: Request, header: str) -> Found:
         if len(header) > LONGEST_HEADER:
             raise NotAuthenticatedError("The credential is too long.")
         scheme, _, text = header.partition(" ")
@@ -53,20 +74,19 @@ class BearerAuthentication(BaseAuthentication):
             return self._of_key(request, text)
         return self._of_token(text)
 
-    def _of_key(self, request: Request, text: str) -> tuple[Principal, dict[str, int]]:
-        row = api_keys.check(
-            text,
-            using=self.using,
-            address=client_address(request._request),  # noqa: SLF001 (DRF's wrapper)
-            origin=request.META.get("HTTP_ORIGIN", ""),
+    def _of_key(self, request: Request, text: str) -> Found:
+        address = client_address(request._request)  # noqa: SLF001 (DRF's wrapper)
+        row, sent = api_keys.check(
+            text, using=self.using, address=address, origin=request.META.get("HTTP_ORIGIN", "")
         )
-        api_keys.note_use(row.public_id)
-        return principals.of_credential(row, using=self.using), row.generations
+        principal = principals.of_credential(row, using=self.using)
+        key_use.watch(request._request, principal)  # noqa: SLF001 (DRF's wrapper)
+        return principal, row.generations, key_use.call(row.public_id, sent, address)
 
-    def _of_token(self, text: str) -> tuple[Principal, dict[str, int]]:
+    def _of_token(self, text: str) -> Found:
         claims = AccessToken.read(text)
         row = live_bearer(claims.session_id, claims.user_id, claims.token_version, using=self.using)
-        return principals.of_bearer(row, using=self.using), row.generations
+        return principals.of_bearer(row, using=self.using), row.generations, None
 
 
 def live_bearer(session_id: UUID, user_id: UUID, token_version: int, *, using: str) -> Bearer:
@@ -74,7 +94,7 @@ def live_bearer(session_id: UUID, user_id: UUID, token_version: int, *, using: s
 
     A token is only a claim: the user's state is looked at on every use (CVE-2025-4643, CVE-2025-30351).
     """
-    row = Bearer.objects.using(using).filter(pk=session_id).first()
+    row = next(iter(Bearer.objects.using(using).filter(pk=session_id)), None)
     if (
         row is None
         or row.kind != Session.Kind.API

@@ -15,6 +15,7 @@ AREAS: Final[Mapping[str, tuple[Area, frozenset[str]]]] = {
     "accounts.role": (Area.ROLES, frozenset({"view", "add", "change", "delete"})),
     "accounts.policy": (Area.POLICIES, frozenset({"view", "add", "change", "delete"})),
     "accounts.apikey": (Area.KEYS, frozenset({"view", "add", "change"})),
+    "accounts.serviceaccount": (Area.USERS, frozenset({"view", "add", "change"})),
     "accounts.session": (Area.USERS, frozenset({"view"})),
     "accounts.event": (Area.AUDIT, frozenset({"view"})),
 }

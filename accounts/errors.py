@@ -53,6 +53,17 @@ class NotAuthenticatedError(DomainError):
     default_detail = "A valid credential is needed."
 
 
+class RetiredSecretError(NotAuthenticatedError):
+    """The former secret of a key that was rotated, after its overlap. Whoever sends it has missed the new one."""
+
+    code = "secret-retired"
+    default_detail = "This API key was rotated and its former secret has been retired. Use the new one."
+
+    def __init__(self, public_id: str, secret_hash: str) -> None:
+        super().__init__()
+        self.public_id, self.secret_hash = public_id, secret_hash
+
+
 class SecondFactorRequiredError(NotAuthenticatedError):
     """The password was right; the account's second factor is still missing."""
 

@@ -70,24 +70,25 @@ def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
 
 # What a role asks of the sessions of its people, besides what it gives them.
 DEMANDS: Final = ("require_second_factor", "require_phishing_resistant", "session_hours", "idle_minutes")
+SETTINGS: Final = (*DEMANDS, "requests_per_minute")
 
 
 @transaction.atomic
-def add_role(key: str, name: str, *, by: Principal, **demands: Any) -> Role:
-    """Make a role without any rights; `demands` as in DEMANDS. Raises ConflictError when key or name is taken."""
+def add_role(key: str, name: str, *, by: Principal, **settings: Any) -> Role:
+    """Make a role without any rights; `settings` as in SETTINGS. Raises ConflictError when key or name is taken."""
     by.require_area(Area.ROLES)
     by.require_step_up()
     _require_free_name(key=key, name=name)
     role = Role(key=key, name=name)
-    changed = _demand(role, demands)
+    changed = _set(role, settings)
     role.save(force_insert=True)
     _record_role("role.created", role, by, changed)
     return role
 
 
 @transaction.atomic
-def change_role(role: Role, *, name: str | None = None, by: Principal, **demands: Any) -> Role:
-    """Rename a role, or change what it asks of sessions; `demands` as in DEMANDS, None for no limit of its own.
+def change_role(role: Role, *, name: str | None = None, by: Principal, **settings: Any) -> Role:
+    """Rename a role, or change what it asks and lets through; `settings` as in SETTINGS, None for none of its own.
 
     Nobody changes a role of their own, unless it asks for more from then on.
     """
@@ -98,34 +99,43 @@ def change_role(role: Role, *, name: str | None = None, by: Principal, **demands
     if name is not None and name != role.name:
         _require_free_name(name=name)
         role.name = name
-    changed = _demand(role, demands)
-    if role.key in by.roles and (former != role.name or not _only_tightens(before, role)):
+    changed = _set(role, settings)
+    is_more = former != role.name or "requests_per_minute" in changed
+    if role.key in by.roles and (is_more or not _only_tightens(before, role)):
         raise NotAllowedError("Nobody changes a role of their own, but to ask for more.")
     role.save()
     _record_role("role.updated", role, by, changed)
     return role
 
 
-def _demand(role: Role, demands: Mapping[str, Any]) -> dict[str, object]:
-    """Put demands into a role and return those that changed. Raises InvalidInputError."""
+def _set(role: Role, settings: Mapping[str, Any]) -> dict[str, object]:
+    """Put settings into a role and return those that changed. Raises InvalidInputError."""
     changed: dict[str, object] = {}
-    for name in DEMANDS:
-        if name in demands and getattr(role, name) != demands[name]:
-            setattr(role, name, demands[name])
-            changed[name] = demands[name]
+    for name in SETTINGS:
+        if name in settings and getattr(role, name) != settings[name]:
+            setattr(role, name, settings[name])
+            changed[name] = settings[name]
     if role.require_phishing_resistant and not role.require_second_factor:
-        if demands.get("require_second_factor") is False:
+        if settings.get("require_second_factor") is False:
             raise InvalidInputError(
                 errors=[
                     Problem.at(["require_second_factor"], "not-possible", "A passkey is a second factor.")
                 ]
             )
         role.require_second_factor = changed["require_second_factor"] = True
-    if role.key == PUBLIC and changed:
+    if role.key == PUBLIC and set(changed) & set(DEMANDS):
         raise InvalidInputError(
-            errors=[Problem.at([name], "not-possible", "The public role is everybody's.") for name in changed]
+            errors=[
+                Problem.at([name], "not-possible", "The public role is everybody's.")
+                for name in DEMANDS
+                if name in changed
+            ]
         )
-    for name, least, most in (("session_hours", 1, 336), ("idle_minutes", 5, 10_080)):
+    for name, least, most in (
+        ("session_hours", 1, 336),
+        ("idle_minutes", 5, 10_080),
+        ("requests_per_minute", 1, 1_000_000),
+    ):
         value = getattr(role, name)
         if value is not None and not least <= value <= most:
             raise InvalidInputError(

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
@@ -32,35 +32,44 @@ from accounts.addresses import client_address
 from accounts.canonical import canonical_bytes
 from accounts.models.credential import Bearer, Credential
 from accounts.models.generation import ACCESS, Generation
-from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy
+from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.session import Session
 from accounts.models.user import User
 
 logger = logging.getLogger("quillkeep.access")
 
 RulesByRole = Mapping[str, tuple[Rule, ...]]
+Numbers = Mapping[str, int]  # role → requests a minute, of those that say one
 _ENTRY: Final = ("content", "entry")
 
 
 class RuleCache:
-    """The rules of every role, kept by each process for one generation of `access`."""
+    """The rules and limits of every role, kept by each process for one generation of `access`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._generation = -1
-        self._rules: RulesByRole = {}
+        self._found: tuple[RulesByRole, Numbers] = ({}, {})
 
     def rules(self, generation: int, *, using: str) -> RulesByRole:
         """Return the rules as of a generation that was just read from the same database."""
+        return self._of(generation, using=using)[0]
+
+    def numbers(self, generation: int, *, using: str) -> Numbers:
+        """Return the requests a minute of the same generation."""
+        return self._of(generation, using=using)[1]
+
+    def _of(self, generation: int, *, using: str) -> tuple[RulesByRole, Numbers]:
         with self._lock:
             if generation == self._generation:
-                return self._rules
-        rules = load_rules(using=using)
+                return self._found
+        roles = Role.objects.using(using).values_list("key", "requests_per_minute")
+        found = load_rules(using=using), {key: number for key, number in roles if number is not None}
         # In a transaction the generation may be one that is rolled back, and its number come again with other rules.
         if not connections[using].in_atomic_block:
             with self._lock:
-                self._generation, self._rules = generation, rules
-        return rules
+                self._generation, self._found = generation, found
+        return found
 
 
 _cache = RuleCache()
@@ -116,8 +125,8 @@ def condition_of(row: Any) -> Condition:
 def anonymous(*, using: str = "default") -> tuple[Principal, dict[str, int]]:
     """Return the principal without credentials, and the generations that were read for it (one query)."""
     generations = dict(Generation.objects.using(using).values_list("name", "value"))
-    rules = _rules_of((), generations, using=using)
-    return Principal(kind="anonymous", rules=rules), generations
+    rules, number = _of_roles((), generations, using=using)
+    return Principal(kind="anonymous", rules=rules, requests_per_minute=number), generations
 
 
 def of_bearer(row: Bearer, *, using: str) -> Principal:
@@ -150,7 +159,10 @@ def of_credential(row: Credential, *, using: str) -> Principal:
         credential="api-key",
         credential_id=row.public_id,
     )
-    return replace(principal, scopes=scopes_of(row.scopes))
+    scopes = replace(scopes_of(row.scopes), used=set())
+    return replace(
+        principal, scopes=scopes, requests_per_minute=row.rate_limit or principal.requests_per_minute
+    )
 
 
 def of_user(user: User) -> Principal:
@@ -289,22 +301,30 @@ def _principal(
     credential_id: str,
 ) -> Principal:
     keys = tuple(sorted(set(roles) - {PUBLIC}))
+    rules, number = _of_roles(keys, generations, using=using)
     return Principal(
         kind=kind,
         user_id=user_id,
         email=email,
         label=label,
         roles=keys,
-        rules=_rules_of(keys, generations, using=using),
+        rules=rules,
+        requests_per_minute=number,
         is_administrator=ADMINISTRATOR in keys,
         credential=credential,
         credential_id=credential_id,
     )
 
 
-def _rules_of(keys: Iterable[str], generations: Mapping[str, int], *, using: str) -> tuple[Rule, ...]:
-    by_role = _cache.rules(generations.get(ACCESS, 0), using=using)
-    return tuple(rule for key in (*keys, PUBLIC) for rule in by_role.get(key, ()))
+def _of_roles(
+    keys: Collection[str], generations: Mapping[str, int], *, using: str
+) -> tuple[tuple[Rule, ...], int | None]:
+    """Return the rules, and the requests a minute: the most that a role allows; of `public` for anonymous only."""
+    generation = generations.get(ACCESS, 0)
+    by_role = _cache.rules(generation, using=using)
+    numbers = _cache.numbers(generation, using=using)
+    rules = tuple(rule for key in (*keys, PUBLIC) for rule in by_role.get(key, ()))
+    return rules, max((numbers[key] for key in keys or (PUBLIC,) if key in numbers), default=None)
 
 
 def _listed(rows: object) -> list[object]:

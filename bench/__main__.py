@@ -25,6 +25,9 @@ STOCK_TARGET = 2.0
 INTERACTIVE_TARGET = 1_000.0  # milliseconds
 PICKER_TARGET = 300.0
 PICKER_ENTRIES = 10_000
+WHO = ("anonymous", "API key", "access token")
+PRINCIPAL_TARGET = 1.5
+MORE_KEYS = 50_000
 
 # What must not grow with the number of entries, and what is told honestly. `{…}` is filled in for each request.
 STEADY = {
@@ -171,6 +174,34 @@ class Bench:
             ("API key", "as:reader {list}/{id}?expand=author"),
         ):
             self.count(f"document, {who}", [self.largest.ask("queries", case=case)], 2)
+
+    def who_asks(self, other: Probe, key: str) -> None:
+        """Compare resolving a key and a token with nobody, and with many keys; revoke one for another process."""
+        section = "principal, median"
+        for kind in WHO[1:]:
+            jobs = [(self.largest, f"principal {WHO[0]}"), (self.largest, f"principal {kind}")]
+            nobody, somebody = (statistics.median(times) for times in self.alternately(jobs))
+            self.add(section, f"{kind}, to anonymous", nobody, somebody, target=None)
+        # Resolving alone tells the credential's price; this, what a caller sees of it.
+        jobs = [(self.largest, "get {list}/{id}"), (self.largest, "as:reader {list}/{id}")]
+        nobody, somebody = (statistics.median(times) for times in self.alternately(jobs))
+        self.add(section, "a document by API key, to anonymous", nobody, somebody, target=PRINCIPAL_TARGET)
+        before = statistics.median(self.alternately([(self.largest, "principal API key")])[0])
+        self.largest.ask("principal", what="add_keys", count=MORE_KEYS)
+        after = statistics.median(self.alternately([(self.largest, "principal API key")])[0])
+        told = f"API key, with {MORE_KEYS:,} more keys, users and sessions"
+        self.add(section, told, before, after, target=GROWTH_TARGET)
+        for kind in WHO:
+            counts = [self.largest.ask("principal", what="statements", kind=kind)]
+            self.count(f"principal, {kind}", counts, 1)
+        for kind in WHO[1:]:
+            scanned = self.largest.ask("principal", what="scanned", kind=kind)
+            self.count(f"principal, {kind}: growing tables read without an index", [len(scanned)], 0)
+        if not other.ask("principal", what="is_good", text=key):
+            raise BenchError("The key that is to be revoked is no good before.")
+        self.largest.ask("principal", what="revoke", text=key)
+        let_in = sum(other.ask("principal", what="is_good", text=key) for _ in range(20))
+        self.count("calls of a revoked key that another process lets through", [let_in], 0)
 
     def admin_lists(self) -> None:
         """Compare the editors' list with the fewest and with the most entries, and count its statements."""
@@ -320,6 +351,9 @@ def run(
         bench.against_plain(LISTS, PLAIN_LIST, CREDENTIALS)
         bench.against_plain(DOCUMENTS, PLAIN_DOCUMENT, CREDENTIALS)
         bench.queries()
+        say("who asks")
+        largest = sizes[-1]
+        bench.who_asks(ground.probe(largest, filled[largest]), filled[largest].keys["split"][-1])
         say("the editors' list, form and picker")
         bench.admin_lists()
         bench.form()

@@ -32,7 +32,7 @@ from accounts import granting  # noqa: E402
 from accounts.access import system  # noqa: E402
 from accounts.models import Policy  # noqa: E402
 from accounts.valkey import valkey  # noqa: E402
-from bench import corpus, plain, stock  # noqa: E402
+from bench import corpus, plain, principals, stock  # noqa: E402
 from cms_project.wsgi import application  # noqa: E402 (Django must be set up)
 from content import editing, publishing  # noqa: E402
 from content.models import DraftDocument, Entry, PublishedDocument  # noqa: E402
@@ -68,6 +68,7 @@ class Probe:
         self.chance.shuffle(self.ids)
         self.cursors: dict[str, str] = {}
         self.browser: Client | None = None
+        self.principals = principals.Principals(keys["reader"])
         self.stock = stock.client()
         wide, authors = (current().by_key[key].id for key in ("wide", "authors"))
         self.wide = f"/admin/content/wide/{Entry.objects.get(collection_id=wide).pk}/change/"
@@ -151,6 +152,8 @@ class Probe:
             return lambda: self.page(browser, self.filled_in(rest))
         if plane == "stock":
             return lambda: self.page(self.stock, STOCK)
+        if plane == "principal":
+            return self.principals.call(rest)
         if name == "deep":
             page = min(DEEP_PAGE, self.size // 25)
             cursor = self.cursor_of("", page * 20)
@@ -229,6 +232,10 @@ class Probe:
             ]
             call()
         return sum(len(item.captured_queries) for item in captured)
+
+    def principal(self, what: str, **given: Any) -> Any:
+        """Answer a question about resolving principals."""
+        return getattr(self.principals, what)(**given)
 
     def inputs(self, case: str) -> int:
         """Return how many inputs people see in a form, without any script."""

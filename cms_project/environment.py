@@ -36,6 +36,7 @@ NAMES: Final = (
     "PORT",
     "DATA_DIR",
     "EMAIL_URL",
+    "IDLE_KEYS_DISABLED_AFTER_DAYS",
 )
 ENVIRONMENTS: Final[tuple[Name, ...]] = ("development", "staging", "production")
 PLANES: Final[tuple[Plane, ...]] = ("management", "edge", "delivery")
@@ -77,6 +78,7 @@ class Environment:
     port: int
     data_dir: Path
     email: dict[str, Any] = field(repr=False)
+    idle_keys_disabled_after_days: int  # 0: never
 
     @property
     def is_development(self) -> bool:
@@ -123,6 +125,7 @@ def read(source: Mapping[str, str]) -> Environment:
         ),
         "data_dir": reader.take("DATA_DIR", Path, default=Path("var")),
         "email": reader.take("EMAIL_URL", _email, default=_email("consolemail://")),
+        "idle_keys_disabled_after_days": reader.take("IDLE_KEYS_DISABLED_AFTER_DAYS", _days, default=90),
     }
     if reader.faults:
         raise EnvironmentFaultsError(reader.faults)
@@ -196,6 +199,12 @@ def _one_of(choices: tuple[T, ...]) -> Callable[[str], T]:
         raise Fault(f"must be one of {', '.join(map(str, choices))}")
 
     return parse
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and int(text) <= 3650):
+        raise Fault("must be a number of days from 0 (never) to 3650")
+    return int(text)
 
 
 def _secret_key(text: str) -> str:

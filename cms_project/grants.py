@@ -48,6 +48,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_position": (WRITE, NOTHING),
     "accounts_recoverycodes": (WRITE, NOTHING),
     "accounts_role": (WRITE, READ),
+    "accounts_scopeuse": (WRITE, NOTHING),
     "accounts_seal": (APPEND, NOTHING),
     "accounts_session": (WRITE, NOTHING),
     "accounts_unsealed": (WRITE, NOTHING),

@@ -118,7 +118,7 @@ class ProblemMiddleware:
         ):
             return response
         problem = problems.render(request, response.status_code)
-        for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+        for name in ("Allow", "Retry-After", "WWW-Authenticate", "RateLimit", "RateLimit-Policy"):
             if name in response.headers:
                 problem.headers[name] = response.headers[name]
         return problem

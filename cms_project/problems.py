@@ -36,6 +36,7 @@ CHALLENGE: Final = 'Bearer realm="quillkeep"'
 STATUSES: Final[Mapping[type[DomainError], HTTPStatus]] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
+    errors.RetiredSecretError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.StrongerFactorRequiredError: HTTPStatus.UNAUTHORIZED,

@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 
 from accounts.access import HoldsGrant, Needs
 from accounts.authentication import ManagementAuthentication
+from accounts.limits import EXPORTS
 
 
 class SchemaView(SpectacularJSONAPIView):
@@ -12,4 +13,6 @@ class SchemaView(SpectacularJSONAPIView):
 
     authentication_classes = [ManagementAuthentication]
     permission_classes = [HoldsGrant]  # the library's own default would let everybody in
+    asks_widely = True
+    limited_as = EXPORTS  # it is made anew for each caller
     needs = Needs("anyone" if settings.ENVIRONMENT.is_development else "signed_in")

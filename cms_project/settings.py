@@ -26,6 +26,7 @@ PUBLIC_URL = (
 )  # links in mails and claims are built from this, never from the Host header
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
+IDLE_KEYS_DISABLED_AFTER_DAYS = ENVIRONMENT.idle_keys_disabled_after_days
 
 ROOT_URLCONF = "cms_project.urls"
 WSGI_APPLICATION = "cms_project.wsgi.application"
@@ -61,6 +62,7 @@ MIDDLEWARE = [
     "cms_project.middleware.RequestMiddleware",
     "cms_project.middleware.ProblemMiddleware",
     "accounts.limits.RateLimitMiddleware",
+    "accounts.key_use.ScopeUseMiddleware",
     "cms_project.middleware.GuardMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -159,6 +161,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "seal-log": {"task": "accounts.seal", "schedule": 2.0, "options": {"queue": "log", "expires": 10}},
     "flush-key-usage": {"task": "accounts.flush_key_usage", "schedule": 60.0, "options": {"expires": 60}},
     "send-mails": {"task": "accounts.send_mails", "schedule": 5.0, "options": {"expires": 10}},
+    "disable-idle-keys": {
+        "task": "accounts.disable_idle_keys",
+        "schedule": crontab(hour="4", minute="7"),
+    },
     "build-indexes": {"task": "content.index", "schedule": 5.0, "options": {"queue": "index", "expires": 5}},
     "rebuild-documents": {
         "task": "content.rebuild",

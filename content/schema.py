@@ -219,6 +219,10 @@ class SchemaDirectory:
     def __init__(self) -> None:
         self.schema = current()
 
+    def collections(self) -> list[tuple[UUID, str, str]]:
+        found = [(item.id, item.key, item.name) for item in self.schema.collections if item.has_entries]
+        return sorted(found, key=lambda item: item[2].casefold())
+
     def collection_id(self, key: str) -> UUID | None:
         return self.schema.collection_id(key)
 

@@ -12,6 +12,9 @@ from django.core.cache import cache
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
+from accounts import key_use, limits
+from accounts.outages import outage
+from accounts.valkey import circuit
 from tests import processes
 from tests.database import TestDatabase
 
@@ -53,6 +56,10 @@ def _django_db_helper(
 def valkey() -> Iterator[None]:
     """Flush this worker's Valkey databases, cache and queues, after the test."""
     yield
+    circuit.close()  # what a test broke is whole again
+    outage.is_on = False
+    limits.forget_failures()
+    key_use.forget()
     for url in (settings.VALKEY_URL, settings.CELERY_BROKER_URL):
         processes.valkey_client(url).flushdb()
     cache.close()

@@ -26,16 +26,28 @@ class RoleForm(ActingForm):
 
     class Meta:
         model = Role
-        fields = ("key", "name", "require_second_factor")
+        fields = ("key", "name", "require_second_factor", "requests_per_minute")
+        help_texts = {
+            "requests_per_minute": "By API, of each person or key. Empty: as the house has it. Of several roles the "
+            "highest number counts."
+        }
 
     def act(self, data: dict[str, Any]) -> Model:
-        second_factor = data["require_second_factor"]
+        second_factor, number = data["require_second_factor"], data["requests_per_minute"]
         if self.instance.pk:
             return granting.change_role(
-                self.instance, name=data["name"], require_second_factor=second_factor, by=self.principal
+                self.instance,
+                name=data["name"],
+                require_second_factor=second_factor,
+                requests_per_minute=number,
+                by=self.principal,
             )
         return granting.add_role(
-            data["key"], data["name"], require_second_factor=second_factor, by=self.principal
+            data["key"],
+            data["name"],
+            require_second_factor=second_factor,
+            requests_per_minute=number,
+            by=self.principal,
         )
 
 

@@ -15,7 +15,7 @@ from accounts.api.shapes import session_json
 from accounts.api.strict import StrictSerializer, read_body, read_query
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import ConflictError, NotFoundError
-from accounts.limits import SignInThrottle
+from accounts.limits import RefreshThrottle, SignInThrottle
 from accounts.models.session import Session
 from accounts.models.user import User
 from accounts.sign_in import Tokens
@@ -49,7 +49,7 @@ class RefreshView(APIView):
 
     needs = ANYONE
     authentication_classes = ()  # what is signed in with is in the body
-    throttle_classes = [SignInThrottle]
+    throttle_classes = [RefreshThrottle]
 
     @extend_schema(request=RefreshBody, responses={200: TokensBody}, auth=[])
     def post(self, request: Request) -> Response:

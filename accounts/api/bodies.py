@@ -78,19 +78,22 @@ class TokensBody(StrictSerializer):
     expires_in = StrictIntegerField()
 
 
-class RoleDemands(StrictSerializer):
+class RoleSettings(StrictSerializer):
     require_second_factor = StrictBooleanField(required=False)
     require_phishing_resistant = StrictBooleanField(required=False)
     session_hours = StrictIntegerField(required=False, allow_null=True)
     idle_minutes = StrictIntegerField(required=False, allow_null=True)
+    requests_per_minute = StrictIntegerField(
+        required=False, allow_null=True, min_value=1, max_value=1_000_000
+    )
 
 
-class RoleBody(RoleDemands):
+class RoleBody(RoleSettings):
     key = KeyField()
     name = StrictCharField(max_length=150)
 
 
-class RoleChange(RoleDemands):
+class RoleChange(RoleSettings):
     name = StrictCharField(max_length=150, required=False)
 
 
@@ -128,6 +131,7 @@ class ApiKeyBody(StrictSerializer):
     expires_at = StrictDateTimeField(required=False)
     allowed_networks = StrictListField(child=StrictCharField(max_length=50), required=False, max_length=100)
     browser = StrictBooleanField(required=False)
+    rate_limit = StrictIntegerField(required=False, allow_null=True, min_value=1, max_value=1_000_000)
 
 
 class RotateBody(StrictSerializer):

@@ -24,11 +24,12 @@ from accounts.api.bodies import (
     UserChange,
 )
 from accounts.api.paging import PARAMETERS, about_request, page
-from accounts.api.shapes import key_json, policy_json, policy_terms, role_json, user_json
-from accounts.api.strict import read_body, read_query
+from accounts.api.shapes import key_details_json, key_json, policy_json, policy_terms, role_json, user_json
+from accounts.api.strict import StrictSerializer, read_body, read_query
 from accounts.audit import event_json
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import InvalidInputError, NotFoundError, Problem
+from accounts.key_scopes import parse_scopes
 from accounts.log import seal_pending
 from accounts.models.api_key import ApiKey
 from accounts.models.event import Event
@@ -235,9 +236,11 @@ class ApiKeysView(ManagementView):
     @extend_schema(request=ApiKeyBody, responses={201: ONE})
     def post(self, request: Request) -> Response:
         body = read_body(ApiKeyBody, request)
-        scopes = api_keys.parse_scopes(body["scopes"])
+        scopes = parse_scopes(body["scopes"])
         options: dict[str, Any] = {
-            name: body[name] for name in ("expires_at", "allowed_networks", "browser") if name in body
+            name: body[name]
+            for name in ("expires_at", "allowed_networks", "browser", "rate_limit")
+            if name in body
         }
         by = principal_of(request)
         minted = _mint(body, scopes, options, by)
@@ -263,7 +266,7 @@ class ApiKeyView(ManagementView):
     @extend_schema(responses={200: ONE})
     def get(self, request: Request, key_id: UUID) -> Response:
         read_query(request, ())
-        return Response(key_json(_key(key_id)))
+        return Response(key_details_json(_key(key_id)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, key_id: UUID) -> Response:
@@ -284,6 +287,41 @@ class ApiKeyRotationView(ManagementView):
         )
         minted = api_keys.rotate(_key(key_id), overlap=overlap, by=principal_of(request))
         return Response(key_json(minted.key) | {"key": minted.text}, headers=NO_STORE)
+
+
+class ApiKeyVerbView(ManagementView):
+    """Base of what is done with a key and takes nothing else."""
+
+    needs = Needs("area", Area.KEYS)
+
+    def act(self, key: ApiKey, by: Principal) -> ApiKey:
+        raise NotImplementedError
+
+    @extend_schema(request=None, responses={200: ONE})
+    def post(self, request: Request, key_id: UUID) -> Response:
+        read_body(StrictSerializer, request)
+        return Response(key_details_json(self.act(_key(key_id), principal_of(request))))
+
+
+class ApiKeyRetirementView(ApiKeyVerbView):
+    """Ends the overlap of a rotation: the former secret is dead at once."""
+
+    def act(self, key: ApiKey, by: Principal) -> ApiKey:
+        return api_keys.retire(key, by=by)
+
+
+class ApiKeyDisablingView(ApiKeyVerbView):
+    """Switches a key off until it is enabled."""
+
+    def act(self, key: ApiKey, by: Principal) -> ApiKey:
+        return api_keys.disable(key, by=by)
+
+
+class ApiKeyEnablingView(ApiKeyVerbView):
+    """Switches a key on again."""
+
+    def act(self, key: ApiKey, by: Principal) -> ApiKey:
+        return api_keys.enable(key, by=by)
 
 
 def _key(key_id: UUID) -> ApiKey:

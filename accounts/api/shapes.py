@@ -5,11 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from accounts.access import Action
-from accounts.api_keys import scope_texts
+from accounts.api_keys import is_flagged_idle, is_use_known
 from accounts.directory import directory
 from accounts.errors import InvalidInputError, Problem
-from accounts.granting import DEMANDS, SYSTEM_NAMES, PolicyTerms
+from accounts.granting import SETTINGS, SYSTEM_NAMES, PolicyTerms
+from accounts.key_hints import hint
+from accounts.key_scopes import scope_texts
+from accounts.key_use import verdict
 from accounts.models.api_key import ApiKey
+from accounts.models.generation import Generation
 from accounts.models.role import PUBLIC, Policy, Role, Strength
 from accounts.models.session import Session
 from accounts.models.user import User
@@ -25,7 +29,7 @@ def role_json(role: Role) -> dict[str, Any]:
     return {
         "key": role.key,
         "name": role.name,
-        **{name: getattr(role, name) for name in DEMANDS},
+        **{name: getattr(role, name) for name in SETTINGS},
         "built_in": role.is_built_in,
     }
 
@@ -74,6 +78,29 @@ def key_json(key: ApiKey) -> dict[str, Any]:
         "last_used_at": moment(key.last_used_at),
         "allowed_networks": key.allowed_networks,
         "browser": key.browser,
+        "rate_limit": key.rate_limit,
+        "created_by": str(key.created_by_id) if key.created_by_id else None,
+        "calls": key.use_count,
+        "idle": is_flagged_idle(key),
+    }
+
+
+def key_details_json(key: ApiKey) -> dict[str, Any]:
+    """Return an API key with what is known of its rotation and of the scopes that it used."""
+    shown = hint(key)
+    judged = verdict(key, is_known=is_use_known(Generation.objects.current()))
+    rotation = {
+        "rotated_at": moment(key.rotated_at),
+        "old_secret_until": moment(key.previous_valid_until),
+        "old_secret_calls": key.old_use_count,
+        "old_secret_last_used_at": moment(key.old_used_at),
+        "old_secret_refused": key.old_refused_count,
+        "safe_to_retire": judged.is_safe if judged else None,
+        "verdict": judged.sentence if judged else None,
+    }
+    return key_json(key) | {
+        "rotation": rotation if key.rotated_at else None,
+        "use_of_scopes": {"days": shown.days, "used": shown.used, "unused": shown.unused},
     }
 
 

@@ -21,5 +21,8 @@ urlpatterns = [
     path("manage/api-keys", manage.ApiKeysView.as_view()),
     path("manage/api-keys/<uuid:key_id>", manage.ApiKeyView.as_view()),
     path("manage/api-keys/<uuid:key_id>/rotate", manage.ApiKeyRotationView.as_view()),
+    path("manage/api-keys/<uuid:key_id>/retire", manage.ApiKeyRetirementView.as_view()),
+    path("manage/api-keys/<uuid:key_id>/disable", manage.ApiKeyDisablingView.as_view()),
+    path("manage/api-keys/<uuid:key_id>/enable", manage.ApiKeyEnablingView.as_view()),
     path("manage/audit", manage.AuditView.as_view()),
 ]

@@ -1,11 +1,12 @@
 """The tables of accounts, one file a noun."""
 
-from accounts.models.api_key import ApiKey
+from accounts.models.api_key import ApiKey, ScopeUse
 from accounts.models.credential import Bearer, Credential
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
 from accounts.models.generation import Generation
 from accounts.models.role import Policy, Role
+from accounts.models.service import ServiceAccount
 from accounts.models.session import Session
 from accounts.models.user import User
 
@@ -21,7 +22,9 @@ __all__ = [
     "Position",
     "RecoveryCodes",
     "Role",
+    "ScopeUse",
     "Seal",
+    "ServiceAccount",
     "Session",
     "Unsealed",
     "User",

@@ -17,6 +17,8 @@ class Credential(models.Model):
     expires_at = models.DateTimeField()
     allowed_networks = models.JSONField()
     browser = models.BooleanField()
+    rate_limit = models.IntegerField(null=True)
+    idle_since = models.DateTimeField()
     scopes = models.JSONField()
     name = models.CharField(max_length=150)
     owner_id = models.UUIDField()

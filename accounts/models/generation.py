@@ -4,6 +4,7 @@ from django.db import connection, models
 
 ACCESS = "access"  # roles, policies, who has which role
 KEYS = "keys"  # API keys, sessions, users' state
+KEY_USE = "key-use"  # moves whenever the notes of which keys were used are written down
 
 
 class GenerationManager(models.Manager["Generation"]):
@@ -32,7 +33,7 @@ class GenerationManager(models.Manager["Generation"]):
 
 
 class Generation(models.Model):
-    """One counter. The names are `access`, `keys`, `schema` and `content:<collection id>`."""
+    """One counter. The names are `access`, `keys`, `key-use`, `schema` and `content:<collection id>`."""
 
     name = models.CharField(primary_key=True, max_length=80)
     value = models.BigIntegerField(default=0)

@@ -64,6 +64,8 @@ class Role(Group):
     require_phishing_resistant = models.BooleanField(default=False)
     session_hours = models.PositiveSmallIntegerField(null=True, blank=True)
     idle_minutes = models.PositiveSmallIntegerField(null=True, blank=True)
+    # None: says nothing of it. The highest number of somebody's roles counts; `public` has that of anonymous readers.
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
 
     objects: ClassVar[models.Manager["Role"]] = models.Manager()  # type: ignore[assignment]  # a Group finds by name
 
@@ -84,6 +86,10 @@ class Role(Group):
             models.CheckConstraint(
                 condition=Q(idle_minutes__isnull=True) | Q(idle_minutes__range=(5, 10_080)),
                 name="idle sessions last from five minutes to a week",
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_minute__isnull=True) | Q(requests_per_minute__range=(1, 1_000_000)),
+                name="a role lets through 1 to 1000000 requests a minute",
             ),
         ]
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import outages
 from accounts.access import Action, Area
 from accounts.models import ApiKey, Unsealed
 from content import visits
@@ -85,9 +86,29 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
             revoked_at=None, expires_at__range=(timezone.now(), timezone.now() + SOON)
         )
         found += [
-            (f"The API key “{name}” ends on {ends:%-d %B}.", reverse("admin:accounts_apikey_changelist"))
-            for name, ends in ending.order_by("expires_at").values_list("name", "expires_at")[:5]
+            (
+                f"The API key “{name}” ends on {ends:%-d %B}.",
+                reverse("admin:accounts_apikey_change", args=[pk]),
+            )
+            for pk, name, ends in ending.order_by("expires_at").values_list("pk", "name", "expires_at")[:5]
         ]
+        missed = ApiKey.objects.filter(
+            revoked_at=None, old_refused_at__gte=timezone.now() - timedelta(days=1)
+        )
+        found += [
+            (
+                f"Somebody still sends the retired secret of the API key “{name}”.",
+                reverse("admin:accounts_apikey_change", args=[pk]),
+            )
+            for pk, name in missed.order_by("pk").values_list("pk", "name")[:5]
+        ]
+    if desk.principal.administers(Area.OPERATIONS) and outages.is_ongoing():
+        found.append(
+            (
+                "Limits can’t be counted: Valkey does not answer. Sign-in is closed until it does.",
+                f"{reverse('admin:accounts_event_changelist')}?type={outages.GONE}",
+            )
+        )
     if desk.principal.administers(Area.AUDIT):
         log = reverse("admin:accounts_event_changelist")
         if Unsealed.objects.filter(refused_at__isnull=False).exists():

@@ -26,6 +26,8 @@ ANY_RIGHT = (Action.READ, Action.READ_DRAFT, Action.CREATE, Action.UPDATE, Actio
 class CollectionsView(ManagementView):
     """`/api/v1/manage/collections`."""
 
+    asks_widely = True
+
     @extend_schema(operation_id="manage_collections_list")
     def get(self, request: Request) -> Response:
         """List the collections that you have any right in, with the fields that you may know of."""
@@ -47,6 +49,8 @@ class CollectionsView(ManagementView):
 
 class CollectionView(ManagementView):
     """`/api/v1/manage/collections/{key}`."""
+
+    asks_widely = True
 
     @extend_schema(operation_id="manage_collections_retrieve")
     def get(self, request: Request, key: str) -> Response:

@@ -145,6 +145,9 @@ class FakeDirectory:
 
     fields: ClassVar = {"title": TITLE, "author": AUTHOR, "phone": PHONE}
 
+    def collections(self) -> list[tuple[UUID, str, str]]:
+        return [(ARTICLES, "articles", "Articles")]
+
     def collection_id(self, key: str) -> UUID | None:
         return ARTICLES if key == "articles" else None
 

@@ -14,12 +14,13 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import escape
 
+from accounts import people
 from accounts.access import Action
 from accounts.log import seal_pending
 from accounts.models import ApiKey, Event, Policy, Role, User
-from tests.accounts.cast import PASSWORD, Person, make_key, make_person, make_policy, make_role
+from tests.accounts.cast import BUILDER, PASSWORD, Person, make_key, make_person, make_policy, make_role
 
-MODELS = ["user", "role", "policy", "apikey", "event", "session"]
+MODELS = ["user", "role", "policy", "apikey", "serviceaccount", "event", "session"]
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def problems(page: Any) -> str:
 def test_every_page_opens_for_an_administrator(at_the_admin: Client, model: str) -> None:
     make_policy(make_role("editor"), Action.READ)
     make_key(User.objects.get())
+    people.add_service("Website", by=BUILDER)
     seal_pending()
     assert at_the_admin.get("/admin/").status_code == 200
     page = at_the_admin.get(f"/admin/accounts/{model}/")
@@ -128,7 +130,7 @@ def test_built_in_roles_have_no_delete_page(at_the_admin: Client) -> None:
 
 def test_a_key_is_shown_once(at_the_admin: Client) -> None:
     role = make_role("reader")
-    body = {"name": "Website", "role": role.pk, "scope_lines": "articles:read\n*:read", "network_lines": ""}
+    body = {"name": "Website", "role": role.pk, "scopes": ["articles:read", "*:read"], "network_lines": ""}
     answer = at_the_admin.post("/admin/accounts/apikey/add/", body)
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
@@ -151,7 +153,7 @@ def test_a_key_ends_when_its_maker_says(at_the_admin: Client) -> None:
     body = {
         "name": "Website",
         "role": role.pk,
-        "scope_lines": "articles:read",
+        "scopes": ["articles:read"],
         "network_lines": "",
         "expires_at": ends,
     }
@@ -185,9 +187,9 @@ def test_the_history_of_a_row_is_what_the_log_says_of_it(at_the_admin: Client) -
 
 def test_bad_scopes_are_explained(at_the_admin: Client) -> None:
     role = make_role("reader")
-    body = {"name": "Website", "role": role.pk, "scope_lines": "articles:fly", "network_lines": "here"}
-    assert "A scope is" in problems(at_the_admin.post("/admin/accounts/apikey/add/", body))
-    body = {"name": "Website", "scope_lines": "articles:read"}
+    body = {"name": "Website", "role": role.pk, "scopes": ["articles:fly"], "network_lines": "here"}
+    assert "articles:fly is not one of" in problems(at_the_admin.post("/admin/accounts/apikey/add/", body))
+    body = {"name": "Website", "scopes": ["articles:read"]}
     assert "either an owner or a role" in problems(at_the_admin.post("/admin/accounts/apikey/add/", body))
     assert not ApiKey.objects.exists()
 

@@ -12,12 +12,12 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from accounts import api_keys
+from accounts import api_keys, key_use
 from accounts.access import Action, Area, Principal, Resource, Scopes
 from accounts.authentication import DeliveryAuthentication, ManagementAuthentication
 from accounts.errors import InvalidInputError, NotAllowedError, NotAuthenticatedError
 from accounts.models import ApiKey, Event, User
-from tests.accounts.cast import Api, Person, make_key, make_person, make_policy, make_role
+from tests.accounts.cast import BUILDER, Api, Person, make_key, make_person, make_policy, make_role
 
 pytestmark = pytest.mark.usefixtures("_django_db_helper")
 
@@ -86,7 +86,7 @@ def test_a_rotated_key_works_in_both_forms_until_the_overlap_ends(rita: Person, 
     with time_machine.travel(timezone.now() + timedelta(hours=3)):
         assert Api(as_ada.client, old).get("auth/me").status_code == 401
         assert Api(as_ada.client, new).get("auth/me").status_code == 200
-        assert api_keys.end_overlaps() == 1
+        assert api_keys.end_overlaps(by=BUILDER) == 1
     assert as_ada.post(f"manage/api-keys/{key.pk}/rotate", {"overlap_hours": 0}).status_code == 200
     assert Api(as_ada.client, new).get("auth/me").status_code == 401
 
@@ -191,9 +191,9 @@ def test_a_key_lives_for_90_days_by_default_and_a_year_at_most(rita: Person) -> 
 def test_use_is_noted_and_written_down(rita: Person, anonymous: Api) -> None:
     key, text = make_key(rita.user)
     assert Api(anonymous.client, text).get("auth/me").status_code == 200
-    assert api_keys.flush_usage() == 1
+    assert key_use.flush(by=BUILDER) == 1
     assert ApiKey.objects.get(pk=key.pk).last_used_at is not None
-    assert api_keys.flush_usage() == 0
+    assert key_use.flush(by=BUILDER) == 0
 
 
 def test_without_the_store_a_key_still_works(rita: Person, no_valkey: None) -> None:

@@ -6,12 +6,12 @@ from datetime import timedelta
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page
 
-from accounts import links
+from accounts import links, people
 from accounts.access import Action
 from accounts.links import Purpose
 from accounts.log import seal_pending
 from accounts.models import Event, Role, Session, User
-from tests.accounts.cast import PASSWORD, make_key, make_person, make_policy, make_role
+from tests.accounts.cast import BUILDER, PASSWORD, make_key, make_person, make_policy, make_role
 from tests.browser.conftest import make_administrator, sign_in, watch
 from tests.processes import LiveServer
 
@@ -79,6 +79,7 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
         "role": Role.objects.get(key="editor").pk,
         "policy": policy.pk,
         "apikey": key.pk,
+        "serviceaccount": people.add_service("Robot", by=BUILDER).pk,
         "session": Session.objects.latest("created_at").pk,
         "event": Event.objects.filter(seal__isnull=False).latest("at").pk,
     }
@@ -117,9 +118,22 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
     watched.go("/admin/accounts/apikey/add/")
     page.fill("[name=name]", "Website")
     page.select_option("[name=role]", label="Editor")
-    page.fill("[name=scope_lines]", "*:read")
+    page.check("[name=scopes][value='*:read']")
     page.click("[name=_save]")
     page.wait_for_selector("dl code")
     look(page, "key-shown-once")
+    watched.go(f"/admin/accounts/apikey/{key.pk}/do/rotate/")
+    look(page, "key-rotate")
+    page.fill("[name=overlap_hours]", "999")
+    page.click("input[type=submit]")
+    page.wait_for_selector(".errornote")
+    look(page, "key-rotate-refused")
+    page.fill("[name=overlap_hours]", "2")
+    page.click("input[type=submit]")
+    page.wait_for_selector("dl code")
+    watched.go(f"/admin/accounts/apikey/{key.pk}/change/")
+    look(page, "key-retiring")
+    watched.go(f"/admin/accounts/apikey/{key.pk}/do/revoke/")
+    look(page, "key-revoke")
     watched.go("/admin/accounts/apikey/nothing/change/")
     look(page, "not-there")

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.test import Client
 
+from accounts import people
 from accounts.log import seal_pending
 from accounts.models import ApiKey, Event, Policy, Role, Session, User
 from content import editing
@@ -96,6 +97,8 @@ class Stage:
     gone_policy: Policy
     person: User
     api_key: ApiKey
+    other_key: ApiKey
+    service: User
     session: Session
     event: Event
 
@@ -115,6 +118,8 @@ def make_stage(number: int, by: Person) -> Stage:
     gone_policy = Policy.objects.exclude(pk=policy.pk).get(role=role)
     person = make_user(f"person{number}@example.com")
     make_key(owner=person)
+    service = people.add_service(f"Service {number}", by=ROOT)
+    make_key(owner=service)
     session = Session.objects.filter(user=by.user).latest("created_at")
     make_collection(f"doomed{number}", [])
     make_locale(f"x{'abcdefgh'[number]}")
@@ -130,6 +135,8 @@ def make_stage(number: int, by: Person) -> Stage:
         gone_policy,
         person,
         ApiKey.objects.get(owner=person),
+        ApiKey.objects.get(owner=service),
+        service,
         session,
         Event.objects.filter(seal__isnull=False).latest("at"),
     )
@@ -294,8 +301,9 @@ def _modeling(number: int) -> list[Visit]:
 
 def _accounts(stage: Stage, number: int) -> list[Visit]:
     rule = {"collection": "articles", "actions": ["read"], "filter": "{}", "field_names": "title", "presets": "{}"}  # fmt: skip
-    key = {"name": "Fresh key", "role": stage.role.pk, "scope_lines": "articles:read", "network_lines": ""}
+    key = {"name": "Fresh key", "role": stage.role.pk, "scopes": ["articles:read"], "network_lines": ""}
     person = {"email": f"person{number}@example.com", "name": "Changed", "is_active": "on"}
+    acts = f"accounts/apikey/{stage.other_key.pk}/do/"
     yes = {"post": "yes"}
     found = [
         *_table("user", stage.person.pk,
@@ -309,6 +317,10 @@ def _accounts(stage: Stage, number: int) -> list[Visit]:
                 delete=(yes, 302), gone=stage.gone_policy.pk),
         *_table("apikey", stage.api_key.pk, add=(key, 200),
                 act={"action": "revoke", "_selected_action": str(stage.api_key.pk)}),
+        Visit("GET", "accounts/apikey/<uuid:key_id>/do/<str:act>/", f"{acts}rotate/", {}, (ADA,)),
+        Visit("POST", "accounts/apikey/<uuid:key_id>/do/<str:act>/", f"{acts}disable/", {}, (ADA,), 302),
+        *_table("serviceaccount", stage.service.pk,
+                add=({"name": f"Fresh {number}"}, 302), change=({"name": "Changed", "is_active": "on"}, 302)),
         *_table("event", stage.event.pk),
         *_table("session", stage.session.pk),
     ]  # fmt: skip

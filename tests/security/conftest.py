@@ -8,13 +8,16 @@ import pytest
 from django.conf import LazySettings
 
 from accounts import limits
+from cms_project.schema_view import SchemaView
 
 
 @pytest.fixture(autouse=True)
 def _no_quota(monkeypatch: pytest.MonkeyPatch, settings: LazySettings, tmp_path: Path) -> None:
     """Let a test send thousands of requests; the quotas have tests of their own."""
-    for name in ("READS", "WRITES"):
-        monkeypatch.setattr(limits, name, replace(getattr(limits, name), quota=1_000_000))
-    monkeypatch.setattr(limits.SignInThrottle, "policy", replace(limits.SIGN_INS, quota=1_000_000))
+    for name in ("READS", "WRITES", "FAILURES"):
+        monkeypatch.setattr(limits, name, replace(getattr(limits, name), quota=1_000_000, burst=None))
+    for throttle in (limits.SignInThrottle, limits.RefreshThrottle):
+        monkeypatch.setattr(throttle, "policy", replace(limits.SIGN_INS, quota=1_000_000, overall=None))
+    monkeypatch.setattr(SchemaView, "limited_as", None)
     settings.DATA_DIR = tmp_path
     monkeypatch.setattr(logging.getLogger("quillkeep.request"), "disabled", True)

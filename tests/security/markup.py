@@ -103,7 +103,9 @@ ELSEWHERE: Final = {
     },
     "ids, hashes and addresses of the network, made or parsed by us": {
         "accounts.ApiKey.secret_hash", "accounts.ApiKey.previous_secret_hash", "accounts.ApiKey.scopes",
-        "accounts.ApiKey.allowed_networks", "accounts.Authenticator.secret", "accounts.RecoveryCodes.macs", "accounts.Passkey.aaguid", "accounts.Event.credential",
+        "accounts.ApiKey.allowed_networks", "accounts.ApiKey.last_address", "accounts.ApiKey.old_address",
+        "accounts.ScopeUse.scope", "accounts.Authenticator.secret", "accounts.RecoveryCodes.macs", "accounts.Passkey.aaguid",
+        "accounts.Event.credential",
         "accounts.Event.request_id", "accounts.Event.address", "accounts.Event.tag", "accounts.Policy.field_ids",
         "accounts.Seal.mac", "accounts.Seal.key_id", "accounts.Session.address", "accounts.User.password",
         "content.DraftDocument.refs", "content.ListLayout.columns", "content.UniqueValue.digest", "content.Version.sha256",

@@ -115,6 +115,9 @@ def calls(world: World) -> list[Call]:
         Call("POST", at + "api-keys", at + "api-keys", {"name": "n", "role": "holder", "scopes": ["articles:read"]}, 201),
         Call("GET", keys, f"{at}api-keys/{key.pk}"),
         Call("POST", keys + "/rotate", f"{at}api-keys/{key.pk}/rotate", {}),
+        Call("POST", keys + "/retire", f"{at}api-keys/{key.pk}/retire", {}),
+        Call("POST", keys + "/disable", f"{at}api-keys/{key.pk}/disable", {}),
+        Call("POST", keys + "/enable", f"{at}api-keys/{key.pk}/enable", {}),
         Call("DELETE", keys, f"{at}api-keys/{key.pk}", status=204),
         Call("GET", at + "audit", at + "audit"),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 
 from accounts import access
 from accounts.access import Action, Needs, Principal
-from accounts.granting import DEMANDS
+from accounts.granting import SETTINGS
 from accounts.models import ApiKey, Event, Policy, Role, Session, User
 from accounts.models.device import Authenticator as Device
 from cms_project.schema_view import SchemaView
@@ -35,7 +35,10 @@ SYSTEM = {
     "accounts/access.py": "makes it",
     "accounts/mails.py": "tells which mails were sent",
     "accounts/management/commands/createadmin.py": "the operator on the machine",
+    "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
+    "accounts/tasks.py": "what time does to keys",
+    "accounts/outages.py": "says that the store of limits is gone, and back",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",
     "cms_project/demo/making.py": "content of our own",
@@ -191,13 +194,13 @@ ACCEPTED = {
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/versions/<int:number>/restore"): {"message"},
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/publish"): {"locales"},
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/unpublish"): {"locales"},
-    ("POST", V1 + "manage/roles"): {*DEMANDS},
-    ("PATCH", V1 + "manage/roles/<str:key>"): {*DEMANDS},
+    ("POST", V1 + "manage/roles"): {*SETTINGS},
+    ("PATCH", V1 + "manage/roles/<str:key>"): {*SETTINGS},
     ("POST", V1 + "manage/policies"): {"filter", "presets"},
     ("PATCH", V1 + "manage/policies/<uuid:policy_id>"): {"role", "collection", "filter", "fields", "presets"},
     ("POST", V1 + "manage/users"): {"name", "is_active", "is_service"},
     ("PATCH", V1 + "manage/users/<uuid:user_id>"): {"email", "is_active"},
-    ("POST", V1 + "manage/api-keys"): {"owner", "expires_at", "allowed_networks", "browser"},
+    ("POST", V1 + "manage/api-keys"): {"owner", "expires_at", "allowed_networks", "browser", "rate_limit"},
     ("POST", V1 + "manage/api-keys/<uuid:key_id>/rotate"): {"overlap_hours"},
 }
 

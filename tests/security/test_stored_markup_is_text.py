@@ -33,7 +33,7 @@ NO_PAGES = {
     "content/<str:key>/columns/", "content/<str:key>/views/", "content/<str:key>/part/", "content/<str:key>/slug/",
     "content/<str:key>/tags/", "content/<str:key>/markdown/", "content/<str:key>/<uuid:name>/presence/",
     "content/<str:key>/<uuid:name>/restore/", "content/<str:key>/<uuid:name>/history/<int:number>/restore/",
-    *(f"accounts/{model}/<path:object_id>/{page}" for model in ("user", "apikey") for page in ("", "delete/")),
+    *(f"accounts/{model}/<path:object_id>/{page}" for model in ("user", "apikey", "serviceaccount") for page in ("", "delete/")),
     *(f"accounts/{model}/<path:object_id>/" for model in ("role", "policy", "event", "session")),
     *(f"accounts/{model}/{page}" for model in ("event", "session") for page in ("add/", "<path:object_id>/delete/")),
 }  # fmt: skip
@@ -111,7 +111,7 @@ def test_no_answer_to_a_form_holds_markup_as_markup(ada: Client, marked: Marked)
         ("/admin/accounts/role/add/", {"key": CANARY, "name": canary("rolename")}),
         ("/admin/accounts/role/add/", {"key": "other", "name": canary("other")}),
         ("/admin/accounts/policy/add/", {"collection": CANARY, "actions": CANARY, "filter": CANARY, "field_names": CANARY, "presets": CANARY}),
-        ("/admin/accounts/apikey/add/", {"name": CANARY, "scope_lines": CANARY, "network_lines": CANARY, "owner": CANARY}),
+        ("/admin/accounts/apikey/add/", {"name": CANARY, "scopes": [CANARY], "rate_limit": CANARY, "network_lines": CANARY, "owner": CANARY}),
         ("/admin/login/", {"email": CANARY, "password": CANARY, "next": f"/admin/{CANARY}"}),
     ]  # fmt: skip
     for path, data in sent:

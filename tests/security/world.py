@@ -271,6 +271,7 @@ def assert_problem(answer: HttpResponse, *statuses: int) -> dict[str, Any]:
         "current",
         "effects",
         "referrers",
+        "retry_after",
     }
     assert set(body) <= allowed, set(body) - allowed
     return body

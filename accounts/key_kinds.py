@@ -1,0 +1,103 @@
+"""The kinds of keys that `manage.py keys` knows. A room above registers its own when it has one."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db.models import Q
+
+from accounts import api_keys
+from accounts.access import Principal
+from accounts.errors import ConflictError, NotFoundError
+from accounts.key_use import Verdict, verdict
+from accounts.models.api_key import ApiKey
+from accounts.models.generation import Generation
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Rotated:
+    """A new secret, and until when the old one still works."""
+
+    id: str
+    text: str
+    old_secret_until: datetime | None
+
+
+class KeyKind(Protocol):
+    """What can be done with keys of one kind. `name` is an id; NotFoundError where there is none."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what is known of each, without secrets: `id`, `name`, `state`, and what the kind adds."""
+        ...
+
+    def rotate(self, name: str, *, overlap: timedelta, by: Principal) -> Rotated: ...
+    def judge(self, name: str) -> Verdict | None:
+        """Say whether the old secret can go; None where no overlap is running."""
+        ...
+
+    def retire(self, name: str, *, by: Principal) -> None: ...
+
+
+class ApiKeys:
+    """API keys, named by their id or their public id."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        is_known = api_keys.is_use_known(Generation.objects.current())
+        found = []
+        for key in ApiKey.objects.select_related("owner").order_by("pk"):
+            judged = verdict(key, is_known=is_known)
+            found.append(
+                {
+                    "id": str(key.pk),
+                    "public_id": key.public_id,
+                    "name": key.name,
+                    "owner": key.owner.name or key.owner.email,
+                    "state": "expired" if key.is_expired and key.state != "revoked" else key.state,
+                    "idle": api_keys.is_flagged_idle(key),
+                    "expires_at": key.expires_at.isoformat(),
+                    "last_used_at": key.last_used_at.isoformat() if key.last_used_at else None,
+                    "calls": key.use_count,
+                    "old_secret_calls": key.old_use_count if key.rotated_at else None,
+                    "safe_to_retire": judged.is_safe if judged else None,
+                    "verdict": judged.sentence if judged else None,
+                }
+            )
+        return found
+
+    def rotate(self, name: str, *, overlap: timedelta, by: Principal) -> Rotated:
+        minted = api_keys.rotate(_api_key(name), overlap=overlap, by=by)
+        return Rotated(str(minted.key.pk), minted.text, minted.key.previous_valid_until)
+
+    def judge(self, name: str) -> Verdict | None:
+        return verdict(_api_key(name), is_known=api_keys.is_use_known(Generation.objects.current()))
+
+    def retire(self, name: str, *, by: Principal) -> None:
+        api_keys.retire(_api_key(name), by=by)
+
+
+def _api_key(name: str) -> ApiKey:
+    wanted = Q(public_id=name.replace("\x00", ""))
+    with contextlib.suppress(ValueError):
+        wanted |= Q(pk=UUID(name))
+    key = ApiKey.objects.filter(wanted).first()
+    if key is None:
+        raise NotFoundError("There is no such key.")
+    return key
+
+
+_kinds: dict[str, KeyKind] = {"api": ApiKeys()}
+
+
+def register(name: str, kind: KeyKind) -> None:
+    """Add a kind. Raises ConflictError for a name that is taken."""
+    if name in _kinds:
+        raise ConflictError(f"There are keys of the kind {name} already.")
+    _kinds[name] = kind
+
+
+def kinds() -> Mapping[str, KeyKind]:
+    """Return the kinds by name."""
+    return _kinds
