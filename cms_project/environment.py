@@ -36,6 +36,9 @@ NAMES: Final = (
     "PORT",
     "DATA_DIR",
     "EMAIL_URL",
+    "AUDIT_RETENTION_DAYS",
+    "AUDIT_HEAD_TO",
+    "EGRESS_ALLOWED_NETWORKS",
 )
 ENVIRONMENTS: Final[tuple[Name, ...]] = ("development", "staging", "production")
 PLANES: Final[tuple[Plane, ...]] = ("management", "edge", "delivery")
@@ -77,6 +80,9 @@ class Environment:
     port: int
     data_dir: Path
     email: dict[str, Any] = field(repr=False)
+    audit_retention_days: int | None
+    audit_head_to: str = field(repr=False)  # may hold a token of the receiver
+    egress_allowed_networks: tuple[Network, ...]
 
     @property
     def is_development(self) -> bool:
@@ -123,6 +129,9 @@ def read(source: Mapping[str, str]) -> Environment:
         ),
         "data_dir": reader.take("DATA_DIR", Path, default=Path("var")),
         "email": reader.take("EMAIL_URL", _email, default=_email("consolemail://")),
+        "audit_retention_days": reader.take("AUDIT_RETENTION_DAYS", _retention, default=None),
+        "audit_head_to": reader.take("AUDIT_HEAD_TO", lambda text: _head_to(text, strict=strict), default=""),
+        "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _networks, default=()),
     }
     if reader.faults:
         raise EnvironmentFaultsError(reader.faults)
@@ -314,6 +323,33 @@ def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise Fault("must be a number from 1 to 65535")
     return int(text)
+
+
+def _retention(text: str) -> int:
+    """Parse days; fewer than 90 would take an incident's traces before anybody looked for them."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) < 90:
+        raise Fault("must be a number of days, 90 or more; leave it out to keep everything")
+    return int(text)
+
+
+def _head_to(text: str, *, strict: bool) -> str:
+    """Parse where the signed head goes each day: file:///folder-or-file, or https://…"""
+    try:
+        parts = urlsplit(text)
+        has_port_fault = parts.port == 0
+    except ValueError as error:
+        raise Fault("is not a valid URL") from error
+    if parts.username or parts.password or parts.fragment or has_port_fault:
+        raise Fault("must hold no user, password or fragment")
+    if parts.scheme == "file":
+        if parts.netloc or not parts.path.startswith("/") or "%" in parts.path or parts.query:
+            raise Fault("must be file:///absolute/path, without escapes")
+        return text
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Fault("must be a file:/// or https:// URL")
+    if strict and parts.scheme != "https":
+        raise Fault("must be https outside development")
+    return text
 
 
 def _email(text: str) -> dict[str, Any]:

@@ -308,6 +308,10 @@ MEDIA_ROOT = DATA_DIR / "media"
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
+AUDIT_RETENTION_DAYS = ENVIRONMENT.audit_retention_days  # None: the log keeps everything
+AUDIT_HEAD_TO = ENVIRONMENT.audit_head_to
+EGRESS_ALLOWED_NETWORKS = ENVIRONMENT.egress_allowed_networks
+
 LANGUAGE_CODE = "en"
 USE_I18N = True
 FORMAT_MODULE_PATH = ["cms_project.formats"]
