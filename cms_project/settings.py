@@ -164,6 +164,21 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"queue": "index", "expires": 5},
     },
+    "verify-log": {
+        "task": "accounts.verify_log",
+        "schedule": crontab(minute="7"),
+        "options": {"expires": 1800},
+    },
+    "keep-head": {
+        "task": "accounts.keep_head",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 600},
+    },
+    "archive-log": {
+        "task": "accounts.archive_log",
+        "schedule": crontab(hour="4", minute="41"),
+        "options": {"queue": "index", "expires": 6 * 60 * 60},
+    },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),

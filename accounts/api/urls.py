@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import auth, manage
+from accounts.api import audit, auth, manage
 
 urlpatterns = [
     path("auth/login", auth.LoginView.as_view()),
@@ -20,5 +20,5 @@ urlpatterns = [
     path("manage/api-keys", manage.ApiKeysView.as_view()),
     path("manage/api-keys/<uuid:key_id>", manage.ApiKeyView.as_view()),
     path("manage/api-keys/<uuid:key_id>/rotate", manage.ApiKeyRotationView.as_view()),
-    path("manage/audit", manage.AuditView.as_view()),
+    path("manage/audit", audit.AuditView.as_view()),
 ]

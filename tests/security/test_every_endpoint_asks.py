@@ -32,7 +32,11 @@ ROOT_FOLDER = Path(__file__).parents[2]
 # Where the system's own principal is made, and why nobody's rights are asked there.
 SYSTEM = {
     "accounts/access.py": "makes it",
+    "accounts/heads.py": "notes that the head of the log was not sent",
+    "accounts/log_checks.py": "notes that the log is not intact",
+    "accounts/management/commands/audit.py": "the operator on the machine",
     "accounts/management/commands/createadmin.py": "the operator on the machine",
+    "accounts/tasks.py": "archives the log by the schedule",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",

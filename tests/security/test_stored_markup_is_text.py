@@ -28,6 +28,7 @@ pytestmark = pytest.mark.django_db
 
 # Patterns that answer no GET, or none with a page of the house.
 NO_PAGES = {
+    "accounts/event/export/", "accounts/event/<path:object_id>/history/",
     "login/", "logout/", "jsi18n/", "invitation/<str:user_id>/<str:token>/", "content/<str:key>/bulk/",
     "content/<str:key>/columns/", "content/<str:key>/views/", "content/<str:key>/part/", "content/<str:key>/slug/",
     "content/<str:key>/tags/", "content/<str:key>/markdown/", "content/<str:key>/<uuid:name>/presence/",
