@@ -2,10 +2,11 @@
 
 import logging
 
+import redis
 from celery import shared_task
 from django.conf import settings
 
-from accounts import api_keys, archiving, audit, heads, invitations, log, log_checks
+from accounts import api_keys, archiving, audit, heads, invitations, log, log_checks, reads
 from accounts.access import system
 
 logger = logging.getLogger("quillkeep.log")
@@ -27,6 +28,15 @@ def verify_log() -> None:
 def keep_head() -> None:
     """Keep the head of the day, and send it where ops want it; what failed is tried again by the schedule."""
     heads.keep_today()
+
+
+@shared_task(name="accounts.record_reads", queue="log", ignore_result=True, expires=10)
+def record_reads() -> None:
+    """Write down the reads that processes of the delivery plane handed on."""
+    try:
+        reads.record_handed_on()
+    except redis.RedisError as error:
+        logger.warning("The reads that were handed on can't be fetched: %s.", type(error).__name__)
 
 
 @shared_task(name="accounts.archive_log", queue="index", ignore_result=True, expires=6 * 60 * 60)

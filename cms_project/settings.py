@@ -174,6 +174,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 600},
     },
+    "record-reads": {
+        "task": "accounts.record_reads",
+        "schedule": 10.0,
+        "options": {"queue": "log", "expires": 10},
+    },
     "archive-log": {
         "task": "accounts.archive_log",
         "schedule": crontab(hour="4", minute="41"),

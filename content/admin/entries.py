@@ -29,6 +29,7 @@ from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
 from content.fields.nested_forms import is_arranging
 from content.models import Collection, Entry, Version
+from content.reading import note_entry
 from content.writing import Writing, allowed_fields, clauses_for
 
 
@@ -114,6 +115,14 @@ def change(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     if request.method == "POST":
         return _save(request, desk, entry)
     form = _form_of(entry)
+    note_entry(
+        entry.writing.collection,
+        entry.row.pk,
+        entry.readable,
+        by=desk.principal,
+        locale=entry.locale,
+        where="admin",
+    )
     if desk.principal.user_id is not None:
         visits.looked(entry.row, user_id=desk.principal.user_id, locale=entry.locale)
     if "missing" in given and Action.PUBLISH in entry.may:
@@ -171,6 +180,15 @@ def field(request: HttpRequest, key: str, name: UUID, field_key: str) -> HttpRes
     if spec is None or spec not in entry.writable or version is None or entry.is_in_trash:
         raise NotFoundError
     row = next(row for row in _form_of(entry, version).rows() if row.spec == spec)
+    note_entry(
+        entry.writing.collection,
+        entry.row.pk,
+        [spec],
+        by=desk.principal,
+        locale=entry.locale,
+        versions=[version.number],
+        where="admin",
+    )
     context = {
         "row": row,
         "collection": entry.writing.collection,

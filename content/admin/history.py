@@ -16,6 +16,7 @@ from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
 from content.fields.base import FieldSpec
 from content.models import Version
+from content.reading import note_entry
 
 
 @page
@@ -83,6 +84,15 @@ def compare(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
         entry = open_entry(desk, key, name, differing[0])  # where there is something to see
     changes = differences(
         before.data, after.data, locale=entry.locale, specs=entry.readable_fields(), writing=entry.writing
+    )
+    note_entry(
+        entry.writing.collection,
+        entry.row.pk,
+        entry.readable,
+        by=desk.principal,
+        locale=entry.locale,
+        versions=[before.number, after.number],
+        where="admin",
     )
     context = {
         "title": f"Version {before.number} and version {after.number}",
