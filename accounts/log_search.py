@@ -47,19 +47,20 @@ class Sought:
     address: str = ""
 
     @classmethod
-    def parse(cls, given: Mapping[str, str], *, zone_is_utc: bool = False) -> Self:
+    def parse(cls, given: Mapping[str, str], *, is_typed: bool = False) -> Self:
         """Check the filters. Raises InvalidInputError with a problem for each that is wrong.
 
-        With `zone_is_utc` a time may lack its zone, or be only a day (whole, for `until`), as forms send them.
+        What people typed is read leniently: a filter may be empty, a time may lack its zone (it is UTC) or be only a
+        day (whole, for `until`).
         """
         problems: list[Problem] = []
         values: dict[str, Any] = {}
         for name in FILTERS:
             text = given.get(name, "").strip()
-            if not text:
+            if not text and (is_typed or name not in given):
                 continue
             try:
-                values[name] = _READERS[name](name, text, zone_is_utc)
+                values[name] = _READERS[name](name, text, is_typed)
             except ValueError as error:
                 problems.append(Problem(f"invalid-{name}", str(error), parameter=name))
         if problems:
@@ -176,23 +177,23 @@ def _read_type(_name: str, text: str, _zone: bool) -> str:  # noqa: FBT001 (one 
 
 
 def _read_text(_name: str, text: str, _zone: bool) -> str:  # noqa: FBT001
-    if len(text) > MAX_LENGTH or not text.isprintable():
-        raise ValueError(f"At most {MAX_LENGTH} printable characters.")
+    if not text or len(text) > MAX_LENGTH or not text.isprintable():
+        raise ValueError(f"From 1 to {MAX_LENGTH} printable characters.")
     return text
 
 
-def _read_moment(name: str, text: str, zone_is_utc: bool) -> datetime:  # noqa: FBT001
-    example = "2026-01-31 12:00" if zone_is_utc else "2026-01-31T12:00:00Z"
+def _read_moment(name: str, text: str, is_typed: bool) -> datetime:  # noqa: FBT001
+    example = "2026-01-31 12:00" if is_typed else "2026-01-31T12:00:00Z"
     wrong = ValueError(f"A time such as {example}.")
     try:
-        day = parse_date(text) if zone_is_utc else None
+        day = parse_date(text) if is_typed else None
         moment = parse_datetime(text) if day is None else None
     except ValueError:
         raise wrong from None
     if day is not None:
         end = datetime.max.time() if name == "until" else datetime.min.time()
         return datetime.combine(day, end, tzinfo=UTC)
-    if moment is None or (timezone.is_naive(moment) and not zone_is_utc):
+    if moment is None or (timezone.is_naive(moment) and not is_typed):
         raise wrong
     if timezone.is_naive(moment):
         moment = moment.replace(tzinfo=UTC)

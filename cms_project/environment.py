@@ -131,7 +131,7 @@ def read(source: Mapping[str, str]) -> Environment:
         "email": reader.take("EMAIL_URL", _email, default=_email("consolemail://")),
         "audit_retention_days": reader.take("AUDIT_RETENTION_DAYS", _retention, default=None),
         "audit_head_to": reader.take("AUDIT_HEAD_TO", lambda text: _head_to(text, strict=strict), default=""),
-        "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _networks, default=()),
+        "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _reachable, default=()),
     }
     if reader.faults:
         raise EnvironmentFaultsError(reader.faults)
@@ -316,6 +316,16 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise Fault("must be addresses or networks, comma separated") from error
     if any(network.prefixlen == 0 for network in networks):
         raise Fault("must not trust every address")
+    return networks
+
+
+def _reachable(text: str) -> tuple[Network, ...]:
+    """Parse networks that outgoing requests may reach; not those that carry IPv4 addresses inside of their own."""
+    networks = _networks(text)
+    carriers = [ipaddress.ip_network(item) for item in ("64:ff9b::/32", "2002::/16", "2001::/32", "::/96")]
+    carriers.append(ipaddress.ip_network("::ffff:0:0/96"))
+    if any(item.version == 6 and item.overlaps(carrier) for item in networks for carrier in carriers):
+        raise Fault("must not hold networks that stand for IPv4 addresses; name those")
     return networks
 
 

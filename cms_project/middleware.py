@@ -16,6 +16,8 @@ from django.http.response import HttpResponseBase
 from accounts.access import Principal
 from accounts.errors import Problem, UnknownParameterError
 from accounts.ids import uuid7
+from accounts.models import User
+from accounts.principals import SESSION_ID_KEY
 from cms_project import logs, problems
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -199,6 +201,10 @@ def resolve_client(request: HttpRequest) -> None:
 def _who(request: HttpRequest) -> dict[str, str]:
     """Return who asked, for the access log: ids that name and never authorise (a key's public id, a session's id)."""
     found = getattr(request, "auth", None) or getattr(request, "_principal", None)
+    user = getattr(request, "_cached_user", None)  # a page asked who it is; never asked for the log alone
+    if not isinstance(found, Principal) and isinstance(user, User):
+        session = str(request.session.get(SESSION_ID_KEY, ""))
+        return {"principal": str(user.pk), "credential": f"session {session}".strip()}
     if not isinstance(found, Principal) or found.kind == "anonymous":
         return {}
     who = {"principal": str(found.user_id)}

@@ -101,7 +101,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         lines: list[Line] = []
         older: int | None = None
         try:
-            sought = Sought.parse(given, zone_is_utc=True)
+            sought = Sought.parse(given, is_typed=True)
             seal_pending(wait=False)
             lines, older = _page(sought, before or None, cast("EventQuerySet", self.get_queryset(request)))
         except InvalidInputError as error:
@@ -185,7 +185,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
             return HttpResponseRedirect(f"{back}?e=1")
         here = f"{back}?{urlencode(given)}"
         try:
-            sought = Sought.parse(given, zone_is_utc=True)
+            sought = Sought.parse(given, is_typed=True)
         except InvalidInputError:
             return HttpResponseRedirect(here)
         seal_pending()
@@ -259,7 +259,8 @@ def _in_time(ask: Callable[[], list[Event]]) -> list[Event]:
 def _line(event: Event, links: Links) -> Line:
     kind, subject_id = event.subject_type, event.subject_id
     short = subject_id if len(subject_id) < 20 else f"…{subject_id[-6:]}"
-    text = "; ".join(f"{key}: {_plain(value)}" for key, value in event.detail.items())
+    told = {key: value for key, value in event.detail.items() if key != "sha256"}
+    text = "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in told.items())
     return Line(
         event=event,
         said=said(event.type),
@@ -273,6 +274,8 @@ def _line(event: Event, links: Links) -> Line:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(item)}".strip() for key, item in value.items())
     if isinstance(value, list):
@@ -288,13 +291,13 @@ _LABELS: Final = {
     "actor": ("Who", "Name, e-mail address, id, or api-key:…"),
     "type": ("What", "entry.published or entry.*"),
     "subject": ("About", "An id, or entry:…"),
+    "address": ("Address", "192.0.2.7 or 192.0.2.0/24"),
     "since": ("From (UTC)", ""),
     "until": ("Until (UTC)", ""),
-    "address": ("Address", "192.0.2.7 or 192.0.2.0/24"),
 }
 
 
-def _inputs(given: dict[str, str], sought: Sought, errors: dict[str, str]) -> Iterator[dict[str, str]]:
+def _inputs(given: dict[str, str], sought: Sought, errors: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield what the search form is made of."""
     for name, (label, hint) in _LABELS.items():
         value = given.get(name, "").strip()
@@ -307,6 +310,7 @@ def _inputs(given: dict[str, str], sought: Sought, errors: dict[str, str]) -> It
             "hint": hint,
             "value": value,
             "kind": "datetime-local" if name in ("since", "until") and name not in errors else "text",
+            "is_moment": name in ("since", "until"),
             "error": errors.get(name, ""),
         }
 

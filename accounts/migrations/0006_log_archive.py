@@ -140,5 +140,6 @@ class Migration(migrations.Migration):
                 name="an_archive_is_a_range",
             ),
         ),
+        migrations.AlterModelOptions(name="event", options={"verbose_name_plural": "log"}),
         migrations.RunSQL(TRIGGERS, NO_TRIGGERS),
     ]

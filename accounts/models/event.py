@@ -55,6 +55,7 @@ class Event(models.Model):
     objects = EventQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "log"
         indexes = [
             models.Index(fields=["type", "at"], name="event_type_at"),
             models.Index(fields=["actor_id", "at"], name="event_actor_at"),

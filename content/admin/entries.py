@@ -22,14 +22,13 @@ from accounts.errors import (
 )
 from content import editing, publishing, visits
 from content.admin import scripts, whole_form
-from content.admin.desk import Desk, OpenEntry, open_entry
+from content.admin.desk import Desk, OpenEntry, note_read, open_entry
 from content.admin.drawer import with_drawer
 from content.admin.entry_form import EntryForm, StandIn, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
 from content.fields.nested_forms import is_arranging
 from content.models import Collection, Entry, Version
-from content.reading import note_entry
 from content.writing import Writing, allowed_fields, clauses_for
 
 
@@ -115,14 +114,6 @@ def change(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     if request.method == "POST":
         return _save(request, desk, entry)
     form = _form_of(entry)
-    note_entry(
-        entry.writing.collection,
-        entry.row.pk,
-        entry.readable,
-        by=desk.principal,
-        locale=entry.locale,
-        where="admin",
-    )
     if desk.principal.user_id is not None:
         visits.looked(entry.row, user_id=desk.principal.user_id, locale=entry.locale)
     if "missing" in given and Action.PUBLISH in entry.may:
@@ -180,15 +171,7 @@ def field(request: HttpRequest, key: str, name: UUID, field_key: str) -> HttpRes
     if spec is None or spec not in entry.writable or version is None or entry.is_in_trash:
         raise NotFoundError
     row = next(row for row in _form_of(entry, version).rows() if row.spec == spec)
-    note_entry(
-        entry.writing.collection,
-        entry.row.pk,
-        [spec],
-        by=desk.principal,
-        locale=entry.locale,
-        versions=[version.number],
-        where="admin",
-    )
+    note_read(desk, entry, versions=[version.number], specs=[spec])
     context = {
         "row": row,
         "collection": entry.writing.collection,
@@ -349,6 +332,7 @@ def _show_entry(
     base: int | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    note_read(desk, entry)
     collection = entry.writing.collection
     states = {draft.locale: "trashed" if draft.trashed else draft.status for draft in entry.drafts}
     visible = [code for code in desk.locales_of(collection) if code in states or Action.UPDATE in entry.may]

@@ -10,13 +10,12 @@ from accounts.access import Action
 from accounts.errors import NotFoundError, StaleVersionError
 from content import editing, timeline
 from content.admin import timeline_words
-from content.admin.desk import Desk, OpenEntry, isolated, open_entry
+from content.admin.desk import Desk, OpenEntry, isolated, note_read, open_entry
 from content.admin.entry_form import differences, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
 from content.fields.base import FieldSpec
 from content.models import Version
-from content.reading import note_entry
 
 
 @page
@@ -85,15 +84,7 @@ def compare(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     changes = differences(
         before.data, after.data, locale=entry.locale, specs=entry.readable_fields(), writing=entry.writing
     )
-    note_entry(
-        entry.writing.collection,
-        entry.row.pk,
-        entry.readable,
-        by=desk.principal,
-        locale=entry.locale,
-        versions=[before.number, after.number],
-        where="admin",
-    )
+    note_read(desk, entry, versions=[before.number, after.number])
     context = {
         "title": f"Version {before.number} and version {after.number}",
         "entry": entry,

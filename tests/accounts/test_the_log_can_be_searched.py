@@ -146,6 +146,10 @@ def test_a_forged_address_does_not_break_the_search(as_ada: Api) -> None:
         ("address=300.1.1.1", "address"),
         ("address=10.0.0.0/40", "address"),
         ("actor=%1b", "actor"),
+        ("actor=", "actor"),
+        ("type=", "type"),
+        ("since=", "since"),
+        ("address=%20", "address"),
         ("subject=" + "x" * 321, "subject"),
     ],
 )

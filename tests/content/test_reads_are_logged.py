@@ -343,9 +343,11 @@ def test_the_access_log_names_the_key_and_the_session(entry: Entry, caplog: pyte
         Api(Client(), "qk_development_wrong_key").get(PUBLIC)
         assert not hasattr(caplog.records[-1], "credential")
         browser = sign_in(make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
-        browser.get("/admin/content/people/")
-        line = caplog.records[-1]
-        assert line.credential.startswith("session ")
+        for path in ("/admin/content/people/", "/admin/accounts/event/"):
+            browser.get(path)
+            line = caplog.records[-1]
+            assert line.credential.startswith("session ")
+            assert line.principal
 
 
 def test_the_formatters_keep_what_names_the_key(entry: Entry, caplog: pytest.LogCaptureFixture) -> None:

@@ -156,7 +156,7 @@ class Command(BaseCommand):
         if options["after"] < 0:
             raise CommandError("--after is a position, 0 or more.")
         try:
-            sought = Sought.parse({name: options[name] for name in FILTERS}, zone_is_utc=True)
+            sought = Sought.parse({name: options[name] for name in FILTERS}, is_typed=True)
         except InvalidInputError as error:
             lines = (f"--{problem.parameter}: {problem.detail}" for problem in error.errors)
             raise CommandError("\n".join(lines)) from error
@@ -285,7 +285,7 @@ def _write_private(path: Path, content: bytes) -> None:
 
 def _moment(text: str) -> datetime:
     try:
-        found = Sought.parse({"since": text}, zone_is_utc=True).since
+        found = Sought.parse({"since": text}, is_typed=True).since
     except InvalidInputError as error:
         raise CommandError(f"--before: {error.errors[0].detail}") from error
     return found or timezone.now()
