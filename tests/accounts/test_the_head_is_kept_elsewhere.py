@@ -166,6 +166,19 @@ def test_a_head_that_was_kept_elsewhere_shows_a_cut(tmp_path: Path) -> None:
     assert (finding.problem, finding.position) == ("cut", 4)
 
 
+def test_the_heads_of_earlier_days_show_a_cut_too() -> None:
+    write(3)
+    tasks.keep_head()
+    early = head_path().read_bytes()
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        write(2)
+        tasks.keep_head()
+    assert audit.verify().is_intact
+    cut(behind=3)
+    head_path().write_bytes(early)
+    assert [(finding.problem, finding.position) for finding in audit.verify().findings] == [("cut", 4)]
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"position": 1}', "x" * 100_000])
 def test_a_head_that_is_none_is_found(tmp_path: Path, content: str) -> None:
     write()
