@@ -90,9 +90,14 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(f"{path.name} can't be read as a manifest of the log.") from error
     if not key_ring().verifies(signed, signature, purpose=PURPOSE, key_id=key_id):
         raise ManifestError(f"{path.name} has a wrong signature.")
-    if not _NAME.fullmatch(manifest.file):
+    if not is_name(manifest.file):
         raise ManifestError(f"{path.name} names no file beside it.")
     return manifest
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a manifest may name a file so."""
+    return _NAME.fullmatch(text) is not None
 
 
 # Writing

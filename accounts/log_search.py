@@ -2,13 +2,13 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import Lookup, Q, QuerySet, TextField, Value
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -20,6 +20,8 @@ from accounts.models.user import User
 
 FILTERS: Final = ("type", "actor", "subject", "since", "until", "address")
 MAX_LENGTH: Final = 320
+TIMEOUT: Final = "15s"  # for one search
+T = TypeVar("T")
 _TYPE: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*(?:\.\*)?")
 _CREDENTIAL: Final = re.compile(r"(?:session|jwt|api-key):[A-Za-z0-9-]{1,100}")
 _SUBJECT: Final = re.compile(r"([a-z][a-z0-9-]{0,39}):(.*)", re.DOTALL)
@@ -33,6 +35,10 @@ _TYPES: Final = """
     )
     SELECT type FROM found WHERE type IS NOT NULL LIMIT 1000
 """
+
+
+class TooSlowError(Exception):
+    """The search would read too much of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,17 @@ def newest_first(
     sealed = Event.objects.sealed() if events is None else events.sealed()
     events = sought.filter(sealed).order_by("-seal__position")
     return events if before is None else events.filter(seal__position__lt=before)
+
+
+def in_time(ask: Callable[[], T]) -> T:
+    """Ask the database, for a while. Raises TooSlowError when the search would read too much of the log."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [TIMEOUT])
+            return ask()
+    except OperationalError as error:
+        raise TooSlowError from error
 
 
 class _Within(Lookup[Any]):

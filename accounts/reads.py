@@ -69,14 +69,20 @@ def note(read: Read, *, by: Principal) -> None:
     mark = _mark(read, by)
     if _is_seen(mark):
         return
+    told: dict[str, Any] = {
+        "actor": by,
+        "subject": _subject(read),
+        "locale": read.locale,
+        "detail": _detail(read),
+    }
     if settings.ENVIRONMENT.plane == "delivery":
-        _hand_on(
-            tagged(_type(read), actor=by, subject=_subject(read), locale=read.locale, detail=_detail(read))
-        )
-    else:
-        with transaction.atomic():
-            record(_type(read), actor=by, subject=_subject(read), locale=read.locale, detail=_detail(read))
-    _remember(mark)
+        _hand_on(tagged(_type(read), **told))
+        _remember(mark)
+        return
+    with transaction.atomic():
+        record(_type(read), **told)
+        # Once it is committed: remembered before, a failure would hide the next read.
+        transaction.on_commit(lambda: _remember(mark))
 
 
 def record_handed_on() -> int:
@@ -181,7 +187,7 @@ def _is_seen(mark: str) -> bool:
 
 
 def _remember(mark: str) -> None:
-    """Remember a read once it is in the log: before, a failure would hide the next one."""
+    """Remember a read that is in the log."""
     with contextlib.suppress(redis.RedisError):
         valkey().set(mark, 1, ex=int(WINDOW.total_seconds()))
 

@@ -3,7 +3,7 @@
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any, Final, cast
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.http import (
     FileResponse,
     Http404,
@@ -30,7 +30,7 @@ from accounts.admin.base import ReadOnlyAdmin
 from accounts.chain import is_sealed_right
 from accounts.errors import InvalidInputError
 from accounts.log import seal_pending
-from accounts.log_search import FILTERS, Sought, newest_first, types_in_the_log
+from accounts.log_search import FILTERS, Sought, TooSlowError, in_time, newest_first, types_in_the_log
 from accounts.log_words import LOUD, SAID, said
 from accounts.models.archive import Archive, DailyHead
 from accounts.models.event import Event, EventQuerySet, Seal, Unsealed
@@ -40,12 +40,7 @@ from accounts.subject_links import Links
 PAGE_SIZE: Final = 50
 MOST_EXPORTED: Final = 50_000  # in one request; the command has no bound
 MOST_SHOWN: Final = 160  # characters of an event's detail in the list
-TIMEOUT: Final = "15s"  # for one search
 _WHOLE: Final = "log"
-
-
-class TooSlowError(Exception):
-    """The search would read too much of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,20 +235,10 @@ def _position(text: str) -> int | bool:
 
 def _page(sought: Sought, before: int | None, events: EventQuerySet) -> tuple[list[Line], int | None]:
     """Return a page of lines and the position behind which the next one begins. Raises TooSlowError."""
-    found = _in_time(lambda: list(newest_first(sought, before=before, events=events)[: PAGE_SIZE + 1]))
+    found = in_time(lambda: list(newest_first(sought, before=before, events=events)[: PAGE_SIZE + 1]))
     links = Links()
     lines = [_line(event, links) for event in found[:PAGE_SIZE]]
     return lines, lines[-1].event.seal.position if len(found) > PAGE_SIZE else None
-
-
-def _in_time(ask: Callable[[], list[Event]]) -> list[Event]:
-    try:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [TIMEOUT])
-            return ask()
-    except OperationalError as error:
-        raise TooSlowError from error
 
 
 def _line(event: Event, links: Links) -> Line:

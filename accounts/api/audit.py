@@ -12,9 +12,10 @@ from accounts.access import Area, Needs
 from accounts.api.paging import PARAMETERS, about_request, page
 from accounts.api.strict import read_query
 from accounts.authentication import ManagementAuthentication
+from accounts.errors import InvalidInputError
 from accounts.log import seal_pending
 from accounts.log_lines import event_json
-from accounts.log_search import FILTERS, Sought, newest_first
+from accounts.log_search import FILTERS, Sought, TooSlowError, in_time, newest_first
 from accounts.models.event import Event
 
 _SHOWN: Final = (
@@ -54,14 +55,21 @@ class AuditView(APIView):
         parameters = read_query(request, (*FILTERS, *PARAMETERS))
         events = newest_first(Sought.parse(parameters))
         seal_pending()
-        return page(
-            events,
-            parameters,
-            order="-seal__position",
-            shape=_shape,
-            about=about_request(request, parameters),
-            key=lambda event: event.seal.position,
-        )
+        try:
+            return in_time(
+                lambda: page(
+                    events,
+                    parameters,
+                    order="-seal__position",
+                    shape=_shape,
+                    about=about_request(request, parameters),
+                    key=lambda event: event.seal.position,
+                )
+            )
+        except TooSlowError as error:
+            raise InvalidInputError(
+                "This search reads too much of the log. Narrow it with `since`.", code="search-too-slow"
+            ) from error
 
 
 def _shape(event: Event) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import audit, log_checks
+from accounts import audit, log_checks, log_search
 from accounts.access import Principal, system
 from accounts.log import Subject, record, seal_pending
 from accounts.models import Event, LogCheck
@@ -157,6 +157,18 @@ def test_a_wrong_filter_is_named(as_ada: Api, query: str, parameter: str) -> Non
     answer = as_ada.get(f"manage/audit?{query}")
     assert answer.status_code == 400
     assert [problem["parameter"] for problem in answer.json()["errors"]] == [parameter]
+
+
+def test_a_search_that_reads_too_much_is_stopped(
+    as_ada: Api, at_the_admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_search, "TIMEOUT", "20ms")
+    monkeypatch.setattr(
+        log_search.Sought, "filter", lambda _, events: events.extra(where=["pg_sleep(0.1) IS NOT NULL"])
+    )
+    answer = as_ada.get("manage/audit")
+    assert (answer.status_code, answer.json()["code"]) == (400, "search-too-slow")
+    assert "reads too much of the log" in text(at_the_admin.get(LOG))
 
 
 def test_who_may_not_audit_is_refused_by_the_search_and_the_export(as_rita: Api, rita: Person) -> None:

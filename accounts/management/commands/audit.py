@@ -19,6 +19,7 @@ from rich.table import Table
 
 from accounts import archiving, audit, exporting, heads, log_checks
 from accounts.access import system
+from accounts.archiving import ArchiveBlockedError
 from accounts.chain import Finding
 from accounts.errors import InvalidInputError
 from accounts.log import seal_pending, sync_folder
@@ -174,6 +175,8 @@ class Command(BaseCommand):
         folder = output if output.is_dir() else output.parent
         if not folder.is_dir():
             raise CommandError(f"There is no folder {folder}.")
+        if not output.is_dir() and not exporting.is_name(output.name):
+            raise CommandError("A name of letters, digits, points, dashes and underscores, please.")
 
         def name(first: int | None, last: int | None) -> str:
             if not output.is_dir():
@@ -219,20 +222,23 @@ class Command(BaseCommand):
         if before > timezone.now():
             raise CommandError("--before lies in the future.")
         seal_pending()
-        done = []
+        done: list[archiving.Archived] = []
+        blocked: ArchiveBlockedError | None = None
         try:
             with _progress("Archiving") as progress:
                 for item in archiving.archive(before, by=BY, progress=progress):
                     done.append(item)
                     if not options["json"]:
                         self.stdout.write(f"Positions {item.first} to {item.last} are in {item.file}.")
-        except archiving.ArchiveBlockedError as error:
-            raise CommandError(str(error)) from error
+        except ArchiveBlockedError as error:
+            blocked = error
         if options["json"]:
             ranges = [{"first": item.first, "last": item.last, "file": item.file} for item in done]
             self.stdout.write(json.dumps({"archived": ranges}))
-        elif not done:
+        elif not done and blocked is None:
             self.stdout.write("There is nothing that old.")
+        if blocked is not None:
+            raise CommandError(str(blocked)) from blocked
 
     # head
 
