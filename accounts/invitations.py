@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.errors import NotFoundError
+from accounts.log import newest
 from accounts.models.event import Event, Position
 from accounts.models.user import User
 from accounts.people import INVITED, set_password
@@ -59,8 +60,11 @@ def send_due() -> int:
     while True:
         with transaction.atomic(durable=True):
             position = Position.objects.of(_CONSUMER, lock=True)
+            end, _ = newest()  # asked first: what is sealed after it is read the next time
             event = Event.objects.after(position).filter(type=INVITED).first()
             if event is None:
+                # Past what is not ours as well, or the log could never be archived.
+                Position.objects.advance(_CONSUMER, to=end)
                 return sent
             user = User.objects.filter(pk=event.subject_id, is_active=True, is_service=False).first()
             if user is not None:
