@@ -3,52 +3,48 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Max
 
-from accounts.keyring import key_ring
-from accounts.log import (
-    GENESIS,
-    SEAL_PURPOSE,
-    HeadError,
-    has_right_tag,
-    head_path,
-    read_head,
-    seal_bytes,
-)
+from accounts import archiving, exporting, heads
+from accounts.chain import Chain, Finding
+from accounts.log import Head, HeadError, has_right_tag, head_path, read_head
+from accounts.log_lines import LineError, event_json, parse_line
+from accounts.models.archive import Archive
 from accounts.models.event import Event, Seal, Unsealed
 
+__all__ = ["Chain", "Finding", "Verification", "event_json", "verify"]
+
 _BATCH: Final = 1000
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.json")
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong: `altered`, `removed`, `inserted`, `cut` or `head`, and where."""
-
-    problem: str
-    position: int | None
-    event_id: str | None
-    detail: str
 
 
 @dataclass(slots=True)
 class Verification:
-    """What verifying found. `pending` events are written and wait for their seal."""
+    """What verifying found. `pending` events are written and wait for their seal; warnings are no findings."""
 
     checked: int = 0
     pending: int = 0
     last_position: int = 0
+    archived: int = 0  # events that are in archives, by their rows
+    archives: int = 0
+    archive_files_checked: int = 0
     findings: list[Finding] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def is_intact(self) -> bool:
         return not self.findings
+
+    @property
+    def elsewhere(self) -> int:
+        """How many archives were not looked into."""
+        return self.archives - self.archive_files_checked
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -56,81 +52,64 @@ class Verification:
             "checked": self.checked,
             "pending": self.pending,
             "last_position": self.last_position,
+            "archived": self.archived,
+            "archives": self.archives,
+            "archives_elsewhere": self.elsewhere,
             "findings": [asdict(finding) for finding in self.findings],
+            "warnings": self.warnings,
         }
 
 
-def verify(progress: Progress | None = None) -> Verification:
-    """Check every seal, every event and the head file. `progress(done, total)` is called as it goes.
+def verify(
+    progress: Progress | None = None, *, archives: Path | None = None, head: Path | None = None
+) -> Verification:
+    """Check every seal, every event, every archive's row and the heads. `progress(done, total)` is called as it goes.
 
-    Sealing may go on meanwhile: what is sealed after the start is left for the next time.
+    `archives` is a folder whose files are read too; `head` is one that was kept elsewhere. All of it is one look at
+    the database: sealing and archiving may go on meanwhile, and what they do is left for the next time.
     """
     result = Verification()
-    heads = sorted(head_path().parent.glob("audit-head*.json"))
-    _check_heads(result, heads)
-    result.last_position = Seal.objects.aggregate(last=Max("position"))["last"] or 0
-    _check_chain(result, progress or (lambda *_: None))
-    _check_unsealed(result)
+    # The files first: what they tell of was committed before the look at the database.
+    paths = [
+        path
+        for path in sorted(head_path().parent.glob("audit-head*.json"))
+        if re.fullmatch(r"audit-head(\.[0-9T]+)?\.json", path.name)
+    ]
+    days = sorted(path for path in heads.folder().glob("*.json") if _DAY.fullmatch(path.name))
+    known_heads = _read_heads(result, [*paths, *days, *([head] if head else [])])
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        end = _check_archives(result, archives)
+        result.last_position = Seal.objects.aggregate(last=Max("position"))["last"] or end.expected - 1
+        if not any(path.name == "audit-head.json" for path in paths) and result.last_position:
+            result.findings.append(
+                Finding("head", None, None, "audit-head.json is missing, so a cut tail could not be seen.")
+            )
+        for path, known in known_heads:
+            if (
+                path not in days or known.position >= end.expected
+            ):  # what is archived is proved by its own chain
+                _compare_head(result, path, known, archives)
+        _check_chain(result, end, progress or (lambda *_: None))
+        _check_unsealed(result)
     return result
 
 
-def _check_chain(result: Verification, progress: Progress) -> None:
-    expected, previous_mac = 1, GENESIS
-    for seal, event in _chain(result.last_position):
-        if seal.position > expected:
-            missing = (
-                f"position {expected}"
-                if seal.position == expected + 1
-                else f"positions {expected} to {seal.position - 1}"
-            )
-            result.findings.append(
-                Finding(
-                    "removed",
-                    expected,
-                    None,
-                    f"The seal of {missing} is gone; what follows can't be chained to it.",
-                )
-            )
-            # The chain is taken up again behind the gap, so that one removed row is one finding.
-            previous_mac = ""
-        if event is None:
-            result.findings.append(
-                Finding("removed", seal.position, str(seal.event_id), "The event of this seal is gone.")
-            )
-        elif previous_mac and not key_ring().verifies(
-            seal_bytes(previous_mac, seal.position, event, seal.sealed_at),
-            seal.mac,
-            purpose=SEAL_PURPOSE,
-            key_id=seal.key_id,
-        ):
-            result.findings.append(_explain(seal, event))
-        elif not has_right_tag(event):
-            result.findings.append(Finding("altered", seal.position, str(event.id), "The event was changed."))
-        expected, previous_mac = seal.position + 1, seal.mac
+# The tables
+
+
+def _check_chain(result: Verification, chain: Chain, progress: Progress) -> None:
+    for seal, event in _chain(chain.expected - 1, result.last_position):
+        result.findings += chain.take(seal, event)
         result.checked += 1
         if result.checked % 100 == 0 or seal.position == result.last_position:
             progress(seal.position, result.last_position)
 
 
-def _explain(seal: Seal, event: Event) -> Finding:
-    """Say what a broken seal most likely means."""
-    if not key_ring().holds(seal.key_id):
-        return Finding(
-            "altered", seal.position, str(event.id), "The key of this seal is not in the key ring."
-        )
-    if has_right_tag(event):
-        return Finding(
-            "altered",
-            seal.position,
-            str(event.id),
-            "The seal does not fit here: it was changed, moved or inserted.",
-        )
-    return Finding("altered", seal.position, str(event.id), "The event or its seal was changed or inserted.")
-
-
-def _chain(last: int) -> Iterator[tuple[Seal, Event | None]]:
+def _chain(after: int, last: int) -> Iterator[tuple[Seal, Event | None]]:
     """Yield seals in order with their events, None for an event that is gone."""
-    position = 0
+    position = after
     while True:
         seals = list(
             Seal.objects.filter(position__gt=position, position__lte=last).order_by("position")[:_BATCH]
@@ -154,9 +133,7 @@ def _check_unsealed(result: Verification) -> None:
         ORDER BY e.id
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            query
-        )  # one statement, one snapshot: an event that is being sealed is in the queue or has its seal
+        cursor.execute(query)
         rows: list[tuple[UUID, bool]] = cursor.fetchall()
     gone = Unsealed.objects.exclude(event_id__in=Event.objects.values("id")).order_by("event_id")
     for event_id in gone.values_list("event_id", flat=True):
@@ -186,65 +163,105 @@ def _check_unsealed(result: Verification) -> None:
                 result.pending += 1
 
 
-def _check_heads(result: Verification, paths: list[Path]) -> None:
-    """Compare with where the log ended when it was last sealed on this machine."""
-    if not any(path.name == "audit-head.json" for path in paths) and Seal.objects.exists():
-        result.findings.append(
-            Finding("head", None, None, "audit-head.json is missing, so a cut tail could not be seen.")
-        )
-    for path in paths:
-        if not re.fullmatch(r"audit-head(\.[0-9T]+)?\.json", path.name):
+# Archives
+
+
+def _check_archives(result: Verification, place: Path | None) -> Chain:
+    """Check the archives' rows, and their files as far as they are in the folder. Return where the tables go on.
+
+    A row whose MAC is wrong covers nothing: its range is then found as removed.
+    """
+    chain = Chain()
+    for archive in Archive.objects.order_by("first_position"):
+        first = archive.first_position
+        if not archiving.is_ours(archive):
+            result.findings.append(
+                Finding("forged", first, None, "The application did not write this row of an archive.")
+            )
             continue
+        if first != chain.expected or archive.previous_mac != chain.previous_mac:
+            detail = f"The archive that begins at position {first} does not follow what was before it."
+            result.findings.append(Finding("removed", chain.expected, None, detail))
+        chain = Chain(archive.last_position + 1, archive.last_mac)
+        result.archives += 1
+        result.archived += archive.count
+        if place is not None:
+            _check_file(result, archive, place)
+    if result.archives and place is not None and result.elsewhere:
+        result.warnings.append(
+            f"{result.elsewhere} of {result.archives} archives are not in {place.name}/ and were not read."
+        )
+    return chain
+
+
+def _check_file(result: Verification, archive: Archive, place: Path) -> None:
+    path = place / (archive.file + exporting.SUFFIX)
+    if not (place / archive.file).is_file():
+        return
+    result.archive_files_checked += 1
+    checked = exporting.check(path)
+    findings = checked.findings
+    manifest = checked.manifest
+    if manifest and not findings and manifest.sha256 != archive.sha256:
+        detail = f"{archive.file} is another file than the one that was archived."
+        findings = [Finding("file", archive.first_position, None, detail)]
+    result.findings += [
+        finding if finding.position else Finding("file", archive.first_position, None, finding.detail)
+        for finding in findings
+    ]
+
+
+# Heads
+
+
+def _read_heads(result: Verification, paths: list[Path]) -> list[tuple[Path, Head]]:
+    found = []
+    for path in paths:
         try:
-            head = read_head(path)
+            found.append((path, read_head(path)))
         except HeadError as error:
             result.findings.append(Finding("head", None, None, str(error)))
-            continue
-        seal = Seal.objects.filter(position=head.position).first()
-        if seal is None or seal.mac != head.mac:
-            last = Seal.objects.aggregate(last=Max("position"))["last"] or 0
-            place = min(last + 1, head.position)
-            result.findings.append(
-                Finding(
-                    "cut",
-                    place,
-                    head.event_id,
-                    f"{path.name} saw position {head.position}, which is gone or another now.",
+    return found
+
+
+def _compare_head(result: Verification, path: Path, head: Head, archives: Path | None) -> None:
+    """Compare with where the log ended when that head was signed."""
+    seal = Seal.objects.filter(position=head.position).first()
+    mac = seal.mac if seal else None
+    if mac is None:
+        archive = Archive.objects.filter(
+            first_position__lte=head.position, last_position__gte=head.position
+        ).first()
+        if archive is not None and archiving.is_ours(archive):
+            mac = _mac_in(archive, head.position, archives)
+            if mac is None:
+                result.warnings.append(
+                    f"{path.name} saw position {head.position}, which is in {archive.file}; that file was not read."
                 )
+                return
+    if mac != head.mac:
+        last = Seal.objects.aggregate(last=Max("position"))["last"] or 0
+        result.findings.append(
+            Finding(
+                "cut",
+                min(last + 1, head.position),
+                head.event_id,
+                f"{path.name} saw position {head.position}, which is gone or another now.",
             )
+        )
 
 
-def export(after: int = 0) -> Iterator[dict[str, Any]]:
-    """Yield the sealed log in order, whole enough for somebody else to keep and compare."""
-    position = after
-    while batch := list(Event.objects.after(position)[:_BATCH]):
-        for event in batch:
-            yield event_json(event) | {"mac": event.seal.mac, "key_id": event.seal.key_id}
-        position = batch[-1].seal.position
-
-
-def event_json(event: Event) -> dict[str, Any]:
-    """Return an event as the API and the export show it."""
-    return {
-        "position": event.seal.position,
-        "id": str(event.id),
-        "type": event.type,
-        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "actor": {
-            "kind": event.actor_kind,
-            "id": str(event.actor_id) if event.actor_id else None,
-            "label": event.actor_label,
-            "credential": event.credential or None,
-        },
-        "subject": {
-            "type": event.subject_type,
-            "id": event.subject_id,
-            "collection_id": str(event.collection_id) if event.collection_id else None,
-        }
-        if event.subject_type
-        else None,
-        "locale": event.locale or None,
-        "address": event.address or None,
-        "request_id": event.request_id or None,
-        "detail": event.detail,
-    }
+def _mac_in(archive: Archive, position: int, place: Path | None) -> str | None:
+    """Return the MAC of a position that was archived, None when the file is not here or not whole."""
+    if position == archive.last_position:
+        return archive.last_mac
+    if place is None or not (place / archive.file).is_file():
+        return None
+    try:
+        for line in exporting.read_lines(place / archive.file, is_packed=True):
+            seal, _ = parse_line(line)
+            if seal.position == position:
+                return seal.mac
+    except (LineError, OSError, EOFError):
+        pass  # the file's own check says what is wrong with it
+    return None

@@ -12,13 +12,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from accounts.access import Principal
 from accounts.canonical import canonical_bytes
 from accounts.ids import uuid7
 from accounts.keyring import key_ring
+from accounts.models.archive import Archive
 from accounts.models.event import Event, Seal, Unsealed
 
 logger = logging.getLogger("quillkeep.log")
@@ -31,6 +32,7 @@ GENESIS: Final = "0" * 64  # what the first seal is chained to
 DANGEROUS: Final = frozenset({"user", "role", "policy", "api-key", "session", "lockdown", "endpoint", "log"})
 _LOCK_ID: Final = 0x71_6B_6C_6F_67  # "qklog": the advisory lock that one sealer holds
 _BATCH: Final = 500
+MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,30 @@ def record(
     subject: Subject | None,
     locale: str = "",
     detail: Mapping[str, object] | None = None,
+    using: str = "default",
 ) -> Event:
     """Write an event in the transaction of the change that it tells of. Raises RuntimeError outside of one.
 
-    `detail` names fields, versions and counts, never content or secrets.
+    `detail` names fields, versions and counts, never content or secrets. `using` is the connection of the change.
     """
-    if not connection.in_atomic_block:
+    if not connections[using].in_atomic_block:
         raise RuntimeError(
             "An event is recorded in the transaction of its change, or it could tell of nothing."
         )
+    event = tagged(type, actor=actor, subject=subject, locale=locale, detail=detail)
+    event.save(force_insert=True, using=using)
+    return event
+
+
+def tagged(
+    type: str,  # noqa: A002
+    *,
+    actor: Principal,
+    subject: Subject | None,
+    locale: str = "",
+    detail: Mapping[str, object] | None = None,
+) -> Event:
+    """Return an event with its tag, not written: `record` writes it; `accounts.reads` may hand it on to a worker."""
     event = Event(
         id=uuid7(),
         type=type,
@@ -75,7 +92,6 @@ def record(
         detail=_clean(_with_reason(detail or {}, actor, subject)),
     )
     event.tag = ":".join(key_ring().mac(event_bytes(event), purpose=TAG_PURPOSE))
-    event.save(force_insert=True)
     return event
 
 
@@ -153,8 +169,7 @@ def _seal_batch(*, wait: bool) -> int:
     if not ids:
         return 0
     now = timezone.now()
-    last = Seal.objects.order_by("-position").first()
-    position, mac = (last.position, last.mac) if last else (0, GENESIS)
+    position, mac = newest()
     seals: list[Seal] = []
     refused = set(ids)  # what is left in it in the end: without a right tag, or gone since it was queued
     events = Event.objects.in_bulk(ids)
@@ -176,6 +191,15 @@ def _seal_batch(*, wait: bool) -> int:
     if seals:
         transaction.on_commit(lambda: write_head(seals[-1]))
     return len(ids)
+
+
+def newest() -> tuple[int, str]:
+    """Return position and MAC of the newest seal, or of the end of the archives; before the first one 0 and GENESIS."""
+    last = Seal.objects.order_by("-position").first()
+    if last is not None:
+        return last.position, last.mac
+    archive = Archive.objects.order_by("-last_position").first()
+    return (archive.last_position, archive.last_mac) if archive else (0, GENESIS)
 
 
 # --- The head: where the log ended, kept outside the database, so that a cut tail shows -----------------------------
@@ -216,35 +240,52 @@ def write_head(seal: Seal) -> None:
             path.rename(path.with_name(f"audit-head.{timezone.now():%Y%m%dT%H%M%S%f}.json"))
         elif known.position >= seal.position:
             return  # another sealer was quicker
+    replace_whole(path, json.dumps(signed_head(seal), indent=1).encode())
+
+
+def signed_head(seal: Seal) -> dict[str, Any]:
+    """Return the signed note of a seal, as JSON values."""
     head = Head(seal.position, str(seal.event_id), seal.mac, seal.sealed_at.astimezone(UTC).isoformat())
     key_id, signature = key_ring().mac(head.as_bytes(), purpose=HEAD_PURPOSE)
-    text = json.dumps(
-        {
-            "position": head.position,
-            "event_id": head.event_id,
-            "mac": head.mac,
-            "sealed_at": head.sealed_at,
-            "key_id": key_id,
-            "signature": signature,
-        },
-        indent=1,
-    )
-    descriptor, name = tempfile.mkstemp(prefix=".audit-head-", dir=path.parent)  # mode 0600
+    return {
+        "position": head.position,
+        "event_id": head.event_id,
+        "mac": head.mac,
+        "sealed_at": head.sealed_at,
+        "key_id": key_id,
+        "signature": signature,
+    }
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600, whole or not at all, and durable once this returns."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)  # mode 0600
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
+        sync_folder(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def read_head(path: Path) -> Head:
     """Return a head that is signed by us. Raises HeadError for anything else."""
     try:
-        raw: Any = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            raw: Any = json.loads(file.read(MAX_HEAD_BYTES))
         head = Head(int(raw["position"]), str(raw["event_id"]), str(raw["mac"]), str(raw["sealed_at"]))
         key_id, signature = str(raw["key_id"]), str(raw["signature"])
     except (OSError, ValueError, KeyError, TypeError) as error:

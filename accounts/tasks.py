@@ -1,15 +1,58 @@
-"""What accounts does beside requests: sealing the log, noting when keys were used, tidying up."""
+"""What accounts does beside requests: the log's sealing, checking, keeping and archiving, keys' usage, invitations."""
 
+import logging
+
+import redis
 from celery import shared_task
+from django.conf import settings
 
-from accounts import api_keys, key_use, log, mails
+from accounts import api_keys, archiving, audit, heads, key_use, log, log_checks, mails, reads
 from accounts.access import system
+
+logger = logging.getLogger("quillkeep.log")
 
 
 @shared_task(name="accounts.seal", queue="log", ignore_result=True, expires=10)
 def seal() -> None:
     """Seal what was committed; a second sealer gives way at once."""
     log.seal_pending(wait=False)
+
+
+@shared_task(name="accounts.verify_log", queue="default", ignore_result=True, expires=1800)
+def verify_log() -> None:
+    """Prove the log and keep the result for the badge. Files of archives are read by the command alone."""
+    log_checks.keep(audit.verify(), by="schedule")
+
+
+@shared_task(name="accounts.keep_head", queue="default", ignore_result=True, expires=600)
+def keep_head() -> None:
+    """Keep the head of the day, and send it where ops want it; what failed is tried again by the schedule."""
+    heads.keep_today()
+
+
+@shared_task(name="accounts.record_reads", queue="log", ignore_result=True, expires=10)
+def record_reads() -> None:
+    """Write down the reads that processes of the delivery plane handed on."""
+    try:
+        reads.record_handed_on()
+    except redis.RedisError as error:
+        logger.warning("The reads that were handed on can't be fetched: %s.", type(error).__name__)
+
+
+@shared_task(name="accounts.archive_log", queue="index", ignore_result=True, expires=6 * 60 * 60)
+def archive_log() -> None:
+    """Put away what is older than the retention, on the queue whose worker holds the owner (docs/decisions/0008)."""
+    before = archiving.due()
+    if before is None:
+        return
+    if archiving.OWNER not in settings.DATABASES:
+        logger.error("AUDIT_RETENTION_DAYS is set, but this worker does not hold OWNER_DATABASE_URL.")
+        return
+    try:
+        for done in archiving.archive(before, by=system("archiving the log")):
+            logger.info("Archived positions %d to %d in %s.", done.first, done.last, done.file)
+    except archiving.ArchiveBlockedError as error:
+        logger.critical("The log was not archived: %s", error)
 
 
 @shared_task(name="accounts.flush_key_usage", queue="default", ignore_result=True, expires=60)

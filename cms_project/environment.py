@@ -37,6 +37,9 @@ NAMES: Final = (
     "DATA_DIR",
     "EMAIL_URL",
     "IDLE_KEYS_DISABLED_AFTER_DAYS",
+    "AUDIT_RETENTION_DAYS",
+    "AUDIT_HEAD_TO",
+    "EGRESS_ALLOWED_NETWORKS",
 )
 ENVIRONMENTS: Final[tuple[Name, ...]] = ("development", "staging", "production")
 PLANES: Final[tuple[Plane, ...]] = ("management", "edge", "delivery")
@@ -79,6 +82,9 @@ class Environment:
     data_dir: Path
     email: dict[str, Any] = field(repr=False)
     idle_keys_disabled_after_days: int  # 0: never
+    audit_retention_days: int | None
+    audit_head_to: str = field(repr=False)  # may hold a token of the receiver
+    egress_allowed_networks: tuple[Network, ...]
 
     @property
     def is_development(self) -> bool:
@@ -126,6 +132,9 @@ def read(source: Mapping[str, str]) -> Environment:
         "data_dir": reader.take("DATA_DIR", Path, default=Path("var")),
         "email": reader.take("EMAIL_URL", _email, default=_email("consolemail://")),
         "idle_keys_disabled_after_days": reader.take("IDLE_KEYS_DISABLED_AFTER_DAYS", _days, default=90),
+        "audit_retention_days": reader.take("AUDIT_RETENTION_DAYS", _retention, default=None),
+        "audit_head_to": reader.take("AUDIT_HEAD_TO", lambda text: _head_to(text, strict=strict), default=""),
+        "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _reachable, default=()),
     }
     if reader.faults:
         raise EnvironmentFaultsError(reader.faults)
@@ -319,10 +328,47 @@ def _networks(text: str) -> tuple[Network, ...]:
     return networks
 
 
+def _reachable(text: str) -> tuple[Network, ...]:
+    """Parse networks that outgoing requests may reach; not those that carry IPv4 addresses inside of their own."""
+    networks = _networks(text)
+    carriers = [ipaddress.ip_network(item) for item in ("64:ff9b::/32", "2002::/16", "2001::/32", "::/96")]
+    carriers.append(ipaddress.ip_network("::ffff:0:0/96"))
+    if any(item.version == 6 and item.overlaps(carrier) for item in networks for carrier in carriers):
+        raise Fault("must not hold networks that stand for IPv4 addresses; name those")
+    return networks
+
+
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise Fault("must be a number from 1 to 65535")
     return int(text)
+
+
+def _retention(text: str) -> int:
+    """Parse days; fewer than 90 would take an incident's traces before anybody looked for them."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) < 90:
+        raise Fault("must be a number of days, 90 or more; leave it out to keep everything")
+    return int(text)
+
+
+def _head_to(text: str, *, strict: bool) -> str:
+    """Parse where the signed head goes each day: file:///folder-or-file, or https://…"""
+    try:
+        parts = urlsplit(text)
+        has_port_fault = parts.port == 0
+    except ValueError as error:
+        raise Fault("is not a valid URL") from error
+    if parts.username or parts.password or parts.fragment or has_port_fault:
+        raise Fault("must hold no user, password or fragment")
+    if parts.scheme == "file":
+        if parts.netloc or not parts.path.startswith("/") or "%" in parts.path or parts.query:
+            raise Fault("must be file:///absolute/path, without escapes")
+        return text
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Fault("must be a file:/// or https:// URL")
+    if strict and parts.scheme != "https":
+        raise Fault("must be https outside development")
+    return text
 
 
 def _email(text: str) -> dict[str, Any]:

@@ -38,11 +38,14 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "guardian_userobjectpermission": (WRITE, NOTHING),
     # accounts
     "accounts_apikey": (WRITE, NOTHING),
+    "accounts_archive": (READ, NOTHING),  # written by the owner alone: it lets rows of the log be deleted
     "accounts_authenticator": (WRITE, NOTHING),
     "accounts_bearer": (READ, READ),
     "accounts_credential": (READ, READ),
+    "accounts_dailyhead": (WRITE, NOTHING),
     "accounts_event": (APPEND, NOTHING),
     "accounts_generation": (WRITE, READ),
+    "accounts_logcheck": (PURGE, NOTHING),
     "accounts_passkey": (WRITE, NOTHING),
     "accounts_policy": (WRITE, READ),
     "accounts_position": (WRITE, NOTHING),

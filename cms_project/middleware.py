@@ -13,8 +13,11 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from accounts.access import Principal
 from accounts.errors import Problem, UnknownParameterError
 from accounts.ids import uuid7
+from accounts.models import User
+from accounts.principals import SESSION_ID_KEY
 from cms_project import logs, problems
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -95,6 +98,7 @@ class RequestMiddleware:
                 extra={
                     "ms": round((time.perf_counter() - started) * 1000, 1),
                     "address": request.META["REMOTE_ADDR"],
+                    **_who(request),
                 },
             )
             return response
@@ -192,6 +196,21 @@ def resolve_client(request: HttpRequest) -> None:
                 break  # not an address: the nearest proxy that we know is as far as we can see
             peer = hop
     meta["REMOTE_ADDR"] = str(peer) if peer is not None else "0.0.0.0"  # noqa: S104 (a socket has no peer)
+
+
+def _who(request: HttpRequest) -> dict[str, str]:
+    """Return who asked, for the access log: ids that name and never authorise (a key's public id, a session's id)."""
+    found = getattr(request, "auth", None) or getattr(request, "_principal", None)
+    user = getattr(request, "_cached_user", None)  # a page asked who it is; never asked for the log alone
+    if not isinstance(found, Principal) and isinstance(user, User):
+        session = str(request.session.get(SESSION_ID_KEY, ""))
+        return {"principal": str(user.pk), "credential": f"session {session}".strip()}
+    if not isinstance(found, Principal) or found.kind == "anonymous":
+        return {}
+    who = {"principal": str(found.user_id)}
+    if found.credential:
+        who["credential"] = f"{found.credential} {found.credential_id}".strip()
+    return who
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

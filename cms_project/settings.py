@@ -171,6 +171,26 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"queue": "index", "expires": 5},
     },
+    "verify-log": {
+        "task": "accounts.verify_log",
+        "schedule": crontab(minute="7"),
+        "options": {"expires": 1800},
+    },
+    "keep-head": {
+        "task": "accounts.keep_head",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 600},
+    },
+    "record-reads": {
+        "task": "accounts.record_reads",
+        "schedule": 10.0,
+        "options": {"queue": "log", "expires": 10},
+    },
+    "archive-log": {
+        "task": "accounts.archive_log",
+        "schedule": crontab(hour="4", minute="41"),
+        "options": {"queue": "index", "expires": 6 * 60 * 60},
+    },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),
@@ -305,6 +325,10 @@ STORAGES = {
 MEDIA_ROOT = DATA_DIR / "media"
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+
+AUDIT_RETENTION_DAYS = ENVIRONMENT.audit_retention_days  # None: the log keeps everything
+AUDIT_HEAD_TO = ENVIRONMENT.audit_head_to
+EGRESS_ALLOWED_NETWORKS = ENVIRONMENT.egress_allowed_networks
 
 LANGUAGE_CODE = "en"
 USE_I18N = True

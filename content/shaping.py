@@ -1,6 +1,6 @@
 """From rows to the JSON of documents: only fields that the row's own clauses allow, only targets that were read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -90,6 +90,15 @@ class Shaper:
         return self._shape(
             collection, {**row, "entry_id": row["id"]}, held, row["data"], row.get("targets"), names, expand
         )
+
+    def shown(self, data_classes: Collection[str]) -> dict[str, set[str]]:
+        """Return the keys of the fields of these data classes that were shown so far, by collection key."""
+        found: dict[str, set[str]] = {}
+        for (collection_id, _, _), (_, shown) in self._fields.items():
+            for spec, _, _ in shown:
+                if spec.data_class in data_classes:
+                    found.setdefault(self.reader.schema.by_id[collection_id].key, set()).add(spec.key)
+        return found
 
     def _shape(
         self,

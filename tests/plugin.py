@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
             )
         )
         os.environ.update(database.environment_of(_servers, 0))
+        _forget_the_log()
         return
     number = int(re.sub(r"\D", "", worker)) + 1
     _point_at_worker(number)
@@ -57,8 +59,16 @@ def _point_at_worker(number: int) -> None:
         "?virtual_host=1", f"?virtual_host={number * 2 + 1}"
     )
     os.environ["DATA_DIR"] = str(Path(os.environ["DATA_DIR"]).with_name(f"worker-{number}"))
-    for head in Path(os.environ["DATA_DIR"]).glob("audit-head*.json"):
-        head.unlink()  # of a run that was cut off: signed with another key ring
+    _forget_the_log()
+
+
+def _forget_the_log() -> None:
+    """Remove what an earlier run left of its log: it is signed with another key ring."""
+    for left in Path(os.environ["DATA_DIR"]).glob("audit-*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -120,7 +120,7 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
         row = self.get_object(request, unquote(object_id))
         if row is None:
             raise Http404
-        told = urlencode({"q": self.log_subject(row)})
+        told = urlencode({"subject": self.log_subject(row)})
         return redirect(f"{reverse('admin:accounts_event_changelist')}?{told}")
 
     def delete_view(

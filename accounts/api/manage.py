@@ -1,13 +1,11 @@
-"""Users, roles, policies, API keys and the log, for those who administer them."""
+"""Users, roles, policies and API keys, for those who administer them."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -26,13 +24,10 @@ from accounts.api.bodies import (
 from accounts.api.paging import PARAMETERS, about_request, page
 from accounts.api.shapes import key_details_json, key_json, policy_json, policy_terms, role_json, user_json
 from accounts.api.strict import StrictSerializer, read_body, read_query
-from accounts.audit import event_json
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import InvalidInputError, NotFoundError, Problem
 from accounts.key_scopes import parse_scopes
-from accounts.log import seal_pending
 from accounts.models.api_key import ApiKey
-from accounts.models.event import Event
 from accounts.models.role import Policy, Role
 from accounts.models.user import User
 
@@ -329,68 +324,3 @@ def _key(key_id: UUID) -> ApiKey:
     if key is None:
         raise NotFoundError
     return key
-
-
-# --- The log --------------------------------------------------------------------------------------------------------
-
-FILTERS = ("type", "actor", "subject", "since")
-
-
-class AuditView(ManagementView):
-    """The log, newest first. What was committed before the request is in it."""
-
-    needs = Needs("area", Area.AUDIT)
-
-    @extend_schema(
-        parameters=[OpenApiParameter(name, str) for name in (*FILTERS, *PARAMETERS)], responses={200: LIST}
-    )
-    def get(self, request: Request) -> Response:
-        parameters = read_query(request, (*FILTERS, *PARAMETERS))
-        events = _filtered(parameters)
-        seal_pending()
-        return page(
-            events,
-            parameters,
-            order="-seal__position",
-            shape=_audit_json,
-            about=about_request(request, parameters),
-            key=lambda event: event.seal.position,
-        )
-
-
-def _filtered(parameters: dict[str, str]) -> QuerySet[Event]:
-    events = Event.objects.sealed()
-    kind = parameters.get("type")
-    if kind is not None:
-        exact = not kind.endswith(".*")
-        events = events.filter(type=kind) if exact else events.filter(type__startswith=kind[:-1])
-    if "actor" in parameters:
-        try:
-            events = events.filter(actor_id=UUID(parameters["actor"]))
-        except ValueError as error:
-            raise InvalidInputError(
-                errors=[Problem("invalid-actor", "The id of a user.", parameter="actor")]
-            ) from error
-    if "subject" in parameters:
-        events = events.filter(subject_id=parameters["subject"].replace("\x00", ""))
-    if "since" in parameters:
-        events = events.filter(at__gte=_moment(parameters["since"]))
-    return events
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or timezone.is_naive(moment):
-        raise InvalidInputError(
-            errors=[Problem("invalid-since", "A time such as 2026-01-31T12:00:00Z.", parameter="since")]
-        )
-    return moment
-
-
-def _audit_json(event: Event) -> dict[str, Any]:
-    names = ("position", "id", "type", "at", "actor", "subject", "locale", "address", "request_id", "detail")
-    shown = event_json(event)
-    return {name: shown[name] for name in names}

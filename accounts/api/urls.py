@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import auth, manage
+from accounts.api import audit, auth, manage
 
 urlpatterns = [
     path("auth/login", auth.LoginView.as_view()),
@@ -24,5 +24,5 @@ urlpatterns = [
     path("manage/api-keys/<uuid:key_id>/retire", manage.ApiKeyRetirementView.as_view()),
     path("manage/api-keys/<uuid:key_id>/disable", manage.ApiKeyDisablingView.as_view()),
     path("manage/api-keys/<uuid:key_id>/enable", manage.ApiKeyEnablingView.as_view()),
-    path("manage/audit", manage.AuditView.as_view()),
+    path("manage/audit", audit.AuditView.as_view()),
 ]

@@ -48,7 +48,7 @@ def address() -> "models.Field[Any, Any]":
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0005_sign_in")]
+    dependencies = [("accounts", "0006_log_archive")]
     operations = [
         migrations.AddField("role", "requests_per_minute", number()),
         migrations.AddConstraint(

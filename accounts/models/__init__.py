@@ -1,6 +1,7 @@
 """The tables of accounts, one file a noun."""
 
 from accounts.models.api_key import ApiKey, ScopeUse
+from accounts.models.archive import Archive, DailyHead, LogCheck
 from accounts.models.credential import Bearer, Credential
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
@@ -12,11 +13,14 @@ from accounts.models.user import User
 
 __all__ = [
     "ApiKey",
+    "Archive",
     "Authenticator",
     "Bearer",
     "Credential",
+    "DailyHead",
     "Event",
     "Generation",
+    "LogCheck",
     "Passkey",
     "Policy",
     "Position",

@@ -2,7 +2,9 @@
 
 from typing import Self
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
+from django.db.models.functions import Upper
 
 from accounts.ids import uuid7
 
@@ -20,6 +22,13 @@ class EventQuerySet(models.QuerySet["Event"]):
     def about(self, subject_type: str, subject_id: str) -> Self:
         """Return the events about one thing; found by an index, and so is their order by time."""
         return self.filter(subject_type=subject_type, subject_id=subject_id)
+
+
+class AddressOf(models.Func):
+    """The address as `inet`; NULL for what is none, so that a forged row can't break the search (migration 0006)."""
+
+    function = "accounts_address"
+    output_field = models.GenericIPAddressField(null=True)
 
 
 class Event(models.Model):
@@ -46,11 +55,19 @@ class Event(models.Model):
     objects = EventQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "log"
         indexes = [
             models.Index(fields=["type", "at"], name="event_type_at"),
             models.Index(fields=["actor_id", "at"], name="event_actor_at"),
             models.Index(fields=["subject_id", "at"], name="event_subject_at"),
             models.Index(fields=["at"], name="event_at"),
+            models.Index(OpClass(Upper("actor_label"), name="text_pattern_ops"), "at", name="event_label_at"),
+            models.Index(
+                fields=["credential", "at"],
+                name="event_credential_at",
+                condition=~models.Q(credential=""),
+            ),
+            models.Index(AddressOf("address"), name="event_address"),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Who sits at the admin, and what of the content they may open: one principal and one schema for a whole request."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from accounts.principals import of_request
 from content.fields.base import FieldSpec
 from content.models import DraftDocument, DraftSearch, Entry, Version
 from content.query import Plane, Reader
+from content.reading import note_entry
 from content.schema import CollectionSpec, Schema, current
 from content.writing import Writing, allowed_fields, clauses_for
 
@@ -136,6 +138,21 @@ def open_entry(desk: Desk, key: str, name: UUID, locale: str | None) -> OpenEntr
         writable=frozenset(allowed_fields(rights.get(Action.UPDATE, ()), collection)),
         drafts=drafts,
         may=frozenset(action for action, clauses in rights.items() if clauses),
+    )
+
+
+def note_read(
+    desk: Desk, entry: OpenEntry, *, versions: Iterable[int] = (), specs: Iterable[FieldSpec] | None = None
+) -> None:
+    """Log that a page shows what is written in an entry: the newest version, or those named."""
+    note_entry(
+        entry.writing.collection,
+        entry.row.pk,
+        entry.readable if specs is None else specs,
+        by=desk.principal,
+        locale=entry.locale,
+        versions=versions,
+        where="admin",
     )
 
 

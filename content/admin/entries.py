@@ -22,7 +22,7 @@ from accounts.errors import (
 )
 from content import editing, publishing, visits
 from content.admin import scripts, whole_form
-from content.admin.desk import Desk, OpenEntry, open_entry
+from content.admin.desk import Desk, OpenEntry, note_read, open_entry
 from content.admin.drawer import with_drawer
 from content.admin.entry_form import EntryForm, StandIn, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
@@ -171,6 +171,7 @@ def field(request: HttpRequest, key: str, name: UUID, field_key: str) -> HttpRes
     if spec is None or spec not in entry.writable or version is None or entry.is_in_trash:
         raise NotFoundError
     row = next(row for row in _form_of(entry, version).rows() if row.spec == spec)
+    note_read(desk, entry, versions=[version.number], specs=[spec])
     context = {
         "row": row,
         "collection": entry.writing.collection,
@@ -331,6 +332,7 @@ def _show_entry(
     base: int | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    note_read(desk, entry)
     collection = entry.writing.collection
     states = {draft.locale: "trashed" if draft.trashed else draft.status for draft in entry.drafts}
     visible = [code for code in desk.locales_of(collection) if code in states or Action.UPDATE in entry.may]

@@ -10,7 +10,7 @@ from accounts.access import Action
 from accounts.errors import NotFoundError, StaleVersionError
 from content import editing, timeline
 from content.admin import timeline_words
-from content.admin.desk import Desk, OpenEntry, isolated, open_entry
+from content.admin.desk import Desk, OpenEntry, isolated, note_read, open_entry
 from content.admin.entry_form import differences, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
@@ -84,6 +84,7 @@ def compare(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     changes = differences(
         before.data, after.data, locale=entry.locale, specs=entry.readable_fields(), writing=entry.writing
     )
+    note_read(desk, entry, versions=[before.number, after.number])
     context = {
         "title": f"Version {before.number} and version {after.number}",
         "entry": entry,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import outages
+from accounts import log_checks, outages
 from accounts.access import Action, Area
 from accounts.models import ApiKey, Unsealed
 from content import visits
@@ -114,6 +114,11 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
         if Unsealed.objects.filter(refused_at__isnull=False).exists():
             found.append(
                 ("The log holds an event that Quillkeep did not write. Run “manage.py audit verify”.", log)
+            )
+        badge = log_checks.newest()
+        if badge is not None and not badge.is_good:
+            found.append(
+                ("The log is not intact. Look at what was found, and keep a copy of the database.", log)
             )
         if Unsealed.objects.filter(refused_at=None).count() > BACKLOG:
             found.append(("Many events wait for their seal: is the worker running?", log))

@@ -23,6 +23,7 @@ from content.fields.base import FieldSpec
 from content.models import Collection, Version
 from content.parameters import MAX_OFFSET, MAX_SEARCH_LENGTH, Filter, Parameters, Sort, Tree
 from content.query import TIMES, Page, Reader
+from content.reading import note_documents
 from content.schema import CollectionSpec
 from content.shaping import Shaper
 
@@ -115,7 +116,7 @@ def _list(request: HttpRequest, desk: Desk, collection: CollectionSpec, *, trash
         raise BadAddressError from error
     number = parameters.offset // PAGE_SIZE + 1
     filtered = list_filters.referred(collection, filters)
-    rows, targets = _rows(reader, desk, collection, found, columns, filtered)
+    rows, targets = _rows(reader, desk, collection, found, columns, filtered, parameters)
     name = "trash-list" if trashed else "list"
     here = {item.parameter: item.raw for item in filters}
     here |= {key: value for key, value in given.items() if key in KEPT and value}
@@ -299,6 +300,7 @@ def _rows(
     found: Page,
     columns: list[Column],
     filtered: dict[UUID, FieldSpec],
+    parameters: Parameters,
 ) -> tuple[list[Row], dict[UUID, Found]]:
     """Return the lines, and what may be seen of the entries that they and the filters refer to."""
     authors: dict[UUID, str] = {}
@@ -308,6 +310,7 @@ def _rows(
         authors = dict(newest.values_list("entry_id", "author_label"))
     shaper = Shaper(reader)
     documents = [shaper.document(collection, row, found.selection) for row in found.rows]
+    note_documents(shaper, collection, found.rows, parameters, is_list=True, where="admin")
     targets = seen_targets(desk, documents, columns, filtered)
     title = collection.title_field
     rows = []

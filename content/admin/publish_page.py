@@ -13,7 +13,7 @@ from accounts.access import Action
 from accounts.errors import EntryIncompleteError, NotFoundError, StaleVersionError
 from content import documents, publishing
 from content.admin.acts import here, require
-from content.admin.desk import Desk, OpenEntry, isolated, open_entry
+from content.admin.desk import Desk, OpenEntry, isolated, note_read, open_entry
 from content.admin.entry_form import EntryForm, number_in
 from content.admin.pages import address, page, query, see, show
 from content.documents import in_locale, locales_of
@@ -88,6 +88,7 @@ def _page(
     fault: str,
     chosen: Iterable[str],
 ) -> HttpResponse:
+    note_read(desk, entry)
     context = {
         "title": f"Publish {isolated(entry.title)}",
         "entry": entry,

@@ -16,6 +16,7 @@ from content.admin import (
     list_views,
     lists,
     locale_pages,
+    log_links,
     parts,
     picker,
     publish_page,
@@ -65,4 +66,5 @@ _PAGES: list[tuple[str, Callable[..., Any], str]] = [
 
 def urlpatterns(wrap: Wrap) -> list[URLPattern]:
     """Return the patterns, each view behind `wrap` (`AdminSite.admin_view`)."""
+    log_links.register()
     return [path(route, wrap(view), name=f"content-{name}") for route, view, name in _PAGES]

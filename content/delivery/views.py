@@ -17,6 +17,7 @@ from content.models.published import PublishedDocument, PublishedSearch
 from content.openapi import DOCUMENT_QUERY, LIST_QUERY, document_response, list_response
 from content.parameters import DOCUMENT_PARAMETERS, Parameters, parse
 from content.query import Plane, Reader
+from content.reading import note_documents
 from content.schema import CollectionSpec
 from content.shaping import Shaper
 
@@ -55,12 +56,14 @@ class CollectionView(DeliveryView):
             parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
             row, selection = reader.single(spec, parameters)
             body = shaper.document(spec, row, selection)
+            note_documents(shaper, spec, [row], parameters)
         else:
             page = reader.page(spec, parameters)
             meta: dict[str, Json] = {"limit": parameters.limit, "next_cursor": page.next_cursor}
             if page.total is not None:
                 meta["total"] = page.total
             body = {"data": [shaper.document(spec, row, page.selection) for row in page.rows], "meta": meta}
+            note_documents(shaper, spec, page.rows, parameters, is_list=True)
         return answer(request, body, spec, shaper.entries)
 
 
@@ -77,7 +80,9 @@ class DocumentView(DeliveryView):
         spec = reader.collection(collection)
         row, selection = reader.one(spec, name, parameters)
         shaper = Shaper(reader)
-        return answer(request, shaper.document(spec, row, selection), spec, shaper.entries)
+        body = shaper.document(spec, row, selection)
+        note_documents(shaper, spec, [row], parameters)
+        return answer(request, body, spec, shaper.entries)
 
 
 def answer(

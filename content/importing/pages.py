@@ -6,7 +6,7 @@ from uuid import UUID
 
 from accounts.canonical import Json
 from accounts.errors import InvalidInputError
-from accounts.models import Event
+from accounts.models import Archive, Event
 from content import documents, editing, publishing
 from content.documents import SHARED, VersionData
 from content.fields.base import FieldSpec
@@ -267,6 +267,8 @@ def _heading(body: str) -> str | None:
 
 
 def _was_withdrawn(draft: DraftDocument) -> bool:
-    return Event.objects.filter(
-        type="entry.unpublished", subject_type="entry", subject_id=str(draft.entry_id), locale=draft.locale
-    ).exists()
+    """Tell whether people unpublished it; where the log of that time is in an archive, in doubt they did."""
+    told = Event.objects.about("entry", str(draft.entry_id))
+    if told.filter(type="entry.unpublished", locale=draft.locale).exists():
+        return True
+    return Archive.objects.exists() and not told.filter(type="entry.created").exists()

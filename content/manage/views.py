@@ -22,6 +22,7 @@ from content.models import DraftDocument, DraftSearch, Entry, Version
 from content.openapi import DOCUMENT_QUERY, LIST_QUERY, document_response, list_response
 from content.parameters import DOCUMENT_PARAMETERS, Parameters, parse, refuse
 from content.query import Plane, Reader
+from content.reading import note_documents, note_entry
 from content.schema import CollectionSpec
 from content.shaping import Shaper, rfc3339
 from content.writing import Writing, allowed_fields, clauses_for
@@ -58,9 +59,9 @@ class EntriesView(ManagementView):
         meta: dict[str, Json] = {"limit": parameters.limit, "next_cursor": page.next_cursor}
         if page.total is not None:
             meta["total"] = page.total
-        return Response(
-            {"data": [shaper.document(spec, row, page.selection) for row in page.rows], "meta": meta}
-        )
+        data = [shaper.document(spec, row, page.selection) for row in page.rows]
+        note_documents(shaper, spec, page.rows, parameters, is_list=True, is_draft_read=True)
+        return Response({"data": data, "meta": meta})
 
     @extend_schema(operation_id="manage_content_create", responses={201: document_response(drafts=True)})
     def post(self, request: Request, collection: str) -> Response:
@@ -86,7 +87,7 @@ class EntryView(ManagementView):
         parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
         reader = Reader.of(DRAFTS, schema.current(), principal_of(request), parameters.locale)
         spec = reader.collection(collection)
-        return document(request, spec, name, parameters.locale, parameters)
+        return document(request, spec, name, parameters.locale, parameters, is_draft_read=True)
 
     @extend_schema(operation_id="manage_content_update", responses=document_response(drafts=True))
     def patch(self, request: Request, collection: str, name: str) -> Response:
@@ -180,6 +181,7 @@ class VersionsView(ManagementView):
         rows = list(versions[: given.limit + 1])
         more = len(rows) > given.limit
         rows = rows[: given.limit]
+        note_entry(writing.collection, entry.pk, (), by=writing.by, versions=[row.number for row in rows])
         return Response(
             {
                 "data": [version_json(row, is_hash_shown=whole) for row in rows],
@@ -198,8 +200,10 @@ class VersionView(ManagementView):
         writing, entry, specs = readable_entry(request, collection, name)
         version = version_of(entry, number)
         locale = known_locale(parameters.locale, writing)
-        values = shape_values(
-            writing, version.data, locale, [spec for spec in writing.collection.fields if spec in specs]
+        shown_fields = [spec for spec in writing.collection.fields if spec in specs]
+        values = shape_values(writing, version.data, locale, shown_fields)
+        note_entry(
+            writing.collection, entry.pk, shown_fields, by=writing.by, locale=locale, versions=[number]
         )
         shown = {"_id": str(entry.pk), "_collection": writing.collection.key, "_locale": locale}
         return Response(
@@ -243,6 +247,14 @@ class DiffView(ManagementView):
         locale = known_locale(given["locale"][0] if "locale" in given else None, writing)
         shown = [spec for spec in writing.collection.fields if spec in specs]
         changes = diff(before.data, after.data, locale=locale, specs=shown, ctx=writing)
+        note_entry(
+            writing.collection,
+            entry.pk,
+            shown,
+            by=writing.by,
+            locale=locale,
+            versions=[before.number, after.number],
+        )
         return Response({"from": before.number, "to": after.number, "locale": locale, "fields": changes})
 
 
@@ -255,11 +267,13 @@ def document(
     *,
     status: int = 200,
     is_done: bool = False,
+    is_draft_read: bool = False,
 ) -> Response:
     """Answer an entry's draft document, in the locale asked for, else the default one, else the first with content.
 
     After something `is_done` to the entry, who may act without reading learns that it worked, and nothing else: a 404
-    would deny what was committed.
+    would deny what was committed. What is shown of it is a read: always where it is personal or secret, and as the
+    read of a draft when it `is_draft_read`, since an act is in the log itself.
     """
     principal = principal_of(request)
     present = schema.current()
@@ -275,7 +289,9 @@ def document(
             raise
         reader = Reader.of(DRAFTS, present, principal, other)
         row, selection = reader.one(spec, str(name), asked)
-    body = Shaper(reader).document(spec, row, selection)
+    shaper = Shaper(reader)
+    body = shaper.document(spec, row, selection)
+    note_documents(shaper, spec, [row], asked, is_draft_read=is_draft_read)
     return Response(body, status=status, headers={"ETag": f'"{row["version_number"]}"'})
 
 

@@ -368,7 +368,11 @@ def test_the_log_is_fresh_and_can_be_filtered(ada: Person, as_ada: Api) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "actor=ada",
+        "type=Role",
+        "until=x",
+        "address=999",
+        "address=10.0.0.0%2F99",
+        "actor=%0A",
         "since=yesterday",
         "since=2020-01-01T00:00:00",
         "limit=0",

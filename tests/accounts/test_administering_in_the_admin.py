@@ -175,7 +175,7 @@ def test_the_history_of_a_row_is_what_the_log_says_of_it(at_the_admin: Client) -
     at_the_admin.post("/admin/accounts/role/add/", {"key": "editor", "name": "Editors"})
     role = Role.objects.get(key="editor")
     answer = at_the_admin.get(f"/admin/accounts/role/{role.pk}/history/", follow=True)
-    assert answer.redirect_chain == [("/admin/accounts/event/?q=editor", 302)]
+    assert answer.redirect_chain == [("/admin/accounts/event/?subject=editor", 302)]
     assert "role.created" in answer.content.decode()
     assert at_the_admin.get("/admin/accounts/role/999999/history/").status_code == 404
     make_person("edith@example.com", roles=["editor"])
@@ -212,7 +212,7 @@ def test_every_filter_that_a_list_offers_works(at_the_admin: Client, model: str)
     seal_pending()
     page = at_the_admin.get(f"/admin/accounts/{model}/").content.decode()
     offered = re.findall(r'href="(\?[^"]+__[^"]+)"', page)
-    assert offered or model == "role"
+    assert offered or model in ("role", "event")  # the log has a search of its own
     for query in offered:
         answer = at_the_admin.get(f"/admin/accounts/{model}/{query.replace('&amp;', '&')}")
         assert answer.status_code == 200, query

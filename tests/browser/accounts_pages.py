@@ -107,7 +107,7 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
         if model in ("role", "policy"):
             watched.go(f"/admin/accounts/{model}/{pk}/delete/")
             look(page, f"{model}-delete")
-    watched.go("/admin/accounts/event/?q=editor")
+    watched.go("/admin/accounts/event/?subject=editor")
     look(page, "event-found")
     # What forms answer
     watched.go("/admin/accounts/user/add/")

@@ -92,6 +92,19 @@ WRONG = [
     ("PORT", "65536"),
     ("PORT", "80a"),
     ("EMAIL_URL", "canary://"),
+    ("AUDIT_RETENTION_DAYS", "89"),
+    ("AUDIT_RETENTION_DAYS", "canary"),
+    ("AUDIT_RETENTION_DAYS", "-90"),
+    ("AUDIT_HEAD_TO", "canary"),
+    ("AUDIT_HEAD_TO", "http://canary.example.com/"),
+    ("AUDIT_HEAD_TO", "https://user:canary@example.com/"),
+    ("AUDIT_HEAD_TO", "https://"),
+    ("AUDIT_HEAD_TO", "file://canary/log/"),
+    ("AUDIT_HEAD_TO", "file:///log/../%2e%2e/canary"),
+    ("EGRESS_ALLOWED_NETWORKS", "canary"),
+    ("EGRESS_ALLOWED_NETWORKS", "0.0.0.0/0"),
+    ("EGRESS_ALLOWED_NETWORKS", "64:ff9b::/96"),
+    ("EGRESS_ALLOWED_NETWORKS", "2002:7f00::/24"),
 ]
 
 
@@ -101,6 +114,15 @@ def test_a_wrong_value_is_refused_by_name_and_not_shown(name: str, value: str) -
         environment.read(throwaway.values(**{name: value}))
     assert [fault for fault, _ in caught.value.faults] == [name]
     assert "canary" not in str(caught.value)
+
+
+def test_the_log_keeps_everything_and_nothing_private_is_reached_unless_ops_say_so() -> None:
+    read = environment.read(throwaway.values())
+    assert (read.audit_retention_days, read.audit_head_to, read.egress_allowed_networks) == (None, "", ())
+    given = {"AUDIT_HEAD_TO": "https://log.example.com/head?token=canary", "AUDIT_RETENTION_DAYS": "365"}
+    read = environment.read(throwaway.values(**given, EGRESS_ALLOWED_NETWORKS="10.1.0.0/16, fd00::/8"))
+    assert (read.audit_retention_days, len(read.egress_allowed_networks)) == (365, 2)
+    assert "canary" not in repr(read)
 
 
 def test_development_may_be_served_over_http_but_has_no_weaker_secrets() -> None:

@@ -55,7 +55,10 @@ class Visit:
 
     def send(self, browser: Client, **headers: str) -> Any:
         send = browser.get if self.method == "GET" else browser.post
-        return send(f"/{ADMIN}{self.path}", self.data, headers=headers)
+        answer = send(f"/{ADMIN}{self.path}", self.data, headers=headers)
+        if answer.streaming:
+            answer.close()  # a browser would read it to its end
+        return answer
 
 
 @dataclass
@@ -321,7 +324,7 @@ def _accounts(stage: Stage, number: int) -> list[Visit]:
         Visit("POST", "accounts/apikey/<uuid:key_id>/do/<str:act>/", f"{acts}disable/", {}, (ADA,), 302),
         *_table("serviceaccount", stage.service.pk,
                 add=({"name": f"Fresh {number}"}, 302), change=({"name": "Changed", "is_active": "on"}, 302)),
-        *_table("event", stage.event.pk),
+        *_event(stage.event.pk),
         *_table("session", stage.session.pk),
     ]  # fmt: skip
     return [*found, Visit("GET", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,)),
@@ -358,6 +361,18 @@ def _table(
         Visit("GET", of, one, {}, STAFF, 302),
         Visit("POST", of, one, {}, STAFF, 302),
     ]  # fmt: skip
+
+
+def _event(pk: object) -> list[Visit]:
+    """Return the visits of the log: to look, and to take away; nothing of it can be changed."""
+    at, export = "accounts/event/", "accounts/event/export/"
+    kept = [visit for visit in _table("event", pk) if (visit.method, visit.route) != ("POST", at)]
+    return [
+        *kept,
+        Visit("POST", at, at, {}, (ADA,), 405),
+        Visit("GET", export, export, {}, (ADA,), 405),
+        Visit("POST", export, export, {"format": "jsonl"}, (ADA,)),
+    ]
 
 
 def _rest() -> list[Visit]:

@@ -14,10 +14,12 @@ from django.test import Client
 from django.urls import resolve
 from django.utils import timezone
 
-from accounts import api_keys, granting, people
+from accounts import api_keys, granting, log_checks, people
 from accounts.access import Action, Scopes
+from accounts.audit import Verification
+from accounts.chain import Finding
 from accounts.log import Subject, record, seal_pending
-from accounts.models import Authenticator, Passkey, Session, User
+from accounts.models import Authenticator, DailyHead, Passkey, Session, User
 from accounts.principals import of_user
 from content import editing, fields, publishing
 from content.fields.base import FieldSpec
@@ -57,9 +59,11 @@ def canary(tag: str) -> str:
 # Where markup stands, by column; each of these words must be met on a page, or the column is not shown at all.
 PLACED: Final = {
     "accounts.ApiKey.name": "keyname",
+    "accounts.DailyHead.problem": "headproblem",
     "accounts.Event.actor_label": "useremail",
     "accounts.Event.detail": "eventdetail",
     "accounts.Event.subject_id": "eventsubject",
+    "accounts.LogCheck.result": "finding",
     "accounts.Passkey.name": "passkeyname",
     "accounts.Policy.presets": "policypreset",
     "accounts.Policy.rows": "policyvalue",
@@ -90,7 +94,7 @@ PLACED: Final = {
 ELSEWHERE: Final = {
     "an own word of ours, from a fixed list": {
         "accounts.ApiKey.state", "accounts.Event.type", "accounts.Event.actor_kind", "accounts.Event.subject_type",
-        "accounts.Generation.name", "accounts.Position.consumer", "accounts.Policy.actions", "accounts.Session.kind",
+        "accounts.Generation.name", "accounts.LogCheck.by", "accounts.Position.consumer", "accounts.Policy.actions", "accounts.Session.kind",
         "content.Collection.kind", "content.DraftDocument.status", "content.Field.data_class", "content.Field.type",
         "content.FieldIndex.state", "content.Locale.direction", "content.Rebuild.state", "accounts.Authenticator.name",
         "accounts.RecoveryCodes.name", "accounts.Passkey.transports",
@@ -107,6 +111,9 @@ ELSEWHERE: Final = {
         "accounts.ScopeUse.scope", "accounts.Authenticator.secret", "accounts.RecoveryCodes.macs", "accounts.Passkey.aaguid",
         "accounts.Event.credential",
         "accounts.Event.request_id", "accounts.Event.address", "accounts.Event.tag", "accounts.Policy.field_ids",
+        "accounts.Archive.previous_mac", "accounts.Archive.last_mac", "accounts.Archive.sha256", "accounts.Archive.key_id",
+        "accounts.Archive.mac", "accounts.Archive.file", "accounts.LogCheck.key_id", "accounts.LogCheck.mac",
+        "accounts.DailyHead.head",
         "accounts.Seal.mac", "accounts.Seal.key_id", "accounts.Session.address", "accounts.User.password",
         "content.DraftDocument.refs", "content.ListLayout.columns", "content.UniqueValue.digest", "content.Version.sha256",
     },
@@ -171,6 +178,8 @@ def make_marked(ada: User) -> Marked:
     Passkey.objects.create(
         user=ada, name=canary("passkeyname"), confirmed=True, credential_id=b"x", public_key=b""
     )
+    log_checks.keep(Verification(findings=[Finding("altered", 1, None, canary("finding"))]), by="schedule")
+    DailyHead.objects.create(day=timezone.now().date(), head={}, problem=canary("headproblem"))
     seal_pending()
     return marked
 

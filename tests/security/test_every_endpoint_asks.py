@@ -33,11 +33,14 @@ ROOT_FOLDER = Path(__file__).parents[2]
 # Where the system's own principal is made, and why nobody's rights are asked there.
 SYSTEM = {
     "accounts/access.py": "makes it",
+    "accounts/heads.py": "notes that the head of the log was not sent",
+    "accounts/log_checks.py": "notes that the log is not intact",
     "accounts/mails.py": "tells which mails were sent",
+    "accounts/management/commands/audit.py": "the operator on the machine",
     "accounts/management/commands/createadmin.py": "the operator on the machine",
     "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
-    "accounts/tasks.py": "what time does to keys",
+    "accounts/tasks.py": "what time does to keys, and to the log",
     "accounts/outages.py": "says that the store of limits is gone, and back",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",

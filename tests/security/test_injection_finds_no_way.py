@@ -15,6 +15,8 @@ FOLDER = Path(__file__).parents[2]
 BY_HAND = {
     "accounts/log.py": "advisory locks; constants",
     "accounts/audit.py": "one statement over the log; constants",
+    "accounts/archiving.py": "an advisory lock, and deleting a range; positions are parameters",
+    "accounts/log_search.py": "one constant statement over the types, and a time limit that is a parameter",
     "accounts/models/generation.py": "an upsert; names are parameters",
     "content/writing.py": "advisory locks; numbers are parameters",
     "content/modeling.py": "advisory locks; numbers are parameters",

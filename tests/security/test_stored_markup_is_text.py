@@ -28,6 +28,7 @@ pytestmark = pytest.mark.django_db
 
 # Patterns that answer no GET, or none with a page of the house.
 NO_PAGES = {
+    "accounts/event/export/", "accounts/event/<path:object_id>/history/",
     "login/", "logout/", "jsi18n/", "passkey/", "forgotten/", "forgotten/sent/", "link/", "new-password/", "password-strength/",
     "account/sessions/others/end/", "account/sessions/<uuid:session_id>/end/", "content/<str:key>/bulk/",
     "content/<str:key>/columns/", "content/<str:key>/views/", "content/<str:key>/part/", "content/<str:key>/slug/",

@@ -5,6 +5,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from accounts import log_checks
+from accounts.audit import Verification
+from accounts.chain import Finding
 from content.models import Entry
 from tests.builders import make_collection, make_entry
 from tests.content.admin.conftest import SignIn
@@ -90,6 +93,15 @@ def test_an_empty_home_says_what_to_do(ada: Client, as_somebody: SignIn) -> None
     page = mallory.get("/admin/").content.decode()
     assert "Your role opens no collection yet" in page
     assert "Needs attention" not in page
+
+
+def test_a_log_that_is_not_intact_needs_attention(ada: Client, as_somebody: SignIn) -> None:
+    broken = Verification(findings=[Finding("altered", 7, None, "The event was changed.")])
+    log_checks.keep(broken, by="schedule")
+    assert "The log is not intact" in ada.get("/admin/").content.decode()
+    assert "The log is not intact" not in as_somebody("mallory").get("/admin/").content.decode()
+    log_checks.keep(Verification(), by="schedule")
+    assert "The log is not intact" not in ada.get("/admin/").content.decode()
 
 
 def test_the_number_of_questions_does_not_grow_with_the_collections(ada: Client, notes: None) -> None:

@@ -6,11 +6,15 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
+from accounts import archiving
+from accounts.log import seal_pending
 from accounts.models import Event, User
 from content import editing, publishing
 from content.models import Collection, DraftDocument, Entry, Field, Locale, PublishedDocument, Version
 from tests.builders import (
+    ROOT,
     allow,
     anonymous,
     make_collection,
@@ -378,6 +382,23 @@ def test_what_people_unpublished_stays_unpublished(folder):
     result = run(folder)
     assert (result["updated"], result["published"]) == (1, 0)
     assert not PublishedDocument.objects.exists()
+
+
+def test_what_people_unpublished_stays_so_once_that_is_in_an_archive_of_the_log(folder, settings, tmp_path):
+    """What the tables no longer tell must not be taken for "nobody did"."""
+    settings.DATA_DIR = tmp_path / "data"
+    write(folder, "a.md", post("One", "A secret."))
+    run(folder, "--create")
+    publishing.unpublish(Entry.objects.get(collection__key="posts").pk, writing=writing("posts"))
+    make_collection("other", [])  # the newest event stays in the tables
+    seal_pending()
+    assert list(archiving.archive(timezone.now(), by=ROOT))
+    assert not Event.objects.filter(type="entry.unpublished").exists()
+    write(folder, "a.md", post("One", "Another secret."))
+    write(folder, "b.md", post("Two"))
+    result = run(folder)
+    assert (result["created"], result["updated"], result["published"]) == (1, 1, 1)
+    assert PublishedDocument.objects.get().data
 
 
 def test_drafts_are_published_by_a_later_run_unless_the_file_says_draft(folder):

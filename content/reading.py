@@ -1,0 +1,105 @@
+"""Which personal and secret fields a read shows or asks by, and noting the read in the log."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from accounts import reads
+from accounts.access import DataClass, Principal
+from content.fields.base import FieldSpec
+from content.parameters import Parameters
+from content.query import Reader
+from content.schema import CollectionSpec
+from content.shaping import Shaper
+
+SENSITIVE: Final = frozenset({DataClass.PERSONAL, DataClass.SECRET})
+
+
+def is_sensitive(spec: FieldSpec) -> bool:
+    return spec.data_class in SENSITIVE
+
+
+def note_documents(
+    shaper: Shaper,
+    collection: CollectionSpec,
+    rows: Iterable[Mapping[str, Any]],
+    parameters: Parameters,
+    *,
+    is_list: bool = False,
+    is_draft_read: bool = False,
+    where: str = "api",
+) -> None:
+    """Log the read of documents that were shaped, by what was shown of them and by what they were chosen by.
+
+    Without a personal or secret field it is logged only when it `is_draft_read`. Asks the database
+    nothing. Raises UnavailableError when the read can't be logged.
+    """
+    reader = shaper.reader
+    sensitive = shaper.shown(SENSITIVE)
+    if asked := _asked_by(reader, collection, parameters):
+        sensitive.setdefault(collection.key, set()).update(asked)
+    if not sensitive and not is_draft_read:
+        return
+    reads.note(
+        reads.Read(
+            collection=collection.key,
+            collection_id=collection.id,
+            ids=[str(row["entry_id"]) for row in rows],
+            is_list=is_list,
+            is_draft=reader.plane.drafts,
+            locale=reader.locale,
+            sensitive={key: sorted(names) for key, names in sensitive.items()},
+            where=where,
+        ),
+        by=reader.principal,
+    )
+
+
+def note_entry(
+    collection: CollectionSpec,
+    entry_id: object,
+    specs: Iterable[FieldSpec],
+    *,
+    by: Principal,
+    locale: str = "",
+    versions: Iterable[int] = (),
+    where: str = "api",
+) -> None:
+    """Log the read of an entry's working state, or of old versions of it, with these fields."""
+    named = [spec.key for spec in specs if is_sensitive(spec)]
+    reads.note(
+        reads.Read(
+            collection=collection.key,
+            collection_id=collection.id,
+            ids=[str(entry_id)],
+            is_draft=True,
+            locale=locale,
+            sensitive={collection.key: sorted(named)} if named else {},
+            versions=sorted(set(versions)),
+            where=where,
+        ),
+        by=by,
+    )
+
+
+def _asked_by(reader: Reader, collection: CollectionSpec, parameters: Parameters) -> set[str]:
+    """Return the sensitive fields that were filtered, sorted or searched by: an answer tells of them, shown or not."""
+    found: set[str] = set()
+    for item in parameters.filters:
+        spec = collection.by_key.get(item.path[0])
+        if spec is None:
+            continue
+        if is_sensitive(spec):
+            found.add(spec.key)
+        if len(item.path) > 1:
+            targets = (reader.schema.by_id.get(key) for key in reader.schema.target_collections((spec,)))
+            below = (target.by_key.get(item.path[1]) for target in targets if target is not None)
+            if any(target is not None and is_sensitive(target) for target in below):
+                found.add(".".join(item.path))
+    for sort in parameters.sorts:
+        spec = collection.by_key.get(sort.name)
+        if spec is not None and is_sensitive(spec):
+            found.add(spec.key)
+    if parameters.search:
+        grant = reader.grant(collection.id)
+        found.update(spec.key for spec in collection.fields if is_sensitive(spec) and grant.allows(spec))
+    return found

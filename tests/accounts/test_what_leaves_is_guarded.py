@@ -1,0 +1,470 @@
+"""The one HTTP client: where it never connects, and what servers can't do to it (threats I1 to I13, section 5.1)."""
+
+import ast
+import contextlib
+import http.server
+import ipaddress
+import resource
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from django.conf import LazySettings
+
+from accounts import egress
+from accounts.egress import EgressError
+from tests.database import ROOMS, ROOT
+from tests.plugin import NetworkBlockedError
+from tests.plugin import _getaddrinfo as real_getaddrinfo
+
+LITERALS = [
+    # this machine
+    "127.0.0.1", "127.0.0.2", "127.255.255.254", "127.1", "127.0.1", "0", "0.0.0.0",  # noqa: S104
+    "2130706433", "0x7f000001",
+    "0x7f.0.0.1", "0177.0.0.1", "017700000001", "①②⑦.⓪.⓪.①", "[::1]", "[::]", "[0:0:0:0:0:0:0:1]",
+    # private, link-local, metadata, shared
+    "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "169.254.169.254", "169.254.0.1",
+    "100.64.0.1", "100.127.255.255", "100.100.100.200", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376",
+    # special
+    "192.0.0.1", "192.0.0.8", "192.0.0.170", "192.0.2.1", "192.88.99.1", "198.18.0.1", "198.19.255.255", "198.51.100.1",
+    "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+    # IPv4 inside of IPv6: mapped, compatible, NAT64, 6to4, Teredo
+    "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:10.0.0.1]", "[::ffff:169.254.169.254]", "[::127.0.0.1]", "[::7f00:1]",
+    "[64:ff9b::7f00:1]", "[64:ff9b::127.0.0.1]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::1]", "[2002:7f00:1::1]",
+    "[2002:a9fe:a9fe::1]", "[2002:c0a8:1::1]", "[2001:0:7f00:1::1]", "[2001:0:808:808:0:0:80ff:fffe]",
+    # IPv6
+    "[fe80::1]", "[fe80::1%25lo]", "[fec0::1]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[ff0e::1]", "[2001:db8::1]",
+    "[3fff::1]", "[5f00::1]", "[100::1]",
+]  # fmt: skip
+PUBLIC = [
+    "8.8.8.8",
+    "93.184.216.34",
+    "2606:4700::1111",
+    "64:ff9b::808:808",
+    "::ffff:8.8.8.8",
+    "2002:808:808::1",
+]
+
+
+@pytest.fixture
+def production(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing of the development machine be an exception, and let numbers be resolved as the system does."""
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name="production")
+    monkeypatch.setattr(socket, "getaddrinfo", real_getaddrinfo)
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Where sockets were asked to connect to; none is let."""
+    asked: list[Any] = []
+
+    def connect(self: socket.socket, address: Any) -> None:
+        asked.append(address)
+        raise NetworkBlockedError("A connection was made.")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    return asked
+
+
+@pytest.mark.parametrize("literal", LITERALS)
+def test_no_form_of_an_inner_address_is_connected_to(
+    production: None, connections: list[Any], literal: str
+) -> None:
+    for port in ("", ":443", ":8443"):
+        with pytest.raises(EgressError):
+            egress.get(f"https://{literal}{port}/")
+    assert connections == []
+
+
+def test_the_table_is_long_enough() -> None:
+    assert len(set(LITERALS)) >= 60
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_are_public(production: None, address: str) -> None:
+    assert egress.address_problem(address) is None
+
+
+@pytest.mark.parametrize("literal", [item.strip("[]").replace("%25", "%") for item in LITERALS])
+def test_our_own_guard_alone_would_refuse_them(production: None, literal: str) -> None:
+    """Two guards: each refuses without the other, so that one mistake is not a hole."""
+    with contextlib.suppress(OSError):
+        for answer in real_getaddrinfo(literal, 443, 0, socket.SOCK_STREAM):
+            assert egress.address_problem(str(answer[4][0])) is not None
+
+
+def test_every_answer_must_be_public(
+    production: None, connections: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mixed(host: str, port: int, *_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (item, port)) for item in ("8.8.8.8", "10.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", mixed)
+    with pytest.raises(EgressError):
+        egress.get("https://mixed.example/")
+    assert connections == []
+
+
+def test_a_name_is_looked_up_once_and_that_answer_is_connected_to(
+    production: None, connections: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver that answers differently the second time gains nothing (DNS rebinding, CVE-2023-26492)."""
+    answers = iter(["93.184.216.34", "127.0.0.1", "127.0.0.1"])
+
+    def rebinding(host: str, port: int, *_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    with pytest.raises(NetworkBlockedError):
+        egress.get("https://rebinding.example/")
+    assert connections == [("93.184.216.34", 443)]
+    assert next(answers) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/", "file:///etc/passwd", "ftp://example.com/", "gopher://example.com/", "data:,x", "jar:x!/",
+        "dict://example.com/", "//example.com/", "\\\\example.com\\x", "https:///x", "https://", "", "x", "https://a:b@example.com/",
+        "https://8.8.8.8@127.0.0.1/", "https://example.com/#x", "https://example.com:22/", "https://example.com:80/", "https://example.com:0/",
+        "https://exa mple.com/", "https://example.com/\r\nX: y", "https://example.com\\@127.0.0.1/", "https://cms.own.example/",
+        "https://CMS.own.example./", "https://" + "a" * 3000,
+    ],
+)  # fmt: skip
+def test_no_other_kind_of_address_is_one(
+    production: None, settings: LazySettings, connections: list[Any], url: str
+) -> None:
+    settings.ALLOWED_HOSTS = ["cms.own.example"]
+    assert egress.url_problem(url) is not None
+    with pytest.raises(EgressError):
+        egress.get(url)
+    assert connections == []
+
+
+def test_a_network_that_ops_allow_is_reached(production: None, settings: LazySettings) -> None:
+    assert egress.address_problem("10.1.2.3")
+    settings.EGRESS_ALLOWED_NETWORKS = (ipaddress.ip_network("10.1.0.0/16"),)
+    assert egress.address_problem("10.1.2.3") is None
+    assert egress.address_problem("10.2.2.3")
+    assert egress.address_problem("::ffff:10.1.2.3")  # not by another name
+    assert egress.address_problem("127.0.0.1")
+
+
+def test_development_reaches_this_machine_and_nothing_else_inside() -> None:
+    assert egress.address_problem("127.0.0.1") is None
+    assert egress.address_problem("10.0.0.1")
+
+
+def test_every_failure_says_the_same(production: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who chose the address must not map our network by the errors (CVE-2025-9862)."""
+    texts = set()
+    for url in ("https://10.0.0.1/", "https://127.0.0.1/", "https://127.0.0.1:8443/", "ftp://x/"):
+        with pytest.raises(EgressError) as caught:
+            egress.get(url)
+        texts.add(str(caught.value))
+
+    def unknown(*_: Any) -> Any:
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(EgressError) as caught:
+        egress.get("https://nothing.example/")
+    assert {*texts, str(caught.value)} == {str(caught.value)}
+
+
+def test_a_resolver_that_hangs_does_not_hang_us(production: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: Any) -> list[Any]:
+        time.sleep(3)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    started = time.monotonic()
+    with pytest.raises(EgressError):
+        egress.get("https://slow.example/", deadline=0.3)
+    assert time.monotonic() - started < 1.5
+
+
+# Real servers on loopback, which development allows
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Answers with what a test gives it, and keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> None:
+        asked = self.asked = list[tuple[str, str, dict[str, str], bytes]]()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                asked.append((self.command, self.path, dict(self.headers), body))
+                with contextlib.suppress(OSError):
+                    answer(self)
+
+            do_GET = do_POST  # noqa: N815 (the library's name)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that goes away is what is tested."""
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?token=canary"
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[Any], None], context: ssl.SSLContext | None = None) -> Iterator[Server]:
+    server = Server(answer)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def says(status: int, body: bytes = b"{}", **headers: str) -> Callable[[Any], None]:
+    def answer(handler: Any) -> None:
+        handler.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def test_a_post_arrives_as_it_was_sent() -> None:
+    with serving(says(202, b"thanks")) as server:
+        answer = egress.post(server.url, b'{"a":1}', headers={"Content-Type": "application/json", "X-A": "b"})
+    assert (answer.status, answer.body, answer.is_success) == (202, b"thanks", True)
+    ((method, path, headers, body),) = server.asked
+    assert (method, path, body) == ("POST", "/hook?token=canary", b'{"a":1}')
+    assert headers["Accept-Encoding"] == "identity"
+    assert headers["X-A"] == "b"
+
+
+def test_a_bad_status_is_an_answer_not_a_success() -> None:
+    with serving(says(500)) as server:
+        assert not egress.post(server.url, b"", headers={}).is_success
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    with serving(says(200)) as other, serving(says(status, Location=other.url)) as server:
+        answer = None
+        with contextlib.suppress(EgressError):
+            answer = egress.post(server.url, b"x", headers={"Authorization": "Bearer canary"})
+        assert answer is None or not answer.is_success
+        assert len(server.asked) == 1
+        assert other.asked == []
+
+
+def drip(handler: Any) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        handler.wfile.flush()
+        time.sleep(0.1)
+
+
+def drip_headers(handler: Any) -> None:
+    for letter in b"HTTP/1.1 200 OK\r\n" + b"X-Slow: yes\r\n" * 100:
+        handler.wfile.write(bytes([letter]))
+        handler.wfile.flush()
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "answer", [drip, drip_headers, lambda _: time.sleep(5)], ids=["body", "headers", "silence"]
+)
+def test_a_dripping_server_meets_one_deadline(answer: Callable[[Any], None]) -> None:
+    with serving(answer) as server:
+        started = time.monotonic()
+        with pytest.raises(EgressError):
+            egress.get(server.url, deadline=0.6)
+        assert time.monotonic() - started < 1.6
+
+
+def endless(handler: Any) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")  # not asked for, and never unpacked
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+
+
+def test_a_huge_body_is_cut_off_early() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with serving(endless) as server, pytest.raises(EgressError) as caught:
+        egress.get(server.url)
+    assert caught.value.reason == "the answer is too large"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
+    with serving(says(200, b"x" * egress.MAX_BYTES)) as server:
+        assert len(egress.get(server.url).body) == egress.MAX_BYTES
+
+
+def test_no_proxy_and_no_netrc_of_the_environment_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login canary password canary\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with serving(says(200)) as proxy, serving(says(200)) as server:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        assert egress.get(server.url).is_success
+    assert proxy.asked == []
+    assert "Authorization" not in server.asked[0][2]
+
+
+def test_what_went_wrong_is_logged_without_what_the_address_holds(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(EgressError):
+        egress.get(f"http://127.0.0.1:{port}/hook?token=canary")
+    assert "127.0.0.1" in caplog.text
+    assert "canary" not in caplog.text
+
+
+# TLS
+
+
+def certificate(folder: Path, name: str, *, days: int = 1) -> tuple[ssl.SSLContext, Path]:
+    """Return a server's context with a certificate of its own for a name, and the certificate's file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    end = now + timedelta(days=days)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(min(now, end) - timedelta(days=1))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / f"{name}.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret = folder / f"{name}.key"
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, secret)
+    return context, file
+
+
+def trusting(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    made = egress._tls
+
+    def tls() -> ssl.SSLContext:
+        context = made()
+        context.load_verify_locations(file)
+        return context
+
+    monkeypatch.setattr(egress, "_tls", tls)
+
+
+def test_a_certificate_that_is_trusted_for_the_name_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, file = certificate(tmp_path, "localhost")
+    trusting(monkeypatch, file)
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, port, *_: real_getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM),
+    )
+    with serving(says(200), context) as server:
+        assert egress.get(f"https://localhost:{server.port}/").is_success
+
+
+@pytest.mark.parametrize(("name", "days", "is_trusted"), [("localhost", 1, False), ("other.example", 1, True), ("localhost", -1, True)],
+                         ids=["unknown", "other name", "expired"])  # fmt: skip
+def test_a_wrong_certificate_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, days: int, is_trusted: Any
+) -> None:
+    context, file = certificate(tmp_path, name, days=days)
+    if is_trusted:
+        trusting(monkeypatch, file)
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, port, *_: real_getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM),
+    )
+    with serving(says(200), context) as server:
+        with pytest.raises(EgressError):
+            egress.get(f"https://localhost:{server.port}/")
+        assert server.asked == []
+
+
+def test_plain_text_on_the_port_of_tls_is_refused() -> None:
+    with serving(says(200)) as server, pytest.raises(EgressError):
+        egress.get(f"https://127.0.0.1:{server.port}/")
+
+
+# Nobody else
+
+
+CLIENTS = {
+    "aiohttp", "h11", "http.client", "httpcore", "httpx", "pycurl", "requests", "ssrfguard", "urllib.request", "urllib3",
+    "xmlrpc.client", "ftplib",
+}  # fmt: skip
+MAY = {
+    "accounts/egress.py": "the one client",
+    "cms_project/run.py": "asks our own server on loopback whether it answers",
+}
+
+
+def test_nothing_else_imports_an_http_library() -> None:
+    found = set()
+    for room in ROOMS:
+        for file in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                names: list[str] = []
+                if isinstance(node, ast.Import):
+                    names = [item.name for item in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    names = [node.module or "", *(f"{node.module}.{item.name}" for item in node.names)]
+                if any(
+                    name == client or name.startswith(f"{client}.") for name in names for client in CLIENTS
+                ):
+                    found.add(file.relative_to(ROOT).as_posix())
+    assert found == set(MAY)
