@@ -4,6 +4,7 @@ from django.db import transaction
 
 from accounts.access import Area, Principal
 from accounts.errors import ConflictError
+from accounts.granting import require_to_hold_roles
 from accounts.log import Subject, record
 from accounts.models.device import Authenticator
 from accounts.models.generation import KEYS, Generation
@@ -35,6 +36,7 @@ def remove_all(user: User, *, by: Principal) -> int:
     if user.pk == by.user_id:
         raise ConflictError("Ask another administrator to take your authenticator away.")
     user = User.objects.select_for_update().get(pk=user.pk)
+    require_to_hold_roles(by, user.role_keys)
     removed: int = Authenticator.objects.filter(user=user).delete()[0]
     if removed:
         user.token_version += 1

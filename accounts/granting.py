@@ -1,6 +1,6 @@
 """Giving and taking rights: roles, policies, and grants on single entries. Nobody hands out more than they hold."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -11,14 +11,24 @@ from django.db import models, transaction
 from guardian.models import GroupObjectPermission, UserObjectPermission
 from guardian.shortcuts import assign_perm, remove_perm
 
-from accounts.access import EVERY_FIELD, Action, Area, Operator, Principal, Resource, Rule
+from accounts.access import (
+    EVERY_FIELD,
+    POWERFUL_AREAS,
+    Action,
+    Area,
+    Clause,
+    Operator,
+    Principal,
+    Resource,
+    Rule,
+)
 from accounts.directory import directory
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
 from accounts.log import Subject, record
 from accounts.models.generation import ACCESS, Generation
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.user import User
-from accounts.principals import action_of, condition_of, load_rules
+from accounts.principals import action_of, condition_of, load_areas, load_rules
 
 SYSTEM_NAMES: Final = frozenset({"_id", "_created_by", "_locale"})
 VARIABLES: Final = frozenset({"$user", "$user.email"})
@@ -47,11 +57,38 @@ def holds(principal: Principal, action: Action, collection_id: UUID | None) -> b
 
 
 def require_to_hold_rules(by: Principal, rules: Iterable[Rule]) -> None:
-    """Raise NotAllowedError when a rule gives what `by` has not in full."""
+    """Raise NotAllowedError when a rule gives what `by` has not itself: all of its rows, all of its fields."""
     for rule in rules:
+        on = Resource(rule.collection_id or _NO_COLLECTION)
         for action in sorted(rule.actions):
-            if not holds(by, action, rule.collection_id):
+            if not any(_contains(clause, rule) for clause in by.grant(action, on=on).clauses):
                 raise NotAllowedError(f"You can't hand out {action.value}: your own rights don't cover it.")
+
+
+def _contains(clause: Clause, rule: Rule) -> bool:
+    """Tell whether a clause is at least as wide as a rule: no condition more, no field less.
+
+    What a clause has of `$user` is put in already, so "your own entries" never stands for those of somebody else.
+    """
+    if not set(clause.rows) <= set(rule.rows):
+        return False
+    held, given = clause.fields, rule.fields
+    return held == EVERY_FIELD or (given.ids <= held.ids and given.classes <= held.classes)
+
+
+def require_to_hold_areas(by: Principal, areas: Iterable[Area]) -> None:
+    """Raise NotAllowedError for an area that `by` has not, and for a powerful one unless an administrator gives it."""
+    if by.kind == "system":
+        return
+    for area in sorted(areas):
+        if not by.administers(area):
+            raise NotAllowedError(
+                f"You can't hand out the administration of {area.value}: you don't have it."
+            )
+        if area in POWERFUL_AREAS and not (by.is_administrator and by.scopes is None):
+            raise NotAllowedError(
+                f"Only an administrator who is signed in can hand out the administration of {area.value}."
+            )
 
 
 def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
@@ -60,8 +97,9 @@ def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
         return
     if ADMINISTRATOR in keys and (not by.is_administrator or by.scopes is not None):
         raise NotAllowedError("Only an administrator who is signed in can make another one.")
-    rules = load_rules()
+    rules, areas = load_rules(), load_areas()
     for key in keys:
+        require_to_hold_areas(by, areas.get(key, ()))
         require_to_hold_rules(by, rules.get(key, ()))
 
 
@@ -69,24 +107,41 @@ def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
 
 
 @transaction.atomic
-def add_role(key: str, name: str, *, require_second_factor: bool = False, by: Principal) -> Role:
-    """Make a role without any rights. Raises ConflictError when key or name is taken."""
+def add_role(
+    key: str,
+    name: str,
+    *,
+    require_second_factor: bool = False,
+    areas: Collection[Area] = (),
+    by: Principal,
+) -> Role:
+    """Make a role without policies. Raises ConflictError when key or name is taken, NotAllowedError for areas."""
     by.require_area(Area.ROLES)
     _require_free_name(key=key, name=name)
-    role = Role.objects.create(key=key, name=name, require_second_factor=require_second_factor)
-    _record_role("role.created", role, by, {"require_second_factor": require_second_factor})
+    require_to_hold_areas(by, areas)
+    role = Role.objects.create(
+        key=key, name=name, require_second_factor=require_second_factor, areas=_area_names(areas)
+    )
+    _record_role("role.created", role, by)
     return role
 
 
 @transaction.atomic
 def change_role(
-    role: Role, *, name: str | None = None, require_second_factor: bool | None = None, by: Principal
+    role: Role,
+    *,
+    name: str | None = None,
+    require_second_factor: bool | None = None,
+    areas: Collection[Area] | None = None,
+    by: Principal,
 ) -> Role:
-    """Rename a role, or change whether it asks for a second factor. Nobody changes a role of their own."""
+    """Change what is given. Nobody changes a role of their own, nor one that is more than they are."""
     by.require_area(Area.ROLES)
     role = _locked(role)
-    if role.key in by.roles:
-        raise NotAllowedError("Nobody changes a role of their own.")
+    _require_not_own(role, by)
+    require_to_hold_areas(by, _known_areas(role.areas))
+    if role.key == ADMINISTRATOR:  # its second factor must not be switched off by a lesser role
+        require_to_hold_roles(by, [ADMINISTRATOR])
     if name is not None and name != role.name:
         _require_free_name(name=name)
         role.name = name
@@ -98,8 +153,19 @@ def change_role(
                 ]
             )
         role.require_second_factor = require_second_factor
+    if areas is not None and _area_names(areas) != sorted(role.areas):
+        if role.is_built_in:
+            raise InvalidInputError(
+                errors=[
+                    Problem.at(
+                        ["areas"], "not-possible", "Administrators hold every area, the public role none."
+                    )
+                ]
+            )
+        require_to_hold_areas(by, areas)
+        role.areas = _area_names(areas)
     role.save()
-    _record_role("role.updated", role, by, {"require_second_factor": role.require_second_factor})
+    _record_role("role.updated", role, by)
     return role
 
 
@@ -110,11 +176,11 @@ def remove_role(role: Role, *, by: Principal) -> None:
     role = _locked(role)
     if role.is_built_in:
         raise ConflictError("This role is part of every installation and can't be removed.")
-    if role.key in by.roles:
-        raise NotAllowedError("Nobody changes a role of their own.")
+    _require_not_own(role, by)
+    require_to_hold_areas(by, _known_areas(role.areas))
     if User.objects.filter(groups=role).exists():
         raise ConflictError("People or service accounts still have this role. Take it from them first.")
-    _record_role("role.deleted", role, by, {"policies": role.policies.count()})
+    _record_role("role.deleted", role, by, policies=role.policies.count())
     role.delete()
 
 
@@ -122,7 +188,23 @@ def _locked(role: Role) -> Role:
     return Role.objects.select_for_update().get(pk=role.pk)
 
 
-def _record_role(type_: str, role: Role, by: Principal, detail: Mapping[str, object]) -> None:
+def _require_not_own(role: Role, by: Principal) -> None:
+    """Stop what would make somebody more by way of a role that they have themselves (E27)."""
+    if role.key in by.roles:
+        raise NotAllowedError("Nobody changes a role of their own.")
+
+
+def _known_areas(names: Iterable[str]) -> frozenset[Area]:
+    return frozenset(Area(name) for name in names)
+
+
+def _area_names(areas: Iterable[Area]) -> list[str]:
+    return sorted({area.value for area in areas})
+
+
+def _record_role(type_: str, role: Role, by: Principal, **detail: object) -> None:
+    if type_ != "role.deleted":
+        detail |= {"require_second_factor": role.require_second_factor, "areas": list(role.areas)}
     record(type_, actor=by, subject=Subject("role", role.key), detail=detail)
     Generation.objects.bump(ACCESS)
 
@@ -176,14 +258,17 @@ def change_policy(policy: Policy, terms: PolicyTerms, *, by: Principal) -> Polic
 
 @transaction.atomic
 def remove_policy(policy: Policy, *, by: Principal) -> None:
-    """Take from the role what the policy gave."""
+    """Take from the role what the policy gave. Nobody changes what a role of their own may."""
     by.require_area(Area.POLICIES)
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
+    _require_not_own(_locked(policy.role), by)
     _record_policy("policy.deleted", policy, by)
     policy.delete()
 
 
 def _check(role: Role, terms: PolicyTerms, by: Principal) -> None:
+    if not by.is_administrator:  # whose own role has no policies: what is wrong with that is said below
+        _require_not_own(role, by)
     problems = list(_problems(role, terms))
     if problems:
         raise InvalidInputError(errors=problems)

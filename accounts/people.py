@@ -104,6 +104,8 @@ def change_user(
     user = User.objects.select_for_update().get(pk=user.pk)
     changed: dict[str, object] = {}
     if email is not None and canonical_email(email) != user.email:
+        # Whoever gets the mail of an account can choose its password.
+        require_to_hold_roles(by, _role_keys(user) if user.pk != by.user_id else ())
         if user.is_service:
             raise InvalidInputError(
                 errors=[Problem.at(["email"], "not-possible", "Service accounts have no mail.")]
@@ -149,6 +151,7 @@ def set_password(user: User, password: str, *, by: Principal) -> None:
     """Give a user a new password; every session and token of theirs ends. Raises InvalidInputError when it is weak."""
     if user.pk != by.user_id:
         by.require_area(Area.USERS)
+        require_to_hold_roles(by, _role_keys(user))
     user = User.objects.select_for_update().get(pk=user.pk)
     if user.is_service:
         raise InvalidInputError("Service accounts have no password.")

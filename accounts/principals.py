@@ -30,34 +30,35 @@ from accounts.addresses import client_address
 from accounts.canonical import canonical_bytes
 from accounts.models.credential import Bearer, Credential
 from accounts.models.generation import ACCESS, Generation
-from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy
+from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.user import User
 
 logger = logging.getLogger("quillkeep.access")
 
 RulesByRole = Mapping[str, tuple[Rule, ...]]
+AreasByRole = Mapping[str, frozenset[Area]]
 _ENTRY: Final = ("content", "entry")
 
 
 class RuleCache:
-    """The rules of every role, kept by each process for one generation of `access`."""
+    """The rules and areas of every role, kept by each process for one generation of `access`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._generation = -1
-        self._rules: RulesByRole = {}
+        self._held: tuple[RulesByRole, AreasByRole] = ({}, {})
 
-    def rules(self, generation: int, *, using: str) -> RulesByRole:
-        """Return the rules as of a generation that was just read from the same database."""
+    def held(self, generation: int, *, using: str) -> tuple[RulesByRole, AreasByRole]:
+        """Return rules and areas as of a generation that was just read from the same database."""
         with self._lock:
             if generation == self._generation:
-                return self._rules
-        rules = load_rules(using=using)
+                return self._held
+        held = load_rules(using=using), load_areas(using=using)
         # In a transaction the generation may be one that is rolled back, and its number come again with other rules.
         if not connections[using].in_atomic_block:
             with self._lock:
-                self._generation, self._rules = generation, rules
-        return rules
+                self._generation, self._held = generation, held
+        return held
 
 
 _cache = RuleCache()
@@ -71,6 +72,14 @@ def load_rules(*, using: str = "default") -> RulesByRole:
         if rule is not None:
             rules.setdefault(policy.role_key, []).append(rule)
     return MappingProxyType({key: tuple(found) for key, found in rules.items()})
+
+
+def load_areas(*, using: str = "default") -> AreasByRole:
+    """Read what each role administers: `public` nothing, whatever its row says, and no area that is not known."""
+    rows = Role.objects.using(using).exclude(key=PUBLIC).values_list("key", "areas")
+    return MappingProxyType(
+        {key: frozenset(area for area in Area if area.value in areas) for key, areas in rows}
+    )
 
 
 def rule_of(policy: Policy, *, is_public: bool) -> Rule | None:
@@ -113,7 +122,7 @@ def condition_of(row: Any) -> Condition:
 def anonymous(*, using: str = "default") -> tuple[Principal, dict[str, int]]:
     """Return the principal without credentials, and the generations that were read for it (one query)."""
     generations = dict(Generation.objects.using(using).values_list("name", "value"))
-    rules = _rules_of((), generations, using=using)
+    rules, _ = _held_by((), generations, using=using)
     return Principal(kind="anonymous", rules=rules), generations
 
 
@@ -267,22 +276,29 @@ def _principal(
     credential_id: str,
 ) -> Principal:
     keys = tuple(sorted(set(roles) - {PUBLIC}))
+    rules, areas = _held_by(keys, generations, using=using)
     return Principal(
         kind=kind,
         user_id=user_id,
         email=email,
         label=label,
         roles=keys,
-        rules=_rules_of(keys, generations, using=using),
+        rules=rules,
         is_administrator=ADMINISTRATOR in keys,
+        areas=areas,
         credential=credential,
         credential_id=credential_id,
     )
 
 
-def _rules_of(keys: Iterable[str], generations: Mapping[str, int], *, using: str) -> tuple[Rule, ...]:
-    by_role = _cache.rules(generations.get(ACCESS, 0), using=using)
-    return tuple(rule for key in (*keys, PUBLIC) for rule in by_role.get(key, ()))
+def _held_by(
+    keys: Iterable[str], generations: Mapping[str, int], *, using: str
+) -> tuple[tuple[Rule, ...], frozenset[Area]]:
+    rules, areas = _cache.held(generations.get(ACCESS, 0), using=using)
+    return (
+        tuple(rule for key in (*keys, PUBLIC) for rule in rules.get(key, ())),
+        frozenset(area for key in keys for area in areas.get(key, ())),
+    )
 
 
 def _listed(rows: object) -> list[object]:

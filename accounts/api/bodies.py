@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.access import Action
+from accounts.access import Action, Area
 from accounts.api.strict import (
     StrictBooleanField,
     StrictCharField,
@@ -57,6 +57,17 @@ class JsonObjectField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+class AreasField(StrictListField):
+    """Areas of administration."""
+
+    def __init__(self, **options: Any) -> None:
+        child = serializers.ChoiceField(choices=[area.value for area in Area])
+        super().__init__(child=child, max_length=len(Area), **options)
+
+    def to_internal_value(self, data: Any) -> list[Area]:
+        return [Area(name) for name in super().to_internal_value(data)]
+
+
 class LoginBody(StrictSerializer):
     email = StrictCharField(max_length=320)
     password = StrictCharField(trim_whitespace=False, max_length=8192)
@@ -77,11 +88,13 @@ class RoleBody(StrictSerializer):
     key = KeyField()
     name = StrictCharField(max_length=150)
     require_second_factor = StrictBooleanField(required=False)
+    areas = AreasField(required=False)
 
 
 class RoleChange(StrictSerializer):
     name = StrictCharField(max_length=150, required=False)
     require_second_factor = StrictBooleanField(required=False)
+    areas = AreasField(required=False)
 
 
 class PolicyBody(StrictSerializer):

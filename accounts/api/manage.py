@@ -75,6 +75,7 @@ class RolesView(ManagementView):
             body["key"],
             body["name"],
             require_second_factor=body.get("require_second_factor", False),
+            areas=body.get("areas", ()),
             by=principal_of(request),
         )
         return Response(role_json(role), status=201)

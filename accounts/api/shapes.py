@@ -26,6 +26,7 @@ def role_json(role: Role) -> dict[str, Any]:
         "key": role.key,
         "name": role.name,
         "require_second_factor": role.require_second_factor,
+        "areas": sorted(role.areas),
         "built_in": role.is_built_in,
     }
 

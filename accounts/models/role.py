@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from accounts.access import Action
+from accounts.access import Action, Area
 from accounts.ids import uuid7
 
 ADMINISTRATOR = "administrator"
@@ -16,10 +16,14 @@ BUILT_IN = frozenset({ADMINISTRATOR, PUBLIC})
 
 
 class Role(Group):
-    """A set of policies with a name. A Django group beneath, so that object grants can be given to roles."""
+    """A set of policies with a name, and the areas of administration that it opens.
+
+    A Django group beneath, so that object grants can be given to roles. Administrators need no areas: they hold all.
+    """
 
     key = models.CharField(max_length=41, unique=True)
     require_second_factor = models.BooleanField(default=False)
+    areas = ArrayField(models.CharField(max_length=20), default=list, blank=True)
 
     objects: ClassVar[models.Manager["Role"]] = models.Manager()  # type: ignore[assignment]  # a Group finds by name
 
@@ -28,6 +32,14 @@ class Role(Group):
             models.CheckConstraint(
                 condition=Q(key__regex=r"^[a-z][a-z0-9_]{0,40}$"),
                 name="role keys are small letters, digits, underscores",
+            ),
+            models.CheckConstraint(
+                condition=Q(areas__contained_by=[area.value for area in Area]),
+                name="a role administers areas that are known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(key__in=[ADMINISTRATOR, PUBLIC]) | Q(areas__len=0),
+                name="built-in roles name no areas: all, and none",
             ),
         ]
 

@@ -63,6 +63,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "writes": [(item.name, address("add", item.key)) for item in writes[:6]],
         "attention": _attention(desk),
         "has_collections": bool(opened),
+        "reads_log": desk.principal.administers(Area.AUDIT),
         "may_model": any(desk.may(Action.MANAGE_SCHEMA, item) for item in desk.schema.collections)
         or desk.principal.administers(Area.LOCALES),
     }

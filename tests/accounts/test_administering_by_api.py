@@ -98,6 +98,7 @@ def test_roles_are_made_changed_and_removed(as_ada: Api) -> None:
         "key": "editor",
         "name": "Editors",
         "require_second_factor": True,
+        "areas": [],
         "built_in": False,
     }
     assert as_ada.patch("manage/roles/editor", {"name": "Writers"}).json()["name"] == "Writers"
