@@ -11,7 +11,8 @@ from django.test import Client
 from django_otp.oath import TOTP
 
 from accounts import api_keys, devices, granting, people
-from accounts.access import Action, DataClass, Principal, Scopes, system
+from accounts.access import Action, DataClass, Operator, Principal, Scopes, system
+from accounts.directory import CollectionLabel, FieldLabel
 from accounts.granting import PolicyTerms
 from accounts.models import ApiKey, Authenticator, Policy, Role, User
 from accounts.principals import of_user
@@ -145,6 +146,23 @@ class FakeDirectory:
     """One collection `articles` with the fields `title`, `author` and the personal `phone`."""
 
     fields: ClassVar = {"title": TITLE, "author": AUTHOR, "phone": PHONE}
+
+    def collections(self) -> tuple[CollectionLabel, ...]:
+        labels = tuple(
+            FieldLabel(
+                field_id, key, key.title(), "personal" if key == "phone" else "public", tuple(Operator)
+            )
+            for key, field_id in self.fields.items()
+        )
+        return (CollectionLabel(ARTICLES, "articles", "Articles", labels),)
+
+    def locales(self) -> tuple[tuple[str, str], ...]:
+        return (("en", "English"),)
+
+    def condition_value(self, collection_id: UUID, field_id: UUID, text: str) -> str:
+        if text == "odd":
+            raise ValueError("This is odd.")
+        return text
 
     def collection_id(self, key: str) -> UUID | None:
         return ARTICLES if key == "articles" else None
