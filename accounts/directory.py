@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from accounts.access import DataClass, Operator
+from accounts.access import DataClass, Grant, Operator
 from accounts.canonical import Scalar
 
 Input = Literal["text", "number", "date", "datetime", "boolean", "choice"]
@@ -57,6 +57,14 @@ class Directory(Protocol):
     def field_data_class(self, collection_id: UUID, field_id: UUID) -> DataClass | None: ...
     def filter_problem(self, collection_id: UUID, field_id: UUID, operator: str, value: object) -> str | None:
         """Return why this comparison makes no sense for the field, or None when it does."""
+        ...
+
+    def count_entries(
+        self, collection_id: UUID, before: Grant, after: Grant, *, is_draft: bool
+    ) -> tuple[tuple[int, bool], tuple[int, bool]]:
+        """Return (number, whether there are more) of the entries that the second grant shows and the first does not,
+        and of those that the first shows and the second does not.
+        """
         ...
 
     def condition_value(self, collection_id: UUID, field_id: UUID, text: str) -> Scalar:

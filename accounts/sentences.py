@@ -272,3 +272,8 @@ def listed(parts: Iterable[str], last: str = "and") -> str:
     """Return "a, b and c"."""
     items = list(parts)
     return f"{', '.join(items[:-1])} {last} {items[-1]}" if len(items) > 1 else "".join(items)
+
+
+def capital(words: str) -> str:
+    """Return words that begin a line; the rest of them stays as it is."""
+    return words[:1].upper() + words[1:]

@@ -7,12 +7,14 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from accounts import devices, people
-from accounts.admin.base import ActingForm, ReadOnlyAdmin, VerbAdmin
+from accounts import devices, impact, people
+from accounts.admin.base import ActingForm, ReadOnlyAdmin
+from accounts.admin.confirming import PreviewedForm, PreviewingAdmin
+from accounts.canonical import Json
 from accounts.models.role import PUBLIC, Role
 from accounts.models.session import Session
 from accounts.models.user import User
-from accounts.principals import of_request
+from accounts.principals import of_request, of_user
 from accounts.sign_in import end_session
 
 
@@ -47,7 +49,7 @@ class AddUserForm(ActingForm):
         return people.add_person(data["email"], name=data["name"], roles=roles, by=self.principal)
 
 
-class ChangeUserForm(ActingForm):
+class ChangeUserForm(PreviewedForm):
     """What an administrator changes; passwords are only ever set by the person."""
 
     roles = RoleChoice()
@@ -61,7 +63,24 @@ class ChangeUserForm(ActingForm):
         if "roles" in self.fields and self.instance.pk:
             self.initial["roles"] = Role.objects.filter(user=self.instance).values_list("key", flat=True)
 
-    def act(self, data: dict[str, Any]) -> Model:
+    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
+        user: User = self.instance
+        roles: list[Json] = [role.key for role in data["roles"]]
+        return {
+            "title": f"What changes for {user}",
+            "about": [
+                "user",
+                str(user.pk),
+                data.get("email", ""),
+                data.get("name", ""),
+                data["is_active"],
+                roles,
+            ],
+            "measure": lambda: of_user(User.objects.get(pk=user.pk)),
+            "concerned": lambda: impact.concerned(user),
+        }
+
+    def change(self, data: dict[str, Any]) -> Model:
         user: User = self.instance
         email = None if user.is_service else data.get("email")
         return people.change_user(
@@ -75,7 +94,7 @@ class ChangeUserForm(ActingForm):
 
 
 @admin.register(User)
-class UserAdmin(VerbAdmin[User]):
+class UserAdmin(PreviewingAdmin[User]):
     """People and service accounts."""
 
     empty_text = (

@@ -3,54 +3,161 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
 
-from accounts import granting
-from accounts.access import Action
-from accounts.admin.base import ActingForm, VerbAdmin
-from accounts.api.shapes import policy_json, policy_terms
-from accounts.models.role import Policy, Role
+from accounts import granting, impact
+from accounts.access import Area, Principal
+from accounts.admin import policy_form
+from accounts.admin.base import VerbAdmin
+from accounts.admin.confirming import (
+    BACK,
+    CONFIRMATION,
+    NotConfirmedError,
+    PreviewedForm,
+    PreviewingAdmin,
+    ask,
+    tried,
+)
+from accounts.canonical import Json
+from accounts.directory import directory
+from accounts.errors import DomainError
+from accounts.granting import PolicyTerms
+from accounts.models.api_key import ApiKey
+from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
+from accounts.models.user import User
 from accounts.principals import of_request
+from accounts.sentences import AREAS, Speaker, areas_sentence, capital, role_sentences, who
 
 # Groups are what roles stand on; changed as such they would escape the rules and the log of roles.
 if isinstance(admin.site.get_model_admin(Group), GroupAdmin):
     admin.site.unregister(Group)
 
+MOST_HOLDERS = 50
 
-class RoleForm(ActingForm):
+
+class RoleForm(PreviewedForm):
     """A role; its key is for ever."""
+
+    areas = forms.MultipleChoiceField(
+        label="Administers",
+        required=False,
+        choices=[(area.value, capital(words)) for area, words in AREAS.items()],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Parts of administration, on top of what the policies allow. People, roles, policies, keys and "
+        "operations are for those only whom you would make administrators: by them one can become anything.",
+    )
 
     class Meta:
         model = Role
         fields = ("key", "name", "require_second_factor")
+        labels = {"require_second_factor": "Asks for a second factor"}
+        help_texts = {
+            "key": "Small letters, digits and underscores. It stays for ever.",
+            "require_second_factor": "Whoever has this role signs in with an authenticator too.",
+        }
 
-    def act(self, data: dict[str, Any]) -> Model:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "areas" in self.fields and self.instance.pk:
+            self.initial["areas"] = list(self.instance.areas)
+
+    def change(self, data: dict[str, Any]) -> Model:
         second_factor = data["require_second_factor"]
+        areas = [Area(name) for name in data["areas"]] if "areas" in data else None
         if self.instance.pk:
             return granting.change_role(
-                self.instance, name=data["name"], require_second_factor=second_factor, by=self.principal
+                self.instance,
+                name=data["name"],
+                require_second_factor=second_factor,
+                areas=areas,
+                by=self.principal,
             )
         return granting.add_role(
-            data["key"], data["name"], require_second_factor=second_factor, by=self.principal
+            data["key"],
+            data["name"],
+            require_second_factor=second_factor,
+            areas=areas or (),
+            by=self.principal,
         )
+
+    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
+        key = self.instance.key if self.instance.pk else data["key"]
+        about: list[Json] = [
+            "role",
+            key,
+            data["name"],
+            data["require_second_factor"],
+            sorted(data.get("areas", ())),
+        ]
+        return {
+            "title": f"What changes for {data['name']}",
+            "about": about,
+            "measure": lambda: impact.of_role(key),
+            "concerned": lambda: impact.concerned_by(Role.objects.get(key=key)),
+        }
 
 
 @admin.register(Role)
-class RoleAdmin(VerbAdmin[Role]):
+class RoleAdmin(PreviewingAdmin[Role]):
     """Roles."""
 
     empty_text = "No role yet. A role is what people get; its policies say what it may do."
     form = RoleForm
-    list_display = ("name", "key", "require_second_factor")
+    change_form_template = "admin/accounts/role.html"
+    list_display = ("name", "key", "may", "require_second_factor")
     ordering = ("name",)
     actions = None
 
+    def get_fields(self, request: HttpRequest, obj: Role | None = None) -> Any:  # noqa: ARG002
+        names = ("key", "name", "require_second_factor")
+        return names if obj is not None and obj.is_built_in else (*names, "areas")
+
     def get_readonly_fields(self, request: HttpRequest, obj: Role | None = None) -> tuple[str, ...]:  # noqa: ARG002
         return ("key",) if obj else ()
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Put the roles of the page into words with one look at policies and collections."""
+        shown = super().get_changelist_instance(request)
+        if of_request(request).administers(Area.POLICIES):
+            speaker = Speaker()
+            policies: dict[int, list[Policy]] = {}
+            for policy in Policy.objects.filter(role__in=[role.pk for role in shown.result_list]).order_by(
+                "pk"
+            ):
+                policies.setdefault(policy.role_id, []).append(policy)
+            for role in shown.result_list:
+                role.sentences = role_sentences(role, policies.get(role.pk, ()), speaker)
+        return shown
+
+    @admin.display(description="what it may")
+    def may(self, role: Role) -> str:
+        sentences: list[str] = getattr(role, "sentences", [])
+        more = f" … and {len(sentences) - 1} more" if len(sentences) > 1 else ""
+        return f"{sentences[0]}{more}" if sentences else ""
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        role = self.get_object(request, unquote(object_id))
+        about = {}
+        if role is not None and self.has_view_permission(request, role):
+            about = {"title": role.name, "subtitle": None, **_about(role, of_request(request))}
+        fewer = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **fewer, **about})
 
     def log_subject(self, row: Role) -> str:
         return row.key
@@ -70,96 +177,197 @@ class RoleAdmin(VerbAdmin[Role]):
         granting.remove_role(obj, by=of_request(request))
 
 
-class PolicyForm(ActingForm):
-    """A policy in keys, as the API has it."""
-
-    collection = forms.CharField(max_length=41, help_text="The key of a collection, or * for every one.")
-    actions = forms.MultipleChoiceField(
-        choices=[(action.value, action.value.replace("_", " ")) for action in Action],
-        widget=forms.CheckboxSelectMultiple,
-    )
-    filter = forms.JSONField(
-        label="Only rows where",
-        required=False,
-        initial=dict,
-        help_text='For example {"author": {"eq": "$user"}}. Empty means every row.',
-    )
-    field_names = forms.CharField(
-        label="Fields",
-        initial="*",
-        help_text="Keys with commas between. * covers what is not personal or secret; those must be named.",
-    )
-    presets = forms.JSONField(
-        required=False, initial=dict, help_text="What new entries start with, by field key."
-    )
-
-    class Meta:
-        model = Policy
-        fields = ("role",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.role_id:
-            shown = policy_json(self.instance)
-            fields = shown["fields"]
-            self.initial = {
-                **self.initial,
-                "collection": shown["collection"],
-                "actions": shown["actions"],
-                "filter": shown["filter"],
-                "presets": shown["presets"],
-                "field_names": fields if isinstance(fields, str) else ", ".join(fields),
-            }
-
-    def act(self, data: dict[str, Any]) -> Model:
-        names = [name.strip() for name in data["field_names"].split(",") if name.strip()]
-        terms = policy_terms(
-            {
-                "collection": data["collection"],
-                "actions": data["actions"],
-                "filter": data["filter"] or {},
-                "fields": names,
-                "presets": data["presets"] or {},
-            }
-        )
-        if self.instance.role_id and "role" not in self.fields:
-            return granting.change_policy(self.instance, terms, by=self.principal)
-        return granting.add_policy(data["role"], terms, by=self.principal)
+def _about(role: Role, principal: Principal) -> dict[str, Any]:
+    """Return what the page of a role shows beside its form, as far as the looking person administers it."""
+    found: dict[str, Any] = {
+        "is_administrator_role": role.key == ADMINISTRATOR,
+        "is_public_role": role.key == PUBLIC,
+        "areas_sentence": areas_sentence(role),
+        "sees_policies": principal.administers(Area.POLICIES),
+        "may_change_policies": principal.administers(Area.POLICIES)
+        and role.key != ADMINISTRATOR
+        and role.key not in principal.roles,
+    }
+    if found["sees_policies"]:
+        speaker = Speaker()
+        found["policies"] = [
+            (policy, speaker.policy(policy, role)) for policy in role.policies.order_by("pk")
+        ]
+        found["who"] = who(role)
+    if principal.administers(Area.USERS) and role.key != PUBLIC:
+        holders = User.objects.filter(groups=role).order_by("is_service", "email")
+        found["holders"] = list(holders[:MOST_HOLDERS])
+        found["more_holders"] = max(holders.count() - MOST_HOLDERS, 0)
+    if principal.administers(Area.KEYS) and role.key != PUBLIC:
+        keys = ApiKey.objects.filter(owner__groups=role, expires_at__gt=timezone.now())
+        keys = keys.exclude(state=ApiKey.State.REVOKED).select_related("owner").order_by("name")
+        found["keys"] = list(keys[:MOST_HOLDERS])
+    return found
 
 
 @admin.register(Policy)
 class PolicyAdmin(VerbAdmin[Policy]):
-    """Policies: what a role may do with which rows and fields."""
+    """Policies: what a role may do with which rows and fields. Their form is `policy_form`, and asks first."""
 
     empty_text = (
         "No policy yet, so only administrators may do anything. A policy opens rows and fields to a role."
     )
-    form = PolicyForm
-    list_display = ("role", "what", "may", "on_rows", "on_fields")
+    list_display = ("sentence",)
     list_filter = ("role",)
     list_select_related = ("role",)
     ordering = ("role__name", "pk")
     actions = None
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Policy | None = None) -> tuple[str, ...]:  # noqa: ARG002
-        return ("role",) if obj else ()
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        shown = super().get_changelist_instance(request)
+        speaker = Speaker()
+        for policy in shown.result_list:
+            policy.in_words = speaker.policy(policy, policy.role).sentence(who(policy.role))
+        return shown
 
-    @admin.display(description="collection")
-    def what(self, policy: Policy) -> str:
-        return str(policy_json(policy)["collection"])
+    @admin.display(description="policy")
+    def sentence(self, policy: Policy) -> str:
+        return str(policy.in_words)  # type: ignore[attr-defined]  # put there above
 
-    @admin.display(description="may")
-    def may(self, policy: Policy) -> str:
-        return ", ".join(action.replace("_", " ") for action in policy.actions)
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",  # noqa: ARG002 (Django's signature)
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        """Show the form, or try the change and ask, or do it."""
+        policy = self.get_object(request, unquote(object_id)) if object_id else None
+        is_read_only = bool(object_id) and not self.has_change_permission(request, policy)
+        is_open = self.has_view_permission(request, policy) if object_id else self.has_add_permission(request)
+        # Django would heed `_saveasnew` whatever `save_as` says (CVE-2016-2048).
+        if not is_open or (request.method == "POST" and (is_read_only or "_saveasnew" in request.POST)):
+            raise PermissionDenied
+        if object_id and policy is None:
+            return self.gone(request, object_id)
+        known = directory()
+        if request.method != "POST":
+            typed = policy_form.shown(policy, known) if policy else _new(request)
+            return self._form(request, policy, typed)
+        typed = policy_form.typed_of(request.POST)
+        if "_save" not in request.POST or BACK in request.POST:
+            if "_add_row" in request.POST:
+                typed.rows.append(policy_form.Row())
+            return self._form(request, policy, typed)
+        role = policy.role if policy else _role(typed.role)
+        if role is None:
+            typed.add("role", "Choose who gets this.")
+        terms = policy_form.terms_of(typed, known)
+        if terms is None or role is None:
+            return self._form(request, policy, typed)
+        try:
+            saved = _save(policy, role, terms, of_request(request), request.POST.get(CONFIRMATION, ""))
+        except NotConfirmedError as error:
+            return ask(request, error.asked)
+        except DomainError as error:
+            policy_form.put_in_place(error.errors, typed)
+            if not error.errors:
+                typed.add("", error.detail)
+            return self._form(request, policy, typed)
+        words = Speaker().policy(saved, role).sentence(who(role))
+        self.message_user(request, f"Saved. {words}", messages.SUCCESS)
+        return redirect(_page_of(role, request))
 
-    @admin.display(description="rows")
-    def on_rows(self, policy: Policy) -> str:
-        return ", ".join(policy_json(policy)["filter"]) or "all"
+    def _form(self, request: HttpRequest, policy: Policy | None, typed: policy_form.Typed) -> HttpResponse:
+        role = policy.role if policy else _role(typed.role)
+        context = {
+            **self.admin_site.each_context(request),
+            **policy_form.drawing(typed, directory(), role),
+            "title": f"A policy of {role}" if policy else "New policy",
+            "opts": self.opts,
+            "policy": policy,
+            "may_change": policy is None or self.has_change_permission(request, policy),
+            "may_delete": policy is not None and self.has_delete_permission(request, policy),
+            "role": role,
+            "roles": list(Role.objects.exclude(key=ADMINISTRATOR).order_by("name")),
+            "back": _page_of(role, request) if role else reverse("admin:accounts_policy_changelist"),
+            "words": Speaker().policy(policy, policy.role).sentence(who(policy.role)) if policy else "",
+        }
+        return TemplateResponse(request, "admin/accounts/policy.html", context)
 
-    @admin.display(description="fields")
-    def on_fields(self, policy: Policy) -> str:
-        fields = policy_json(policy)["fields"]
-        return fields if isinstance(fields, str) else ", ".join(fields)
+    def gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say that there is no such policy, as the stock pages do."""
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]  # not in the stubs
+        return answer
 
-    def delete_model(self, request: HttpRequest, obj: Policy) -> None:
-        granting.remove_policy(obj, by=of_request(request))
+    def delete_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002 (Django's signature)
+    ) -> HttpResponse:
+        """Show what removing the policy changes; remove it when that was confirmed."""
+        policy = self.get_object(request, unquote(object_id))
+        if not self.has_delete_permission(request, policy):
+            raise PermissionDenied
+        if policy is None:
+            return self.gone(request, object_id)
+        role, by = policy.role, of_request(request)
+        words = Speaker().policy(policy, role).sentence(who(role))
+        try:
+            tried(
+                lambda: granting.remove_policy(policy, by=by),
+                by=by,
+                title=f"Remove a policy of {role}",
+                about=["policy", "remove", str(policy.pk)],
+                measure=lambda: impact.of_role(role.key),
+                concerned=lambda: impact.concerned_by(role),
+                confirmation=request.POST.get(CONFIRMATION, "") if request.method == "POST" else "",
+                always=True,
+            )
+        except NotConfirmedError as error:
+            return ask(request, error.asked, verb="Remove it", back=_page_of(role, request), words=words)
+        except DomainError as error:
+            return self.refused(request, object_id, error)
+        self.message_user(request, f"Removed: {words}", messages.SUCCESS)
+        return redirect(_page_of(role, request))
+
+
+def _save(policy: Policy | None, role: Role, terms: PolicyTerms, by: Principal, confirmation: str) -> Policy:
+    def act() -> Policy:
+        if policy is None:
+            return granting.add_policy(role, terms, by=by)
+        return granting.change_policy(policy, terms, by=by)
+
+    about: list[Json] = [
+        "policy",
+        str(policy.pk) if policy else "new",
+        role.key,
+        str(terms.collection_id or "*"),
+        [action.value for action in sorted(terms.actions)],
+        [list(row) for row in terms.rows],
+        terms.every_field,
+        [str(item) for item in sorted(terms.field_ids)],
+        [[str(field_id), value] for field_id, value in terms.presets],
+    ]
+    return tried(
+        act,
+        by=by,
+        title=f"What changes for {role}",
+        about=about,
+        measure=lambda: impact.of_role(role.key),
+        concerned=lambda: impact.concerned_by(role),
+        confirmation=confirmation,
+    )
+
+
+def _new(request: HttpRequest) -> policy_form.Typed:
+    return policy_form.Typed(
+        role=request.GET.get("role", "")[:50], collection=request.GET.get("collection", "")[:50]
+    )
+
+
+def _role(pk: str) -> Role | None:
+    is_number = pk.isascii() and pk.isdecimal() and len(pk) < 10
+    return Role.objects.filter(pk=int(pk)).first() if is_number else None
+
+
+def _page_of(role: Role, request: HttpRequest) -> str:
+    if of_request(request).administers(Area.ROLES):
+        return reverse("admin:accounts_role_change", args=[role.pk])
+    return reverse("admin:accounts_policy_changelist")
