@@ -73,18 +73,30 @@ class DocumentView(DeliveryView):
     def get(self, request: Request, collection: str, name: str) -> HttpResponse:
         """Return one published document, by id or by slug."""
         parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
-        reader = self.reader(request, parameters)
-        spec = reader.collection(collection)
-        row, selection = reader.one(spec, name, parameters)
-        shaper = Shaper(reader)
-        return answer(request, shaper.document(spec, row, selection), spec, shaper.entries)
+        spec, body, entries = read_document(self.reader(request, parameters), collection, name, parameters)
+        return answer(request, body, spec, entries)
+
+
+def read_document(
+    reader: Reader, collection: str, name: str, parameters: Parameters
+) -> tuple[CollectionSpec, dict[str, Json], Iterable[str]]:
+    """Return a document by id or slug, its collection, and the entries inside. Raises NotFoundError."""
+    spec = reader.collection(collection)
+    row, selection = reader.one(spec, name, parameters)
+    shaper = Shaper(reader)
+    return spec, shaper.document(spec, row, selection), shaper.entries
+
+
+def json_bytes(body: dict[str, Json]) -> bytes:
+    """Return what is sent of a document or a list."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def answer(
     request: Request, body: dict[str, Json], spec: CollectionSpec, entries: Iterable[str]
 ) -> HttpResponse:
     """Return the bytes with a strong ETag over them, or 304; caching as the principal's kind allows (RFC 9111)."""
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    content = json_bytes(body)
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if _matches(request.headers.get("If-None-Match", ""), etag):
         response = HttpResponse(status=304)

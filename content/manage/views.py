@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.access import EVERY_FIELD, Action, Needs, principal_of
+from accounts.access import EVERY_FIELD, Action, Needs, Principal, principal_of
 from accounts.authentication import ManagementAuthentication
 from accounts.canonical import Json
 from accounts.errors import InvalidInputError, NotFoundError, Problem, StaleVersionError
@@ -261,22 +261,30 @@ def document(
     After something `is_done` to the entry, who may act without reading learns that it worked, and nothing else: a 404
     would deny what was committed.
     """
-    principal = principal_of(request)
+    try:
+        body = draft_document(principal_of(request), spec, str(name), locale, parameters or Parameters())
+    except NotFoundError:
+        if is_done:
+            return Response({"_id": str(name), "_collection": spec.key}, status=status)
+        raise
+    return Response(body, status=status, headers={"ETag": f'"{body["_version"]}"'})
+
+
+def draft_document(
+    principal: Principal, spec: CollectionSpec, name: str, locale: str | None, parameters: Parameters
+) -> dict[str, Json]:
+    """Return an entry's draft document as the principal sees it, or raise NotFoundError; locales as `document`."""
     present = schema.current()
-    asked = parameters or Parameters()
     reader = Reader.of(DRAFTS, present, principal, locale)
     try:
-        row, selection = reader.one(spec, str(name), asked)
+        row, selection = reader.one(spec, name, parameters)
     except NotFoundError:
-        other = next(iter(locales_with_content(reader, spec, str(name))), None) if locale is None else None
+        other = next(iter(locales_with_content(reader, spec, name)), None) if locale is None else None
         if other is None:
-            if is_done:
-                return Response({"_id": str(name), "_collection": spec.key}, status=status)
             raise
         reader = Reader.of(DRAFTS, present, principal, other)
-        row, selection = reader.one(spec, str(name), asked)
-    body = Shaper(reader).document(spec, row, selection)
-    return Response(body, status=status, headers={"ETag": f'"{row["version_number"]}"'})
+        row, selection = reader.one(spec, name, parameters)
+    return Shaper(reader).document(spec, row, selection)
 
 
 def locales_with_content(reader: Reader, spec: CollectionSpec, name: str) -> list[str]:

@@ -171,6 +171,8 @@ def _content(stage: Stage) -> list[Visit]:
         Visit("POST", "content/", "content/"),
         Visit("GET", "review/", "review/", {}, EDITORS),
         Visit("POST", "review/", "review/"),
+        Visit("GET", "view-as/", "view-as/", {}, (ADA,)),
+        Visit("POST", "view-as/", "view-as/", {"as": "anonymous", "collection": stage.key, "entry": str(stage.entry.pk)}, (ADA,)),
         Visit("GET", of, at, {}, SEERS),
         Visit("POST", of, at),
         Visit("GET", f"{of}add/", f"{at}add/", {}, WRITERS),
