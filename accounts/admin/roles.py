@@ -37,6 +37,7 @@ from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.user import User
 from accounts.principals import of_request
 from accounts.sentences import AREAS, Speaker, areas_sentence, capital, role_sentences, who
+from accounts.warnings import AccessWarning, access_warnings, seen_by
 
 # Groups are what roles stand on; changed as such they would escape the rules and the log of roles.
 if isinstance(admin.site.get_model_admin(Group), GroupAdmin):
@@ -114,6 +115,7 @@ class RoleAdmin(PreviewingAdmin[Role]):
     empty_text = "No role yet. A role is what people get; its policies say what it may do."
     form = RoleForm
     change_form_template = "admin/accounts/role.html"
+    change_list_template = "admin/accounts/roles.html"
     list_display = ("name", "key", "may", "require_second_factor")
     ordering = ("name",)
     actions = None
@@ -138,6 +140,16 @@ class RoleAdmin(PreviewingAdmin[Role]):
             for role in shown.result_list:
                 role.sentences = role_sentences(role, policies.get(role.pk, ()), speaker)
         return shown
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Say above the list what about rights should worry somebody."""
+        worries: list[tuple[str, str, bool]] = []
+        if self.has_view_permission(request):
+            found = seen_by(of_request(request), access_warnings())
+            worries = [(item.text, _row_of(item), item.is_note) for item in found]
+        return super().changelist_view(request, {**(extra_context or {}), "worries": worries})
 
     @admin.display(description="what it may")
     def may(self, role: Role) -> str:
@@ -175,6 +187,11 @@ class RoleAdmin(PreviewingAdmin[Role]):
 
     def delete_model(self, request: HttpRequest, obj: Role) -> None:
         granting.remove_role(obj, by=of_request(request))
+
+
+def _row_of(item: AccessWarning) -> str:
+    table = f"admin:accounts_{item.kind}"
+    return reverse(f"{table}_change", args=[item.id]) if item.id else reverse(f"{table}_changelist")
 
 
 def _about(role: Role, principal: Principal) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Action, Area
 from accounts.models import ApiKey, Unsealed
+from accounts.warnings import AccessWarning, access_warnings, seen_by
 from content import visits
 from content.admin.desk import Desk, open_entry
 from content.admin.pages import address, page, query, show
@@ -19,6 +20,7 @@ from content.overview import Line, Overview
 
 SOON = timedelta(days=14)
 BACKLOG = 1_000
+MOST_WORRIES = 8
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
             (f"The API key “{name}” ends on {ends:%-d %B}.", reverse("admin:accounts_apikey_changelist"))
             for name, ends in ending.order_by("expires_at").values_list("name", "expires_at")[:5]
         ]
+    if any(desk.principal.administers(area) for area in (Area.USERS, Area.ROLES, Area.POLICIES)):
+        worries = seen_by(desk.principal, access_warnings())
+        found += [(item.text, _place_of(item)) for item in worries if not item.is_note][:MOST_WORRIES]
     if desk.principal.administers(Area.AUDIT):
         log = reverse("admin:accounts_event_changelist")
         if Unsealed.objects.filter(refused_at__isnull=False).exists():
@@ -98,6 +103,11 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
         if Unsealed.objects.filter(refused_at=None).count() > BACKLOG:
             found.append(("Many events wait for their seal: is the worker running?", log))
     return found
+
+
+def _place_of(item: AccessWarning) -> str:
+    table = f"admin:accounts_{item.kind}"
+    return reverse(f"{table}_change", args=[item.id]) if item.id else reverse(f"{table}_changelist")
 
 
 @page

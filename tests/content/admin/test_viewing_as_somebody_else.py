@@ -270,5 +270,7 @@ def test_it_is_linked_from_an_entry_and_from_a_role(ada: Client, entries: dict[s
     )
     page = ada.get(link)
     assert page.context["entries"]
-    assert 'action="/admin/view-as/"' in page.content.decode()  # not the address with its choices, which are sent
+    assert (
+        'action="/admin/view-as/"' in page.content.decode()
+    )  # not the address with its choices, which are sent
     assert "selected>Größe 1" in page.content.decode()
