@@ -1,7 +1,7 @@
 """What a change of access does: what becomes readable and what stops being so, which acts come and go, for how many."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -132,6 +132,13 @@ def of_role(key: str) -> Principal:
         areas=areas.get(key, frozenset()),
         is_administrator=key == ADMINISTRATOR,
     )
+
+
+def as_somebody(principal: Principal) -> Principal:
+    """Return the same rights without the person: a new account has another id each time that it is tried."""
+    if principal.kind == "anonymous":
+        return principal
+    return replace(principal, user_id=SOMEBODY, email="somebody@example.invalid")
 
 
 def concerned_by(role: Role) -> Concerned:

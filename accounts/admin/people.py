@@ -8,13 +8,13 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from accounts import devices, impact, people
-from accounts.admin.base import ActingForm, ReadOnlyAdmin
+from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.confirming import PreviewedForm, PreviewingAdmin
 from accounts.canonical import Json
 from accounts.models.role import PUBLIC, Role
 from accounts.models.session import Session
 from accounts.models.user import User
-from accounts.principals import of_request, of_user
+from accounts.principals import anonymous, of_request, of_user
 from accounts.sign_in import end_session
 
 
@@ -30,8 +30,10 @@ class RoleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # n
         )
 
 
-class AddUserForm(ActingForm):
+class AddUserForm(PreviewedForm):
     """A person is invited by mail; a service account has a name only."""
+
+    made: User | None = None
 
     roles = RoleChoice()
     email = forms.CharField(
@@ -42,11 +44,22 @@ class AddUserForm(ActingForm):
         model = User
         fields = ("email", "name", "is_service")
 
-    def act(self, data: dict[str, Any]) -> Model:
+    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
+        roles: list[Json] = [role.key for role in data["roles"]]
+        return {
+            "title": f"What {data['name'] or data['email'] or 'somebody new'} may",
+            "about": ["user", "new", data["email"], data["name"], data["is_service"], roles],
+            "measure": lambda: impact.as_somebody(of_user(self.made) if self.made else anonymous()[0]),
+            "concerned": lambda: impact.Concerned(int(not data["is_service"]), 0),
+        }
+
+    def change(self, data: dict[str, Any]) -> Model:
         roles = [role.key for role in data["roles"]]
         if data["is_service"]:
-            return people.add_service(data["name"], roles=roles, by=self.principal)
-        return people.add_person(data["email"], name=data["name"], roles=roles, by=self.principal)
+            self.made = people.add_service(data["name"], roles=roles, by=self.principal)
+        else:
+            self.made = people.add_person(data["email"], name=data["name"], roles=roles, by=self.principal)
+        return self.made
 
 
 class ChangeUserForm(PreviewedForm):

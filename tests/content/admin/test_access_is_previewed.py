@@ -193,6 +193,21 @@ def test_the_roles_of_a_person_are_shown_first(ada: Client, role: Role) -> None:
     assert User.objects.get(pk=edith.pk).role_keys == ("desk",)
 
 
+def test_somebody_new_is_shown_first_too(ada: Client, role: Role) -> None:
+    allow(role, collection="articles", actions=("update",), filter={"_created_by": {"eq": "$user"}})
+    path = "/admin/accounts/user/add/"
+    body = {"email": "new@example.com", "name": "New", "roles": ["desk"]}
+    with Unchanged("shown only"):
+        question = asked(ada, body, path)
+    assert [act.action.value for act in question.impact.writes] == ["update"]
+    with Unchanged("another role"):
+        sent = {**body, "roles": ["administrator"], confirming.CONFIRMATION: question.token}
+        assert asked(ada, sent, path).impact.becomes_administrator
+    assert ada.post(path, body | {confirming.CONFIRMATION: question.token}).status_code == 302
+    assert User.objects.get(email="new@example.com").role_keys == ("desk",)
+    assert Event.objects.filter(type="user.invited").count() == 1
+
+
 def test_what_is_tried_and_taken_back_leaves_no_trace_in_the_cache_of_rules(ada: Client, role: Role) -> None:
     key = make_key(role="desk")
     assert key.get("/api/v1/content/articles").status_code == 404
