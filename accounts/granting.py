@@ -28,7 +28,7 @@ from accounts.log import Subject, record
 from accounts.models.generation import ACCESS, Generation
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.user import User
-from accounts.principals import action_of, condition_of, load_areas, load_rules
+from accounts.principals import action_of, condition_of, load_areas, load_rules, rule_of
 
 SYSTEM_NAMES: Final = frozenset({"_id", "_created_by", "_locale"})
 VARIABLES: Final = frozenset({"$user", "$user.email"})
@@ -62,7 +62,9 @@ def require_to_hold_rules(by: Principal, rules: Iterable[Rule]) -> None:
         on = Resource(rule.collection_id or _NO_COLLECTION)
         for action in sorted(rule.actions):
             if not any(_contains(clause, rule) for clause in by.grant(action, on=on).clauses):
-                raise NotAllowedError(f"You can't hand out {action.value}: your own rights don't cover it.")
+                raise NotAllowedError(
+                    f"Your own rights don't cover {action.value}, so you can neither give nor take it."
+                )
 
 
 def _contains(clause: Clause, rule: Rule) -> bool:
@@ -139,9 +141,7 @@ def change_role(
     by.require_area(Area.ROLES)
     role = _locked(role)
     _require_not_own(role, by)
-    require_to_hold_areas(by, _known_areas(role.areas))
-    if role.key == ADMINISTRATOR:  # its second factor must not be switched off by a lesser role
-        require_to_hold_roles(by, [ADMINISTRATOR])
+    require_to_hold_roles(by, [role.key])  # or a lesser role could switch its second factor off
     if name is not None and name != role.name:
         _require_free_name(name=name)
         role.name = name
@@ -177,7 +177,7 @@ def remove_role(role: Role, *, by: Principal) -> None:
     if role.is_built_in:
         raise ConflictError("This role is part of every installation and can't be removed.")
     _require_not_own(role, by)
-    require_to_hold_areas(by, _known_areas(role.areas))
+    require_to_hold_roles(by, [role.key])
     if User.objects.filter(groups=role).exists():
         raise ConflictError("People or service accounts still have this role. Take it from them first.")
     _record_role("role.deleted", role, by, policies=role.policies.count())
@@ -192,10 +192,6 @@ def _require_not_own(role: Role, by: Principal) -> None:
     """Stop what would make somebody more by way of a role that they have themselves (E27)."""
     if role.key in by.roles:
         raise NotAllowedError("Nobody changes a role of their own.")
-
-
-def _known_areas(names: Iterable[str]) -> frozenset[Area]:
-    return frozenset(Area(name) for name in names)
 
 
 def _area_names(areas: Iterable[Area]) -> list[str]:
@@ -250,6 +246,7 @@ def change_policy(policy: Policy, terms: PolicyTerms, *, by: Principal) -> Polic
     by.require_area(Area.POLICIES)
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
     _check(_locked(policy.role), terms, by)
+    _require_to_hold(policy, by)
     _write(policy, terms)
     policy.save(force_update=True)
     _record_policy("policy.updated", policy, by)
@@ -262,8 +259,16 @@ def remove_policy(policy: Policy, *, by: Principal) -> None:
     by.require_area(Area.POLICIES)
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
     _require_not_own(_locked(policy.role), by)
+    _require_to_hold(policy, by)
     _record_policy("policy.deleted", policy, by)
     policy.delete()
+
+
+def _require_to_hold(policy: Policy, by: Principal) -> None:
+    """Stop somebody from taking away what they have not themselves; that is authorised before and after (D2)."""
+    rule = rule_of(policy, is_public=policy.role.key == PUBLIC)
+    if rule is not None:
+        require_to_hold_rules(by, [rule])
 
 
 def _check(role: Role, terms: PolicyTerms, by: Principal) -> None:

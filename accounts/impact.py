@@ -104,6 +104,10 @@ class Impact:
         return tuple(found)
 
     @property
+    def gains_reading(self) -> bool:
+        return any(reading.gains for reading in self.readings)
+
+    @property
     def writes(self) -> tuple[Act, ...]:
         """The acts gained that are more than reading."""
         return tuple(act for act in self.gained if act.action not in (Action.READ, Action.READ_DRAFT))

@@ -215,3 +215,25 @@ def test_nobody_changes_the_policies_of_their_own_role() -> None:
         granting.remove_policy(policy, by=by)
     assert Policy.objects.get(pk=policy.pk).rows == [["_locale", "eq", "en"]]
     assert Generation.objects.filter(name="access").exists()
+
+
+def test_nobody_takes_away_or_weakens_what_is_more_than_they_have(ada: Person) -> None:
+    editor = granting.add_role("editor", "Editor", require_second_factor=True, by=BUILDER)
+    policy = make_policy(editor, Action.UPDATE, collection=ARTICLES)
+    by = keeper(Area.ROLES, Area.POLICIES).principal
+    refused(granting.remove_policy, policy, by=by)
+    refused(granting.change_role, editor, require_second_factor=False, by=by)
+    refused(granting.remove_role, editor, by=by)
+    granting.change_role(make_role("plain"), name="Plainer", by=by)
+    granting.remove_policy(policy, by=ada.principal)
+    granting.remove_role(editor, by=ada.principal)
+
+
+def test_the_page_before_removing_tells_nothing_to_those_who_may_not() -> None:
+    policy = make_policy(make_role("editor"), Action.READ_DRAFT, collection=ARTICLES)
+    person = keeper(Area.POLICIES)
+    browser = Client()
+    browser.post("/admin/login/", {"email": person.email, "password": PASSWORD})
+    answer = browser.get(f"/admin/accounts/policy/{policy.pk}/delete/")
+    assert answer.status_code == 302  # back to the policy, with the reason
+    assert Policy.objects.filter(pk=policy.pk).exists()
