@@ -90,20 +90,26 @@ def viewer(key: str, person: str, plane: PlaneName) -> Viewer | None:
     """Return through whose eyes to look, None for what is not there. `person`: the id of somebody with the role."""
     kind, _, name = key.partition(":")
     if kind == "anonymous":
-        return Viewer("anonymous", "Anonymous", principals.anonymous()[0])
+        return _anonymous(key, "Anonymous", plane)
     if kind == "key":
         return _of_key(name, plane)
     role = Role.objects.filter(key=name).first() if kind == "role" else None
     if role is None:
         return None
-    if not person or role.key == PUBLIC:
-        principal = principals.anonymous()[0] if role.key == PUBLIC else impact.of_role(role.key)
-        return Viewer(key, f"somebody with the role {role.name}", principal)
+    if role.key == PUBLIC:
+        return _anonymous(key, "everybody", plane)
+    if not person:
+        return Viewer(key, f"somebody with the role {role.name}", impact.of_role(role.key))
     user_id = _uuid(person)
     user = people_of(role).filter(pk=user_id).first() if user_id else None
     if user is None:
         return None
     return Viewer(key, str(user), _on(principals.of_user(user), plane))
+
+
+def _anonymous(key: str, name: str, plane: PlaneName) -> Viewer:
+    problem = "Drafts are for those who sign in: without a credential every request is answered 401."
+    return Viewer(key, name, principals.anonymous()[0], problem if plane == "draft" else "")
 
 
 def people_of(role: Role) -> Any:
@@ -162,11 +168,11 @@ def view_as(
         actor=by,
         subject=Subject("entry", str(entry_id), collection.id),
         locale=locale,
-        detail={"as": viewer.key, "user": str(viewer.principal.user_id or ""), "plane": plane},
+        detail={"as": viewer.key, "user": _user_of(viewer.principal), "plane": plane},
     )
     if viewer.problem:
         return Seen(401, b"", viewer.problem, entry_id=entry_id)
-    content = _content(viewer.principal, schema, collection, name, locale, plane)
+    content = _content(viewer.principal, schema, collection, str(entry_id), locale, plane)
     explained = _Explained.of(viewer, schema, collection, entry_id, locale, plane)
     if content is None:
         return Seen(404, b"", explained.why_hidden(), others=explained.others(), entry_id=entry_id)
@@ -182,6 +188,10 @@ def view_as(
         explained.others(),
         entry_id,
     )
+
+
+def _user_of(principal: Principal) -> str:
+    return "" if principal.user_id in (None, impact.SOMEBODY) else str(principal.user_id)
 
 
 def _content(
