@@ -1,15 +1,16 @@
 """What a change of access does: what becomes readable and what stops being so, which acts come and go, for how many."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.access import Action, Area, Grant, Principal, Resource
-from accounts.directory import CollectionLabel, Directory, FieldLabel
+from accounts.directory import CollectionLabel, Directory, FieldLabel, directory
 from accounts.models.api_key import ApiKey
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Role
 from accounts.models.user import User
@@ -62,7 +63,8 @@ class Act:
     """An act that is gained, lost, or open to other rows or fields than before, in these collections."""
 
     action: Action
-    collections: tuple[str, ...]
+    collections: tuple[str, ...]  # names
+    keys: tuple[str, ...]  # "*" for every one, and for those of later
 
     @property
     def words(self) -> str:
@@ -166,7 +168,7 @@ def compare(before: Principal, after: Principal, known: Directory) -> Impact:
     """Return what the second principal may that the first may not, and the other way round."""
     collections = known.collections()
     readings: list[Reading] = []
-    acts: dict[str, dict[Action, list[str]]] = {"gained": {}, "lost": {}, "changed": {}}
+    acts: dict[str, dict[Action, list[CollectionLabel]]] = {"gained": {}, "lost": {}, "changed": {}}
     for collection in (*collections, LATER):
         for action in ACTIONS:
             had, has = (who.grant(action, on=Resource(collection.id)) for who in (before, after))
@@ -180,7 +182,7 @@ def compare(before: Principal, after: Principal, known: Directory) -> Impact:
                     readings.append(reading)
                     if change == "changed":
                         continue
-            acts[change].setdefault(action, []).append(collection.name)
+            acts[change].setdefault(action, []).append(collection)
     return Impact(
         readings=tuple(readings),
         gained=_acts(acts["gained"], len(collections)),
@@ -190,6 +192,16 @@ def compare(before: Principal, after: Principal, known: Directory) -> Impact:
         areas_lost=_areas(before, after),
         becomes_administrator=after.is_administrator and not before.is_administrator,
     )
+
+
+def try_out(act: Callable[[], object], role: str) -> Impact:
+    """Do something that concerns a role, compare before and after, and take it back. Refusals come out as they are."""
+    with transaction.atomic():
+        before = of_role(role)
+        act()
+        found = compare(before, of_role(role), directory())
+        transaction.set_rollback(True)
+    return found
 
 
 def _reading(collection: CollectionLabel, plane: str, had: Grant, has: Grant, known: Directory) -> Reading:
@@ -204,13 +216,16 @@ def _reading(collection: CollectionLabel, plane: str, had: Grant, has: Grant, kn
     )
 
 
-def _acts(found: dict[Action, list[str]], number: int) -> tuple[Act, ...]:
-    everywhere = number + 1
-    return tuple(
-        Act(action, ("every collection",) if len(found[action]) == everywhere else tuple(found[action]))
-        for action in ACTIONS
-        if action in found
-    )
+def _acts(found: dict[Action, list[CollectionLabel]], number: int) -> tuple[Act, ...]:
+    acts = []
+    for action in ACTIONS:
+        places = found.get(action, [])
+        if len(places) == number + 1:  # all that there are, and those of later
+            acts.append(Act(action, ("every collection",), ("*",)))
+        elif places:
+            names = tuple(item.name for item in places)
+            acts.append(Act(action, names, tuple(item.key or "*" for item in places)))
+    return tuple(acts)
 
 
 def _areas(one: Principal, other: Principal) -> tuple[str, ...]:

@@ -106,6 +106,7 @@ class PolicyBody(StrictSerializer):
     filter = JsonObjectField(required=False)
     fields = FieldNames(required=False)  # type: ignore[assignment]  # put in place below
     presets = JsonObjectField(required=False)
+    dry_run = StrictBooleanField(required=False)
 
 
 class UserBody(StrictSerializer):

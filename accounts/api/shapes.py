@@ -1,5 +1,6 @@
 """How rows of accounts look as JSON, and how the keys in bodies become ids."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from accounts.api_keys import scope_texts
 from accounts.directory import directory
 from accounts.errors import InvalidInputError, Problem
 from accounts.granting import SYSTEM_NAMES, PolicyTerms
+from accounts.impact import Act, Impact, Reading
 from accounts.models.api_key import ApiKey
 from accounts.models.role import PUBLIC, Policy, Role
 from accounts.models.session import Session
@@ -99,6 +101,30 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "filter": rows,
         "fields": (["*", *named] if named else "*") if policy.every_field else named,
         "presets": {name_of(text): value for text, value in policy.presets.items()},
+    }
+
+
+def effects_json(found: Impact) -> dict[str, Any]:
+    """Return what a change of access does: fields and numbers of entries by collection and plane, and acts."""
+
+    def reading(item: Reading) -> dict[str, Any]:
+        return {
+            "collection": item.collection.key,
+            "plane": item.plane,
+            "fields_gained": [field.key for field in item.fields_gained],
+            "fields_lost": [field.key for field in item.fields_lost],
+            "entries_gained": item.entries_gained.number,
+            "entries_lost": item.entries_lost.number,
+        }
+
+    def acts(items: Iterable[Act]) -> list[dict[str, Any]]:
+        return [{"action": item.action.value, "collections": list(item.keys)} for item in items]
+
+    return {
+        "readings": [reading(item) for item in found.readings],
+        "gained": acts(found.gained),
+        "lost": acts(found.lost),
+        "changed": acts(found.changed),
     }
 
 

@@ -223,3 +223,35 @@ def test_who_holds_policies_without_being_an_administrator_is_refused_here_too(r
     with Unchanged("refused"):
         page = keeper.post(ADD, typed(role))
         assert "can't hand out" in str(page.context["typed"].problems[""])
+
+
+def test_a_dry_run_by_api_tells_the_same_and_saves_nothing(role: Role) -> None:
+    root = make_key(role="administrator")
+    body = {"role": "desk", "collection": "articles", "actions": ["read", "update"], "fields": ["title", "phone"],
+            "filter": {"rating": {"lt": 2}}}  # fmt: skip
+    with Unchanged("tried only"):
+        answer = root.post("/api/v1/manage/policies", {**body, "dry_run": True})
+    assert answer.status_code == 200
+    assert answer.json()["effects"] == {
+        "readings": [
+            {"collection": "articles", "plane": "published", "fields_gained": ["title", "phone"], "fields_lost": [],
+             "entries_gained": 2, "entries_lost": 0}
+        ],
+        "gained": [
+            {"action": "read", "collections": ["articles"]},
+            {"action": "update", "collections": ["articles"]},
+        ],
+        "lost": [],
+        "changed": [],
+    }  # fmt: skip
+    made = root.post("/api/v1/manage/policies", {**body, "dry_run": False})
+    assert made.status_code == 201
+    path = f"/api/v1/manage/policies/{made.json()['id']}"
+    with Unchanged("tried only"):
+        effects = root.patch(path, {"fields": ["title"], "actions": ["read"], "dry_run": True}).json()[
+            "effects"
+        ]
+    assert effects["readings"][0]["fields_lost"] == ["phone"]
+    assert effects["lost"] == [{"action": "update", "collections": ["articles"]}]
+    with Unchanged("refused"):
+        assert root.patch(path, {"actions": [], "dry_run": True}).status_code == 400
