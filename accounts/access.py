@@ -35,7 +35,10 @@ class Action(StrEnum):
 
 
 class Area(StrEnum):
-    """The parts of administration that are not content. Only administrators hold them; API keys by `admin:` scope."""
+    """The parts of administration that are not content. Administrators hold all of them, a role those it names.
+
+    An API key has of its owner's areas those that its `admin:` scopes name.
+    """
 
     USERS = "users"
     ROLES = "roles"
@@ -46,6 +49,10 @@ class Area(StrEnum):
     PREVIEWS = "previews"
     WEBHOOKS = "webhooks"
     OPERATIONS = "operations"
+
+
+# Who holds one of these could make themselves, or somebody, anything: only administrators hand them out.
+POWERFUL_AREAS = frozenset({Area.USERS, Area.ROLES, Area.POLICIES, Area.KEYS, Area.OPERATIONS})
 
 
 class DataClass(StrEnum):
@@ -222,6 +229,7 @@ class Principal:
     roles: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     is_administrator: bool = False
+    areas: frozenset[Area] = frozenset()  # what the roles administer, before scopes
     scopes: Scopes | None = None
     object_grants: Mapping[tuple[Action, UUID], frozenset[UUID]] = field(default_factory=dict)
     confirmed: Literal["", "password", "factor"] = ""  # what was given within the last ten minutes
@@ -276,7 +284,8 @@ class Principal:
         """Tell whether an area of administration is open to this principal."""
         if self.kind == "system":
             return True
-        return self.is_administrator and (self.scopes is None or area in self.scopes.areas)
+        is_held = self.is_administrator or area in self.areas
+        return is_held and (self.scopes is None or area in self.scopes.areas)
 
     def require_area(self, area: Area) -> None:
         if not self.administers(area):

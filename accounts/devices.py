@@ -7,6 +7,7 @@ from django.db import transaction
 from accounts import sessions
 from accounts.access import Area, Principal
 from accounts.errors import ConflictError, InvalidInputError, NotAuthenticatedError, NotFoundError, Problem
+from accounts.granting import require_to_hold_roles
 from accounts.log import Subject, record
 from accounts.models.device import Authenticator, OwnedDevice, Passkey, RecoveryCodes
 from accounts.models.generation import KEYS, Generation
@@ -176,6 +177,7 @@ def remove_all(user: User, *, by: Principal) -> int:
     if user.pk == by.user_id:
         raise ConflictError("Ask another administrator to take your second factors away.")
     user = _locked(user)
+    require_to_hold_roles(by, user.role_keys)
     removed: int = sum(
         kind.objects.filter(user=user).delete()[0] for kind in (Authenticator, Passkey, RecoveryCodes)
     )

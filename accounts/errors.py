@@ -21,7 +21,7 @@ class Problem:
         return cls(code=code, detail=detail, pointer="".join(f"/{part}" for part in escaped))
 
 
-class DomainError(Exception):
+class RefusedError(Exception):
     """Base of all refusals. `code` is public and stable; `detail` is for people and holds no secret."""
 
     code: str = "refused"
@@ -37,6 +37,23 @@ class DomainError(Exception):
         super().__init__(
             self.detail, *(f"{item.pointer or item.parameter}: {item.detail}" for item in self.errors)
         )
+
+
+class DomainError(RefusedError):
+    """A refusal that whoever asks is told where they asked, and can do something about there."""
+
+
+class StepUpRequiredError(RefusedError):
+    """The act is a dangerous one, and the last proof of who acts is over ten minutes old.
+
+    No `DomainError`: no form, list or page may take it for one of its own and turn it into a message. It goes up to the
+    site, which asks and lets the act go on.
+    """
+
+    code = "step-up-required"
+    default_detail = (
+        "This needs your second factor again. Send it with a reason to /api/v1/auth/step-up, then repeat."
+    )
 
 
 class NotFoundError(DomainError):
@@ -104,15 +121,6 @@ class NotAllowedError(DomainError):
 
     code = "not-allowed"
     default_detail = "You may not do this."
-
-
-class StepUpRequiredError(NotAllowedError):
-    """The act is a dangerous one, and the last proof of who acts is over ten minutes old."""
-
-    code = "step-up-required"
-    default_detail = (
-        "This needs your second factor again. Send it with a reason to /api/v1/auth/step-up, then repeat."
-    )
 
 
 class InvalidInputError(DomainError):

@@ -11,14 +11,24 @@ from django.db import models, transaction
 from guardian.models import GroupObjectPermission, UserObjectPermission
 from guardian.shortcuts import assign_perm, remove_perm
 
-from accounts.access import EVERY_FIELD, Action, Area, Operator, Principal, Resource, Rule
+from accounts.access import (
+    EVERY_FIELD,
+    POWERFUL_AREAS,
+    Action,
+    Area,
+    Clause,
+    Operator,
+    Principal,
+    Resource,
+    Rule,
+)
 from accounts.directory import directory
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
 from accounts.log import Subject, record
 from accounts.models.generation import ACCESS, Generation
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Demands, Policy, Role
 from accounts.models.user import User
-from accounts.principals import action_of, condition_of, load_rules
+from accounts.principals import action_of, condition_of, load_areas, load_rules, rule_of
 
 SYSTEM_NAMES: Final = frozenset({"_id", "_created_by", "_locale"})
 VARIABLES: Final = frozenset({"$user", "$user.email"})
@@ -47,11 +57,40 @@ def holds(principal: Principal, action: Action, collection_id: UUID | None) -> b
 
 
 def require_to_hold_rules(by: Principal, rules: Iterable[Rule]) -> None:
-    """Raise NotAllowedError when a rule gives what `by` has not in full."""
+    """Raise NotAllowedError when a rule gives what `by` has not itself: all of its rows, all of its fields."""
     for rule in rules:
+        on = Resource(rule.collection_id or _NO_COLLECTION)
         for action in sorted(rule.actions):
-            if not holds(by, action, rule.collection_id):
-                raise NotAllowedError(f"You can't hand out {action.value}: your own rights don't cover it.")
+            if not any(_contains(clause, rule) for clause in by.grant(action, on=on).clauses):
+                raise NotAllowedError(
+                    f"Your own rights don't cover {action.value}, so you can neither give nor take it."
+                )
+
+
+def _contains(clause: Clause, rule: Rule) -> bool:
+    """Tell whether a clause is at least as wide as a rule: no condition more, no field less.
+
+    What a clause has of `$user` is put in already, so "your own entries" never stands for those of somebody else.
+    """
+    if not set(clause.rows) <= set(rule.rows):
+        return False
+    held, given = clause.fields, rule.fields
+    return held == EVERY_FIELD or (given.ids <= held.ids and given.classes <= held.classes)
+
+
+def require_to_hold_areas(by: Principal, areas: Iterable[Area]) -> None:
+    """Raise NotAllowedError for an area that `by` has not, and for a powerful one unless an administrator gives it."""
+    if by.kind == "system":
+        return
+    for area in sorted(areas):
+        if not by.administers(area):
+            raise NotAllowedError(
+                f"You can't hand out the administration of {area.value}: you don't have it."
+            )
+        if area in POWERFUL_AREAS and not (by.is_administrator and by.scopes is None):
+            raise NotAllowedError(
+                f"Only an administrator who is signed in can hand out the administration of {area.value}."
+            )
 
 
 def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
@@ -60,8 +99,9 @@ def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
         return
     if ADMINISTRATOR in keys and (not by.is_administrator or by.scopes is not None):
         raise NotAllowedError("Only an administrator who is signed in can make another one.")
-    rules = load_rules()
+    rules, areas = load_rules(), load_areas()
     for key in keys:
+        require_to_hold_areas(by, areas.get(key, ()))
         require_to_hold_rules(by, rules.get(key, ()))
 
 
@@ -74,37 +114,56 @@ SETTINGS: Final = (*DEMANDS, "requests_per_minute")
 
 
 @transaction.atomic
-def add_role(key: str, name: str, *, by: Principal, **settings: Any) -> Role:
-    """Make a role without any rights; `settings` as in SETTINGS. Raises ConflictError when key or name is taken."""
+def add_role(key: str, name: str, *, areas: Collection[Area] = (), by: Principal, **settings: Any) -> Role:
+    """Make a role without policies; `settings` as in SETTINGS.
+
+    Raises ConflictError when key or name is taken, NotAllowedError for areas beyond own rights.
+    """
     by.require_area(Area.ROLES)
     by.require_step_up()
     _require_free_name(key=key, name=name)
-    role = Role(key=key, name=name)
+    require_to_hold_areas(by, areas)
+    role = Role(key=key, name=name, areas=_area_names(areas))
     changed = _set(role, settings)
     role.save(force_insert=True)
-    _record_role("role.created", role, by, changed)
+    _record_role("role.created", role, by, **changed)
     return role
 
 
 @transaction.atomic
-def change_role(role: Role, *, name: str | None = None, by: Principal, **settings: Any) -> Role:
-    """Rename a role, or change what it asks and lets through; `settings` as in SETTINGS, None for none of its own.
+def change_role(
+    role: Role,
+    *,
+    name: str | None = None,
+    areas: Collection[Area] | None = None,
+    by: Principal,
+    **settings: Any,
+) -> Role:
+    """Change what is given; `settings` as in SETTINGS, None for none of its own.
 
-    Nobody changes a role of their own, unless it asks for more from then on.
+    Nobody changes a role that is more than they are, nor one of their own, unless it asks for more from then on.
     """
     by.require_area(Area.ROLES)
     by.require_step_up()
     role = _locked(role)
+    require_to_hold_roles(by, [role.key])  # or a lesser role could switch its second factor off
     former, before = role.name, Demands.of([role], has_long_password=True)
     if name is not None and name != role.name:
         _require_free_name(name=name)
         role.name = name
     changed = _set(role, settings)
-    is_more = former != role.name or "requests_per_minute" in changed
+    if areas is not None and _area_names(areas) != sorted(role.areas):
+        if role.is_built_in:
+            why = "Administrators hold every area, the public role none."
+            raise InvalidInputError(errors=[Problem.at(["areas"], "not-possible", why)])
+        require_to_hold_areas(by, areas)
+        role.areas = _area_names(areas)
+        changed["areas"] = role.areas
+    is_more = former != role.name or {"requests_per_minute", "areas"} & set(changed)
     if role.key in by.roles and (is_more or not _only_tightens(before, role)):
         raise NotAllowedError("Nobody changes a role of their own, but to ask for more.")
     role.save()
-    _record_role("role.updated", role, by, changed)
+    _record_role("role.updated", role, by, **changed)
     return role
 
 
@@ -165,11 +224,11 @@ def remove_role(role: Role, *, by: Principal) -> None:
     role = _locked(role)
     if role.is_built_in:
         raise ConflictError("This role is part of every installation and can't be removed.")
-    if role.key in by.roles:
-        raise NotAllowedError("Nobody changes a role of their own.")
+    _require_not_own(role, by)
+    require_to_hold_roles(by, [role.key])
     if User.objects.filter(groups=role).exists():
         raise ConflictError("People or service accounts still have this role. Take it from them first.")
-    _record_role("role.deleted", role, by, {"policies": role.policies.count()})
+    _record_role("role.deleted", role, by, policies=role.policies.count())
     role.delete()
 
 
@@ -177,7 +236,19 @@ def _locked(role: Role) -> Role:
     return Role.objects.select_for_update().get(pk=role.pk)
 
 
-def _record_role(type_: str, role: Role, by: Principal, detail: Mapping[str, object]) -> None:
+def _require_not_own(role: Role, by: Principal) -> None:
+    """Stop what would make somebody more by way of a role that they have themselves (E27)."""
+    if role.key in by.roles:
+        raise NotAllowedError("Nobody changes a role of their own.")
+
+
+def _area_names(areas: Iterable[Area]) -> list[str]:
+    return sorted({area.value for area in areas})
+
+
+def _record_role(type_: str, role: Role, by: Principal, **detail: object) -> None:
+    if type_ != "role.deleted":
+        detail |= {"require_second_factor": role.require_second_factor, "areas": list(role.areas)}
     record(type_, actor=by, subject=Subject("role", role.key), detail=detail)
     Generation.objects.bump(ACCESS)
 
@@ -225,6 +296,7 @@ def change_policy(policy: Policy, terms: PolicyTerms, *, by: Principal) -> Polic
     by.require_step_up()
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
     _check(_locked(policy.role), terms, by)
+    _require_to_hold(policy, by)
     _write(policy, terms)
     policy.save(force_update=True)
     _record_policy("policy.updated", policy, by)
@@ -233,15 +305,26 @@ def change_policy(policy: Policy, terms: PolicyTerms, *, by: Principal) -> Polic
 
 @transaction.atomic
 def remove_policy(policy: Policy, *, by: Principal) -> None:
-    """Take from the role what the policy gave."""
+    """Take from the role what the policy gave. Nobody changes what a role of their own may."""
     by.require_area(Area.POLICIES)
     by.require_step_up()
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
+    _require_not_own(_locked(policy.role), by)
+    _require_to_hold(policy, by)
     _record_policy("policy.deleted", policy, by)
     policy.delete()
 
 
+def _require_to_hold(policy: Policy, by: Principal) -> None:
+    """Stop somebody from taking away what they have not themselves; that is authorised before and after (D2)."""
+    rule = rule_of(policy, is_public=policy.role.key == PUBLIC)
+    if rule is not None:
+        require_to_hold_rules(by, [rule])
+
+
 def _check(role: Role, terms: PolicyTerms, by: Principal) -> None:
+    if not by.is_administrator:  # whose own role has no policies: what is wrong with that is said below
+        _require_not_own(role, by)
     problems = list(_problems(role, terms))
     if problems:
         raise InvalidInputError(errors=problems)

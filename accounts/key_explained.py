@@ -60,14 +60,14 @@ def _of_action(pair: tuple[UUID | None, Action], by: Principal, known: Directory
     collection, action = pair
     (text,) = scope_texts(Scopes(frozenset([pair]), frozenset()))
     if collection is not None:
-        name = next((name for pk, _, name in known.collections() if pk == collection), "")
+        name = next((item.name for item in known.collections() if item.id == collection), "")
         if not name:
             return Line(
                 text, f"{WORDS[action]} a collection that is gone", Effect.NOTHING, "It opens nothing."
             )
         effect, remark = _judged(by.grant(action, on=Resource(collection)), key)
         return Line(text, f"{WORDS[action]} {name}", effect, remark)
-    names = {name: by.grant(action, on=Resource(pk)) for pk, _, name in known.collections()}
+    names = {item.name: by.grant(action, on=Resource(item.id)) for item in known.collections()}
     words = f"{WORDS[action]} every collection"
     if by.is_administrator:
         return Line(text, words, Effect.FULL, "Also of those that are made later.")

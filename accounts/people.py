@@ -108,6 +108,8 @@ def change_user(
     user = User.objects.select_for_update().get(pk=user.pk)
     changed: dict[str, object] = {}
     if email is not None and canonical_email(email) != user.email:
+        # Whoever gets the mail of an account can choose its password.
+        require_to_hold_roles(by, _role_keys(user) if user.pk != by.user_id else ())
         if user.is_service:
             raise InvalidInputError(
                 errors=[Problem.at(["email"], "not-possible", "Service accounts have no mail.")]
@@ -154,6 +156,7 @@ def set_password(user: User, password: str, *, by: Principal) -> None:
     if user.pk != by.user_id:
         by.require_area(Area.USERS)
         by.require_step_up()
+        require_to_hold_roles(by, _role_keys(user))
     else:
         devices.require_proof(user, by)
     user = User.objects.select_for_update().get(pk=user.pk)

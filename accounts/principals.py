@@ -39,37 +39,31 @@ from accounts.models.user import User
 logger = logging.getLogger("quillkeep.access")
 
 RulesByRole = Mapping[str, tuple[Rule, ...]]
+AreasByRole = Mapping[str, frozenset[Area]]
 Numbers = Mapping[str, int]  # role → requests a minute, of those that say one
+Held = tuple[RulesByRole, AreasByRole, Numbers]
 _ENTRY: Final = ("content", "entry")
 
 
 class RuleCache:
-    """The rules and limits of every role, kept by each process for one generation of `access`."""
+    """What every role holds, kept by each process for one generation of `access`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._generation = -1
-        self._found: tuple[RulesByRole, Numbers] = ({}, {})
+        self._held: Held = ({}, {}, {})
 
-    def rules(self, generation: int, *, using: str) -> RulesByRole:
-        """Return the rules as of a generation that was just read from the same database."""
-        return self._of(generation, using=using)[0]
-
-    def numbers(self, generation: int, *, using: str) -> Numbers:
-        """Return the requests a minute of the same generation."""
-        return self._of(generation, using=using)[1]
-
-    def _of(self, generation: int, *, using: str) -> tuple[RulesByRole, Numbers]:
+    def held(self, generation: int, *, using: str) -> Held:
+        """Return rules, areas and limits as of a generation that was just read from the same database."""
         with self._lock:
             if generation == self._generation:
-                return self._found
-        roles = Role.objects.using(using).values_list("key", "requests_per_minute")
-        found = load_rules(using=using), {key: number for key, number in roles if number is not None}
+                return self._held
+        held = load_rules(using=using), load_areas(using=using), _load_numbers(using=using)
         # In a transaction the generation may be one that is rolled back, and its number come again with other rules.
         if not connections[using].in_atomic_block:
             with self._lock:
-                self._generation, self._found = generation, found
-        return found
+                self._generation, self._held = generation, held
+        return held
 
 
 _cache = RuleCache()
@@ -83,6 +77,20 @@ def load_rules(*, using: str = "default") -> RulesByRole:
         if rule is not None:
             rules.setdefault(policy.role_key, []).append(rule)
     return MappingProxyType({key: tuple(found) for key, found in rules.items()})
+
+
+def load_areas(*, using: str = "default") -> AreasByRole:
+    """Read what each role administers: `public` nothing, whatever its row says, and no area that is not known."""
+    rows = Role.objects.using(using).exclude(key=PUBLIC).values_list("key", "areas")
+    return MappingProxyType(
+        {key: frozenset(area for area in Area if area.value in areas) for key, areas in rows}
+    )
+
+
+def _load_numbers(*, using: str) -> Numbers:
+    """Read how many requests a minute the roles let through, of those that say so."""
+    found = Role.objects.using(using).values_list("key", "requests_per_minute")
+    return {key: number for key, number in found if number is not None}
 
 
 def rule_of(policy: Policy, *, is_public: bool) -> Rule | None:
@@ -125,7 +133,7 @@ def condition_of(row: Any) -> Condition:
 def anonymous(*, using: str = "default") -> tuple[Principal, dict[str, int]]:
     """Return the principal without credentials, and the generations that were read for it (one query)."""
     generations = dict(Generation.objects.using(using).values_list("name", "value"))
-    rules, number = _of_roles((), generations, using=using)
+    rules, _, number = _held_by((), generations, using=using)
     return Principal(kind="anonymous", rules=rules, requests_per_minute=number), generations
 
 
@@ -301,7 +309,7 @@ def _principal(
     credential_id: str,
 ) -> Principal:
     keys = tuple(sorted(set(roles) - {PUBLIC}))
-    rules, number = _of_roles(keys, generations, using=using)
+    rules, areas, number = _held_by(keys, generations, using=using)
     return Principal(
         kind=kind,
         user_id=user_id,
@@ -311,20 +319,22 @@ def _principal(
         rules=rules,
         requests_per_minute=number,
         is_administrator=ADMINISTRATOR in keys,
+        areas=areas,
         credential=credential,
         credential_id=credential_id,
     )
 
 
-def _of_roles(
+def _held_by(
     keys: Collection[str], generations: Mapping[str, int], *, using: str
-) -> tuple[tuple[Rule, ...], int | None]:
-    """Return the rules, and the requests a minute: the most that a role allows; of `public` for anonymous only."""
-    generation = generations.get(ACCESS, 0)
-    by_role = _cache.rules(generation, using=using)
-    numbers = _cache.numbers(generation, using=using)
-    rules = tuple(rule for key in (*keys, PUBLIC) for rule in by_role.get(key, ()))
-    return rules, max((numbers[key] for key in keys or (PUBLIC,) if key in numbers), default=None)
+) -> tuple[tuple[Rule, ...], frozenset[Area], int | None]:
+    """Return rules, areas and the requests a minute: the most that a role allows; `public`'s for anonymous only."""
+    rules, areas, numbers = _cache.held(generations.get(ACCESS, 0), using=using)
+    return (
+        tuple(rule for key in (*keys, PUBLIC) for rule in rules.get(key, ())),
+        frozenset(area for key in keys for area in areas.get(key, ())),
+        max((numbers[key] for key in keys or (PUBLIC,) if key in numbers), default=None),
+    )
 
 
 def _listed(rows: object) -> list[object]:

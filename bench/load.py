@@ -153,11 +153,11 @@ def add_wide() -> None:
 
 def add_editor() -> None:
     """Make somebody who works on everything in the admin, with a password."""
-    role = granting.add_role("editor", "Editor", by=ROOT)
+    role = granting.add_role("bench_editor", "Editor of the bench", by=ROOT)
     actions = frozenset({Action.READ, Action.READ_DRAFT, Action.CREATE, Action.UPDATE, Action.PUBLISH})
     terms = granting.PolicyTerms(collection_id=None, actions=actions, every_field=True)
     granting.add_policy(role, terms, by=ROOT)
-    editor = people.add_person(corpus.EDITOR, name="Edith", roles=("editor",), by=ROOT)
+    editor = people.add_person(corpus.EDITOR, name="Edith", roles=("bench_editor",), by=ROOT)
     User.objects.filter(pk=editor.pk).update(password=make_password(corpus.PASSWORD))
 
 

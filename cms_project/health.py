@@ -35,7 +35,7 @@ def ready(request: HttpRequest) -> HttpResponse:
         failing.append("valkey")
     if failing:
         logger.error("Not ready: %s", ", ".join(failing))
-        return problems.for_domain_error(request, UnavailableError())
+        return problems.for_refusal(request, UnavailableError())
     return JsonResponse({"status": "ready"})
 
 

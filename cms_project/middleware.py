@@ -162,7 +162,7 @@ class GuardMiddleware:
         if query and request.method in ("POST", "PUT", "PATCH") and not problems.wants_pages(request):
             name = next(iter(request.GET), "")[:120]
             unknown = Problem("unknown-parameter", "There is no such parameter here.", parameter=name)
-            return problems.for_domain_error(request, UnknownParameterError(errors=[unknown]))
+            return problems.for_refusal(request, UnknownParameterError(errors=[unknown]))
         return self.get_response(request)
 
     @staticmethod

@@ -21,7 +21,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from accounts import errors
-from accounts.errors import DomainError, Problem
+from accounts.errors import Problem, RefusedError
 from accounts.passkeys import PasskeyRefusedError
 from cms_project.parsers import BodyTooLargeError, MalformedBodyError
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError
@@ -33,7 +33,7 @@ PAGES: Final = "/admin/"  # below this people, not programs, read the errors
 CHALLENGE: Final = 'Bearer realm="quillkeep"'
 
 # An error class that is not here fails a test; a subclass needs its own line.
-STATUSES: Final[Mapping[type[DomainError], HTTPStatus]] = {
+STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     errors.RetiredSecretError: HTTPStatus.UNAUTHORIZED,
@@ -123,8 +123,8 @@ def refuse(request: HttpRequest, status: HTTPStatus, *, code: str = "", detail: 
 def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | Response | None:
     """Answer an exception of a DRF view; None for one that nobody foresaw, which becomes a 500."""
     request: HttpRequest = context["request"]._request  # noqa: SLF001 (it has our id)
-    if isinstance(exception, DomainError):
-        return for_domain_error(request, exception)
+    if isinstance(exception, RefusedError):
+        return for_refusal(request, exception)
     if isinstance(exception, Http404):
         return render(request, HTTPStatus.NOT_FOUND)
     if isinstance(exception, PermissionDenied):
@@ -150,7 +150,7 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | R
     return None
 
 
-def for_domain_error(request: HttpRequest, error: DomainError) -> HttpResponse:
+def for_refusal(request: HttpRequest, error: RefusedError) -> HttpResponse:
     """Answer one of our own errors."""
     status = status_of(type(error))
     if status == HTTPStatus.NOT_FOUND:
@@ -171,7 +171,7 @@ def for_domain_error(request: HttpRequest, error: DomainError) -> HttpResponse:
     return response
 
 
-def status_of(error: type[DomainError]) -> HTTPStatus:
+def status_of(error: type[RefusedError]) -> HTTPStatus:
     """Return the status of an error class, of the nearest base that has one; 500 when there is none."""
     for cls in error.__mro__:
         if cls in STATUSES:

@@ -202,7 +202,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "accounts.backends.PasswordBackend"]
 PASSWORD_HASHERS = ["accounts.passwords.PatientArgon2Hasher"]  # Argon2id; no other hash is accepted
-RESOURCE_DIRECTORY = "content.schema.SchemaDirectory"  # keys of collections and fields for accounts
+RESOURCE_DIRECTORY = "content.directory.ContentDirectory"  # keys of collections and fields for accounts
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cached_property
 from uuid import UUID
 
-from accounts.access import DataClass, Resource
+from accounts.access import DataClass, Operator, Resource
+from accounts.canonical import Scalar
+from accounts.directory import CollectionLabel, FieldLabel, Input
 from accounts.models import Generation
 from content import fields
 from content.conditions import Condition
-from content.fields.base import ComponentSpec, FieldSpec, Kind
+from content.fields.base import ComponentSpec, FieldError, FieldSpec, Kind
 from content.models.schema import Collection, Field, Locale
 
 GENERATION = "schema"
@@ -213,15 +216,29 @@ def current(using: str = "default", *, generation: int | None = None) -> Schema:
     return cached[1]
 
 
+_EQUAL = (Operator.EQ, Operator.NE, Operator.IN, Operator.NIN)
+_ORDER = (Operator.LT, Operator.LTE, Operator.GT, Operator.GTE)
+_WORDS = (Operator.CONTAINS, Operator.STARTS_WITH)
+_INPUTS: dict[str, Input] = {
+    "boolean": "boolean", "choice": "choice", "choices": "choice", "date": "date", "datetime": "datetime"
+}  # fmt: skip
+
+
 class SchemaDirectory:
     """Translates keys and ids for policies and scopes (`accounts.directory.Directory`)."""
 
     def __init__(self) -> None:
         self.schema = current()
 
-    def collections(self) -> list[tuple[UUID, str, str]]:
-        found = [(item.id, item.key, item.name) for item in self.schema.collections if item.has_entries]
-        return sorted(found, key=lambda item: item[2].casefold())
+    def collections(self) -> tuple[CollectionLabel, ...]:
+        return tuple(
+            CollectionLabel(item.id, item.key, item.name, tuple(map(_label_of, item.fields)))
+            for item in self.schema.collections
+            if item.kind != Collection.Kind.COMPONENT
+        )
+
+    def locales(self) -> tuple[tuple[str, str], ...]:
+        return tuple((item.code, item.name) for item in self.schema.locales)
 
     def collection_id(self, key: str) -> UUID | None:
         return self.schema.collection_id(key)
@@ -253,6 +270,44 @@ class SchemaDirectory:
             return f"A list can't be compared with {operator}."
         return None
 
+    def condition_value(self, collection_id: UUID, field_id: UUID, text: str) -> Scalar:
+        field = self._field(collection_id, field_id)
+        if field is None:
+            raise ValueError("There is no such field.")
+        try:
+            value = fields.get(field.type).filter_value(text)
+        except FieldError as error:
+            raise ValueError(error.problems[0].detail) from error
+        if value == "":
+            raise ValueError("A value is missing.")
+        if isinstance(value, Decimal):
+            return int(value) if value == value.to_integral_value() else str(value)
+        return value
+
     def _field(self, collection_id: UUID, field_id: UUID) -> FieldSpec | None:
         found = self.schema.by_id.get(collection_id)
         return found.by_id.get(field_id) if found else None
+
+
+def _label_of(spec: FieldSpec) -> FieldLabel:
+    kind = fields.get(spec.type).kind
+    operators = {
+        Kind.NONE: (),
+        Kind.LIST: (*_EQUAL, Operator.EXISTS),
+        Kind.NUMBER: (*_EQUAL, *_ORDER, Operator.EXISTS),
+        Kind.TEXT: (*_EQUAL, *_WORDS, *_ORDER, Operator.EXISTS),
+    }[kind]
+    if spec.type in ("boolean", "choice", "reference", "color"):
+        operators = (*_EQUAL, Operator.EXISTS)
+    elif spec.type in ("date", "datetime"):
+        operators = (*_EQUAL, *_ORDER, Operator.EXISTS)
+    choices = getattr(spec.options, "choices", None) or ()
+    return FieldLabel(
+        id=spec.id,
+        key=spec.key,
+        name=spec.name,
+        data_class=spec.data_class,
+        operators=operators,
+        input="number" if kind is Kind.NUMBER else _INPUTS.get(spec.type, "text"),
+        choices=tuple((str(item.value), str(item.label)) for item in choices),
+    )

@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from accounts.access import Principal
-from accounts.errors import DomainError, StepUpRequiredError
+from accounts.errors import DomainError
 from accounts.principals import of_request
 
 M = TypeVar("M", bound=Model)
@@ -45,8 +45,6 @@ class ActingForm(forms.ModelForm):  # type: ignore[type-arg]
         try:
             with transaction.atomic():
                 self.done = self.act(data)
-        except StepUpRequiredError:
-            raise  # the site asks for it, and keeps what was typed
         except DomainError as error:
             places = [(problem.pointer or "").strip("/").split("/")[0] for problem in error.errors]
             for problem, place in zip(error.errors, places, strict=True):
@@ -128,8 +126,6 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
     ) -> HttpResponse:
         try:
             return super().delete_view(request, object_id, extra_context)
-        except StepUpRequiredError:
-            raise
         except DomainError as error:
             return self.refused(request, object_id, error)
 
@@ -145,8 +141,6 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
             try:
                 act(row)
                 number += 1
-            except StepUpRequiredError:
-                raise
             except DomainError as error:
                 self.message_user(request, f"{row}: {explain(error)}", messages.ERROR)
         if number:

@@ -7,12 +7,14 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from accounts import devices, lockout, people, sessions
-from accounts.admin.base import ActingForm, ReadOnlyAdmin, VerbAdmin
+from accounts import devices, impact, lockout, people, sessions
+from accounts.admin.base import ReadOnlyAdmin
+from accounts.admin.confirming import PreviewedForm, PreviewingAdmin
+from accounts.canonical import Json
 from accounts.models.role import PUBLIC, Role
 from accounts.models.session import Session
 from accounts.models.user import User
-from accounts.principals import of_request
+from accounts.principals import anonymous, of_request, of_user
 
 
 class RoleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
@@ -27,8 +29,10 @@ class RoleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # n
         )
 
 
-class AddUserForm(ActingForm):
+class AddUserForm(PreviewedForm):
     """A person is invited by mail; a service account has a name only."""
+
+    made: User | None = None
 
     roles = RoleChoice()
     email = forms.CharField(
@@ -39,14 +43,25 @@ class AddUserForm(ActingForm):
         model = User
         fields = ("email", "name", "is_service")
 
-    def act(self, data: dict[str, Any]) -> Model:
+    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
+        roles: list[Json] = [role.key for role in data["roles"]]
+        return {
+            "title": f"What {data['name'] or data['email'] or 'somebody new'} may",
+            "about": ["user", "new", data["email"], data["name"], data["is_service"], roles],
+            "measure": lambda: impact.as_somebody(of_user(self.made) if self.made else anonymous()[0]),
+            "concerned": lambda: impact.Concerned(int(not data["is_service"]), 0),
+        }
+
+    def change(self, data: dict[str, Any]) -> Model:
         roles = [role.key for role in data["roles"]]
         if data["is_service"]:
-            return people.add_service(data["name"], roles=roles, by=self.principal)
-        return people.add_person(data["email"], name=data["name"], roles=roles, by=self.principal)
+            self.made = people.add_service(data["name"], roles=roles, by=self.principal)
+        else:
+            self.made = people.add_person(data["email"], name=data["name"], roles=roles, by=self.principal)
+        return self.made
 
 
-class ChangeUserForm(ActingForm):
+class ChangeUserForm(PreviewedForm):
     """What an administrator changes; passwords are only ever set by the person."""
 
     roles = RoleChoice()
@@ -60,7 +75,24 @@ class ChangeUserForm(ActingForm):
         if "roles" in self.fields and self.instance.pk:
             self.initial["roles"] = Role.objects.filter(user=self.instance).values_list("key", flat=True)
 
-    def act(self, data: dict[str, Any]) -> Model:
+    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
+        user: User = self.instance
+        roles: list[Json] = [role.key for role in data["roles"]]
+        return {
+            "title": f"What changes for {user}",
+            "about": [
+                "user",
+                str(user.pk),
+                data.get("email", ""),
+                data.get("name", ""),
+                data["is_active"],
+                roles,
+            ],
+            "measure": lambda: of_user(User.objects.get(pk=user.pk)),
+            "concerned": lambda: impact.concerned(user),
+        }
+
+    def change(self, data: dict[str, Any]) -> Model:
         user: User = self.instance
         email = None if user.is_service else data.get("email")
         return people.change_user(
@@ -74,7 +106,7 @@ class ChangeUserForm(ActingForm):
 
 
 @admin.register(User)
-class UserAdmin(VerbAdmin[User]):
+class UserAdmin(PreviewingAdmin[User]):
     """People and service accounts."""
 
     empty_text = (

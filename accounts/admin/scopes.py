@@ -40,7 +40,7 @@ class ScopesField(forms.MultipleChoiceField):
 def offered(by: Principal) -> Sequence[Group]:
     """Return the boxes by row: every collection, then each, then the areas of administration."""
     rows = [("Every collection, also those made later", "*", NO_COLLECTION)]
-    rows += [(name, key, pk) for pk, key, name in directory().collections()]
+    rows += [(item.name, item.key, item.id) for item in directory().collections()]
     found: list[Group] = [
         (
             name,

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import sessions, sign_in
-from accounts.access import Needs, Principal, principal_of
+from accounts.access import Area, Needs, Principal, principal_of
 from accounts.api.bodies import LoginBody, RefreshBody, StepUpBody, TokensBody
 from accounts.api.paging import PARAMETERS, about_request, page
 from accounts.api.shapes import session_json
@@ -111,6 +111,7 @@ class MeView(APIView):
                 "kind": principal.kind,
                 "roles": list(principal.roles),
                 "is_administrator": principal.is_administrator,
+                "areas": [area.value for area in Area if principal.administers(area)],
                 "credential": principal.credential,
             }
         )

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.access import Action
+from accounts.access import Action, Area
 from accounts.api.strict import (
     StrictBooleanField,
     StrictCharField,
@@ -57,6 +57,17 @@ class JsonObjectField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+class AreasField(StrictListField):
+    """Areas of administration."""
+
+    def __init__(self, **options: Any) -> None:
+        child = serializers.ChoiceField(choices=[area.value for area in Area])
+        super().__init__(child=child, max_length=len(Area), **options)
+
+    def to_internal_value(self, data: Any) -> list[Area]:
+        return [Area(name) for name in super().to_internal_value(data)]
+
+
 class LoginBody(StrictSerializer):
     email = StrictCharField(max_length=320)
     password = StrictCharField(trim_whitespace=False, max_length=8192)
@@ -86,6 +97,7 @@ class RoleSettings(StrictSerializer):
     requests_per_minute = StrictIntegerField(
         required=False, allow_null=True, min_value=1, max_value=1_000_000
     )
+    areas = AreasField(required=False)
 
 
 class RoleBody(RoleSettings):
@@ -106,6 +118,7 @@ class PolicyBody(StrictSerializer):
     filter = JsonObjectField(required=False)
     fields = FieldNames(required=False)  # type: ignore[assignment]  # put in place below
     presets = JsonObjectField(required=False)
+    dry_run = StrictBooleanField(required=False)
 
 
 class UserBody(StrictSerializer):

@@ -22,10 +22,19 @@ from accounts.api.bodies import (
     UserChange,
 )
 from accounts.api.paging import PARAMETERS, about_request, page
-from accounts.api.shapes import key_details_json, key_json, policy_json, policy_terms, role_json, user_json
+from accounts.api.shapes import (
+    effects_json,
+    key_details_json,
+    key_json,
+    policy_json,
+    policy_terms,
+    role_json,
+    user_json,
+)
 from accounts.api.strict import StrictSerializer, read_body, read_query
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import InvalidInputError, NotFoundError, Problem
+from accounts.impact import try_out
 from accounts.key_scopes import parse_scopes
 from accounts.models.api_key import ApiKey
 from accounts.models.role import Policy, Role
@@ -34,6 +43,7 @@ from accounts.models.user import User
 NO_STORE = {"Cache-Control": "no-store"}
 LIST = OpenApiResponse(description="A page: `data` and `meta`.")
 ONE = OpenApiResponse(description="The thing.")
+EFFECTS = OpenApiResponse(description="What a dry run would do: `effects`.")
 
 
 class ManagementView(APIView):
@@ -111,14 +121,18 @@ class PoliciesView(ManagementView):
     def get(self, request: Request) -> Response:
         return self.handle_list(request, Policy.objects.select_related("role"), policy_json, order="pk")
 
-    @extend_schema(request=PolicyBody, responses={201: ONE})
+    @extend_schema(request=PolicyBody, responses={200: EFFECTS, 201: ONE})
     def post(self, request: Request) -> Response:
+        """Add one; with `"dry_run": true` it is tried and taken back, and the answer says what it would do."""
         body = read_body(PolicyBody, request)
         role = Role.objects.filter(key=body["role"]).first()
         if role is None:
             raise InvalidInputError(errors=[Problem.at(["role"], "unknown-role", "There is no such role.")])
-        policy = granting.add_policy(role, policy_terms(body), by=principal_of(request))
-        return Response(policy_json(policy), status=201)
+        terms, by = policy_terms(body), principal_of(request)
+        if body.get("dry_run", False):
+            found = try_out(lambda: granting.add_policy(role, terms, by=by), role.key)
+            return Response({"effects": effects_json(found)})
+        return Response(policy_json(granting.add_policy(role, terms, by=by)), status=201)
 
 
 class PolicyView(ManagementView):
@@ -133,6 +147,7 @@ class PolicyView(ManagementView):
 
     @extend_schema(request=PolicyBody, responses={200: ONE})
     def patch(self, request: Request, policy_id: UUID) -> Response:
+        """Change one; `"dry_run": true` as for a new one."""
         body = read_body(PolicyBody, request, partial=True)
         policy = _policy(policy_id)
         present = policy_json(policy)
@@ -143,8 +158,11 @@ class PolicyView(ManagementView):
         merged = {
             name: present[name] for name in ("collection", "actions", "filter", "fields", "presets")
         } | body
-        policy = granting.change_policy(policy, policy_terms(merged), by=principal_of(request))
-        return Response(policy_json(policy))
+        terms, by = policy_terms(merged), principal_of(request)
+        if body.get("dry_run", False):
+            found = try_out(lambda: granting.change_policy(policy, terms, by=by), policy.role.key)
+            return Response({"effects": effects_json(found)})
+        return Response(policy_json(granting.change_policy(policy, terms, by=by)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, policy_id: UUID) -> Response:

@@ -1,5 +1,6 @@
 """How rows of accounts look as JSON, and how the keys in bodies become ids."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from accounts.api_keys import is_flagged_idle, is_use_known
 from accounts.directory import directory
 from accounts.errors import InvalidInputError, Problem
 from accounts.granting import SETTINGS, SYSTEM_NAMES, PolicyTerms
+from accounts.impact import Act, Impact, Reading
 from accounts.key_hints import hint
 from accounts.key_scopes import scope_texts
 from accounts.key_use import verdict
@@ -30,6 +32,7 @@ def role_json(role: Role) -> dict[str, Any]:
         "key": role.key,
         "name": role.name,
         **{name: getattr(role, name) for name in SETTINGS},
+        "areas": sorted(role.areas),
         "built_in": role.is_built_in,
     }
 
@@ -126,6 +129,30 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "filter": rows,
         "fields": (["*", *named] if named else "*") if policy.every_field else named,
         "presets": {name_of(text): value for text, value in policy.presets.items()},
+    }
+
+
+def effects_json(found: Impact) -> dict[str, Any]:
+    """Return what a change of access does: fields and numbers of entries by collection and plane, and acts."""
+
+    def reading(item: Reading) -> dict[str, Any]:
+        return {
+            "collection": item.collection.key,
+            "plane": item.plane,
+            "fields_gained": [field.key for field in item.fields_gained],
+            "fields_lost": [field.key for field in item.fields_lost],
+            "entries_gained": item.entries_gained.number,
+            "entries_lost": item.entries_lost.number,
+        }
+
+    def acts(items: Iterable[Act]) -> list[dict[str, Any]]:
+        return [{"action": item.action.value, "collections": list(item.keys)} for item in items]
+
+    return {
+        "readings": [reading(item) for item in found.readings],
+        "gained": acts(found.gained),
+        "lost": acts(found.lost),
+        "changed": acts(found.changed),
     }
 
 

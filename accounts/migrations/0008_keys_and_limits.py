@@ -48,7 +48,7 @@ def address() -> "models.Field[Any, Any]":
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0006_log_archive")]
+    dependencies = [("accounts", "0007_ready_roles")]
     operations = [
         migrations.AddField("role", "requests_per_minute", number()),
         migrations.AddConstraint(

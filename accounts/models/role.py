@@ -11,7 +11,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from accounts.access import Action
+from accounts.access import Action, Area
 from accounts.ids import uuid7
 
 ADMINISTRATOR = "administrator"
@@ -57,7 +57,10 @@ def least_strength(*, has_long_password: bool) -> Strength:
 
 
 class Role(Group):
-    """A set of policies with a name. A Django group beneath, so that object grants can be given to roles."""
+    """A set of policies with a name, and the areas of administration that it opens.
+
+    A Django group beneath, so that object grants can be given to roles. Administrators need no areas: they hold all.
+    """
 
     key = models.CharField(max_length=41, unique=True)
     require_second_factor = models.BooleanField(default=False)
@@ -66,6 +69,7 @@ class Role(Group):
     idle_minutes = models.PositiveSmallIntegerField(null=True, blank=True)
     # None: says nothing of it. The highest number of somebody's roles counts; `public` has that of anonymous readers.
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    areas = ArrayField(models.CharField(max_length=20), default=list, blank=True)
 
     objects: ClassVar[models.Manager["Role"]] = models.Manager()  # type: ignore[assignment]  # a Group finds by name
 
@@ -90,6 +94,14 @@ class Role(Group):
             models.CheckConstraint(
                 condition=Q(requests_per_minute__isnull=True) | Q(requests_per_minute__range=(1, 1_000_000)),
                 name="a role lets through 1 to 1000000 requests a minute",
+            ),
+            models.CheckConstraint(
+                condition=Q(areas__contained_by=[area.value for area in Area]),
+                name="a role administers areas that are known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(key__in=[ADMINISTRATOR, PUBLIC]) | Q(areas__len=0),
+                name="built-in roles name no areas: all, and none",
             ),
         ]
 

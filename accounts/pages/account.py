@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import agents, devices, passkeys, people, places, sessions
-from accounts.errors import DomainError, NotFoundError, StepUpRequiredError
+from accounts.errors import DomainError, NotFoundError
 from accounts.models.device import Authenticator, OwnedDevice, Passkey, RecoveryCodes
 from accounts.models.session import Session
 from accounts.models.user import User
@@ -40,8 +40,6 @@ def act(done: str) -> Callable[[Act[P]], Callable[Concatenate[HttpRequest, P], H
         def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             try:
                 view(request, _person(request), *args, **kwargs)
-            except StepUpRequiredError:
-                raise
             except NotFoundError as error:
                 raise Http404 from error
             except DomainError as error:
@@ -120,8 +118,6 @@ def _form(
                 choose()
                 messages.success(request, done)
                 return see_other(reverse("admin:account"))
-        except StepUpRequiredError:
-            raise
         except DomainError as error:
             for problem in error.errors:
                 place = (problem.pointer or "").strip("/")
@@ -150,8 +146,6 @@ def authenticator(request: HttpRequest) -> HttpResponse:
                 if device is not None:
                     return _enrolled(request, device, is_first=is_first)
                 form.add_error("code", "This code is not right. Does the clock of your phone go right?")
-        except StepUpRequiredError:
-            raise
         except DomainError as error:
             form.add_error(None, error.detail)
     device = devices.new_authenticator(user)
@@ -179,8 +173,6 @@ def passkey(request: HttpRequest) -> HttpResponse:
             name = devices.clean_name(request.POST.get("name", ""))
             made = passkeys.finish_registration(request, user, request.POST.get("credential", ""), name=name)
             return _enrolled(request, devices.add_passkey(made, by=by), is_first=is_first)
-        except StepUpRequiredError:
-            raise
         except DomainError as error:
             context["problem"] = " ".join(problem.detail for problem in error.errors) or error.detail
     return show(request, "accounts/passkey.html", context, status=400 if request.method == "POST" else 200)

@@ -16,7 +16,6 @@ from accounts.addresses import client_address
 from accounts.errors import (
     DomainError,
     LockedOutError,
-    StepUpRequiredError,
     TooManyRequestsError,
     UnavailableError,
 )
@@ -133,8 +132,6 @@ def answer(
                 return passkey(credential)
             if form.is_valid():
                 return act()
-        except StepUpRequiredError:
-            raise
         except DomainError as error:
             status = STATUSES.get(type(error), 400)
             form = _with_problems(form, error)

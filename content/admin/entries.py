@@ -363,6 +363,7 @@ def _show_entry(
         "may_restore": Action.RESTORE in entry.may and entry.is_in_trash,
         "may_purge": Action.PURGE in entry.may and entry.is_in_trash,
         "may_give_rights": desk.principal.administers(Area.POLICIES),
+        "may_view_as": desk.principal.administers(Area.POLICIES) and desk.principal.administers(Area.ROLES),
         "publish_locales": [
             (tab.code, tab.name, tab.status, tab.code == entry.locale)
             for tab in tabs

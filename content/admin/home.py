@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import log_checks, outages
 from accounts.access import Action, Area
 from accounts.models import ApiKey, Unsealed
+from accounts.warnings import AccessWarning, access_warnings, seen_by
 from content import visits
 from content.admin.desk import Desk, open_entry
 from content.admin.pages import address, page, query, show
@@ -20,6 +21,7 @@ from content.overview import Line, Overview
 
 SOON = timedelta(days=14)
 BACKLOG = 1_000
+MOST_WORRIES = 8
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "writes": [(item.name, address("add", item.key)) for item in writes[:6]],
         "attention": _attention(desk),
         "has_collections": bool(opened),
+        "reads_log": desk.principal.administers(Area.AUDIT),
         "may_model": any(desk.may(Action.MANAGE_SCHEMA, item) for item in desk.schema.collections)
         or desk.principal.administers(Area.LOCALES),
     }
@@ -109,6 +112,9 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
                 f"{reverse('admin:accounts_event_changelist')}?type={outages.GONE}",
             )
         )
+    if any(desk.principal.administers(area) for area in (Area.USERS, Area.ROLES, Area.POLICIES)):
+        worries = seen_by(desk.principal, access_warnings())
+        found += [(item.text, _place_of(item)) for item in worries if not item.is_note][:MOST_WORRIES]
     if desk.principal.administers(Area.AUDIT):
         log = reverse("admin:accounts_event_changelist")
         if Unsealed.objects.filter(refused_at__isnull=False).exists():
@@ -123,6 +129,11 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
         if Unsealed.objects.filter(refused_at=None).count() > BACKLOG:
             found.append(("Many events wait for their seal: is the worker running?", log))
     return found
+
+
+def _place_of(item: AccessWarning) -> str:
+    table = f"admin:accounts_{item.kind}"
+    return reverse(f"{table}_change", args=[item.id]) if item.id else reverse(f"{table}_changelist")
 
 
 @page

@@ -18,7 +18,6 @@ from accounts.errors import (
     InvalidInputError,
     NotAllowedError,
     NotFoundError,
-    StepUpRequiredError,
 )
 from content.admin.desk import Desk
 from content.admin.drawer import is_in_drawer
@@ -42,8 +41,6 @@ def page(view: View[P]) -> View[P]:
             response = view(request, *args, **kwargs)
         except NotFoundError as error:
             raise Http404 from error
-        except StepUpRequiredError:
-            raise  # the site asks for it, and keeps what was typed
         except NotAllowedError as error:
             response = refusal(request, error, 403)
         except BadAddressError as error:

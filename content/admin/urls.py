@@ -22,6 +22,7 @@ from content.admin import (
     publish_page,
     review,
     rights,
+    view_as,
 )
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -31,6 +32,7 @@ _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     ("choices/", picker.choices, "choices"),
     ("content/", home.home, "home"),
     ("review/", review.review, "review"),
+    ("view-as/", view_as.view_as, "view-as"),
     ("content/<str:key>/", lists.entry_list, "list"),
     ("content/<str:key>/add/", entries.add, "add"),
     ("content/<str:key>/trash/", lists.trash_list, "trash-list"),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -77,19 +78,31 @@ class DocumentView(DeliveryView):
         """Return one published document, by id or by slug."""
         parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
         reader = self.reader(request, parameters)
-        spec = reader.collection(collection)
-        row, selection = reader.one(spec, name, parameters)
-        shaper = Shaper(reader)
-        body = shaper.document(spec, row, selection)
+        spec, row, shaper, body = read_document(reader, collection, name, parameters)
         note_documents(shaper, spec, [row], parameters)
         return answer(request, body, spec, shaper.entries)
+
+
+def read_document(
+    reader: Reader, collection: str, name: str, parameters: Parameters
+) -> tuple[CollectionSpec, dict[str, Any], Shaper, dict[str, Json]]:
+    """Return a document by id or slug: collection, row, who shaped it, and what it is. Raises NotFoundError."""
+    spec = reader.collection(collection)
+    row, selection = reader.one(spec, name, parameters)
+    shaper = Shaper(reader)
+    return spec, row, shaper, shaper.document(spec, row, selection)
+
+
+def json_bytes(body: dict[str, Json]) -> bytes:
+    """Return what is sent of a document or a list."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def answer(
     request: Request, body: dict[str, Json], spec: CollectionSpec, entries: Iterable[str]
 ) -> HttpResponse:
     """Return the bytes with a strong ETag over them, or 304; caching as the principal's kind allows (RFC 9111)."""
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    content = json_bytes(body)
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if _matches(request.headers.get("If-None-Match", ""), etag):
         response = HttpResponse(status=304)

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.access import EVERY_FIELD, Action, Needs, principal_of
+from accounts.access import EVERY_FIELD, Action, Needs, Principal, principal_of
 from accounts.authentication import ManagementAuthentication
 from accounts.canonical import Json
 from accounts.errors import InvalidInputError, NotFoundError, Problem, StaleVersionError
@@ -275,24 +275,36 @@ def document(
     would deny what was committed. What is shown of it is a read: always where it is personal or secret, and as the
     read of a draft when it `is_draft_read`, since an act is in the log itself.
     """
-    principal = principal_of(request)
+    try:
+        asked = parameters or Parameters()
+        row, shaper, body = draft_document(principal_of(request), spec, str(name), locale, asked)
+    except NotFoundError:
+        if is_done:
+            return Response({"_id": str(name), "_collection": spec.key}, status=status)
+        raise
+    note_documents(shaper, spec, [row], asked, is_draft_read=is_draft_read)
+    return Response(body, status=status, headers={"ETag": f'"{body["_version"]}"'})
+
+
+def draft_document(
+    principal: Principal, spec: CollectionSpec, name: str, locale: str | None, parameters: Parameters
+) -> tuple[dict[str, Any], Shaper, dict[str, Json]]:
+    """Return an entry's draft document as the principal sees it: row, who shaped it, what it is; locales as `document`.
+
+    Raises NotFoundError.
+    """
     present = schema.current()
-    asked = parameters or Parameters()
     reader = Reader.of(DRAFTS, present, principal, locale)
     try:
-        row, selection = reader.one(spec, str(name), asked)
+        row, selection = reader.one(spec, name, parameters)
     except NotFoundError:
-        other = next(iter(locales_with_content(reader, spec, str(name))), None) if locale is None else None
+        other = next(iter(locales_with_content(reader, spec, name)), None) if locale is None else None
         if other is None:
-            if is_done:
-                return Response({"_id": str(name), "_collection": spec.key}, status=status)
             raise
         reader = Reader.of(DRAFTS, present, principal, other)
-        row, selection = reader.one(spec, str(name), asked)
+        row, selection = reader.one(spec, name, parameters)
     shaper = Shaper(reader)
-    body = shaper.document(spec, row, selection)
-    note_documents(shaper, spec, [row], asked, is_draft_read=is_draft_read)
-    return Response(body, status=status, headers={"ETag": f'"{row["version_number"]}"'})
+    return row, shaper, shaper.document(spec, row, selection)
 
 
 def locales_with_content(reader: Reader, spec: CollectionSpec, name: str) -> list[str]:

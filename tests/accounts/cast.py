@@ -11,7 +11,9 @@ from django.test import Client
 from django_otp.oath import TOTP
 
 from accounts import api_keys, devices, granting, people
-from accounts.access import Action, DataClass, Principal, Scopes, system
+from accounts.access import Action, DataClass, Grant, Operator, Principal, Scopes, system
+from accounts.admin.confirming import CONFIRMATION
+from accounts.directory import CollectionLabel, FieldLabel
 from accounts.granting import PolicyTerms
 from accounts.models import ApiKey, Authenticator, Policy, Role, User
 from accounts.principals import of_user
@@ -93,6 +95,13 @@ class Person:
         return Api(api.client, answer.json()["access"], answer.json()["refresh"])
 
 
+def confirmed(browser: Client, path: str, body: dict[str, Any]) -> Any:
+    """Post a form; where it changes somebody's access, once more with the confirmation that the page in between holds."""
+    answer = browser.post(path, body)
+    asked = (answer.context or {}).get("asked")
+    return browser.post(path, body | {CONFIRMATION: asked.token}) if asked else answer
+
+
 def totp_code(device: Authenticator, at: float | None = None) -> str:
     generator = TOTP(device.raw_secret)
     generator.time = time.time() if at is None else at
@@ -145,8 +154,27 @@ class FakeDirectory:
 
     fields: ClassVar = {"title": TITLE, "author": AUTHOR, "phone": PHONE}
 
-    def collections(self) -> list[tuple[UUID, str, str]]:
-        return [(ARTICLES, "articles", "Articles")]
+    def collections(self) -> tuple[CollectionLabel, ...]:
+        labels = tuple(
+            FieldLabel(
+                field_id, key, key.title(), "personal" if key == "phone" else "public", tuple(Operator)
+            )
+            for key, field_id in self.fields.items()
+        )
+        return (CollectionLabel(ARTICLES, "articles", "Articles", labels),)
+
+    def locales(self) -> tuple[tuple[str, str], ...]:
+        return (("en", "English"),)
+
+    def count_entries(
+        self, collection_id: UUID, before: Grant, after: Grant, *, is_draft: bool
+    ) -> tuple[tuple[int, bool], tuple[int, bool]]:
+        return (3 if after and not before else 0, False), (2 if before and not after else 0, False)
+
+    def condition_value(self, collection_id: UUID, field_id: UUID, text: str) -> str:
+        if text == "odd":
+            raise ValueError("This is odd.")
+        return text
 
     def collection_id(self, key: str) -> UUID | None:
         return ARTICLES if key == "articles" else None

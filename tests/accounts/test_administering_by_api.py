@@ -102,6 +102,7 @@ def test_roles_are_made_changed_and_removed(as_ada: Api) -> None:
         "session_hours": None,
         "idle_minutes": None,
         "requests_per_minute": None,
+        "areas": [],
         "built_in": False,
     }
     assert as_ada.patch("manage/roles/editor", {"name": "Writers"}).json()["name"] == "Writers"

@@ -18,7 +18,16 @@ from accounts import people
 from accounts.access import Action
 from accounts.log import seal_pending
 from accounts.models import ApiKey, Event, Policy, Role, User
-from tests.accounts.cast import BUILDER, PASSWORD, Person, make_key, make_person, make_policy, make_role
+from tests.accounts.cast import (
+    BUILDER,
+    PASSWORD,
+    Person,
+    confirmed,
+    make_key,
+    make_person,
+    make_policy,
+    make_role,
+)
 
 MODELS = ["user", "role", "policy", "apikey", "serviceaccount", "event", "session"]
 
@@ -96,25 +105,20 @@ def test_roles_and_policies(at_the_admin: Client) -> None:
         == 302
     )
     role = Role.objects.get(key="editor")
-    body = {"role": role.pk, "collection": "articles", "actions": ["read"], "filter": '{"author": {"eq": "$user"}}',
-            "field_names": "*, phone", "presets": "{}"}  # fmt: skip
-    assert at_the_admin.post("/admin/accounts/policy/add/", body).status_code == 302
+    body = {"role": role.pk, "collection": "articles", "actions": ["read"], "row-count": "1", "row-0-name": "author",
+            "row-0-operator": "eq", "row-0-value": "$user", "all_fields": "on", "fields": ["phone"], "_save": "1"}  # fmt: skip
+    assert confirmed(at_the_admin, "/admin/accounts/policy/add/", body).status_code == 302
     policy = Policy.objects.get()
-    assert (policy.every_field, len(policy.field_ids), policy.rows[0][1]) == (True, 1, "eq")
-    page = at_the_admin.post(
-        f"/admin/accounts/policy/{policy.pk}/change/", body | {"filter": '{"author": {"in": []}}'}
-    )
-    assert "a list that is not empty" in problems(page)
-    assert (
-        at_the_admin.post(
-            f"/admin/accounts/policy/{policy.pk}/change/", body | {"actions": ["read", "update"]}
-        ).status_code
-        == 302
-    )
+    assert (policy.every_field, len(policy.field_ids), policy.rows[0][1:]) == (True, 1, ["eq", "$user"])
+    path = f"/admin/accounts/policy/{policy.pk}/change/"
+    page = at_the_admin.post(path, body | {"row-0-operator": "in", "row-0-value": " , "})
+    assert "A value is missing" in problems(page)
+    assert confirmed(at_the_admin, path, body | {"actions": ["read", "update"]}).status_code == 302
     assert Policy.objects.get().actions == ["read", "update"]
-    assert (
-        at_the_admin.post(f"/admin/accounts/policy/{policy.pk}/delete/", {"post": "yes"}).status_code == 302
-    )
+    path = f"/admin/accounts/policy/{policy.pk}/delete/"
+    assert at_the_admin.post(path, {"post": "yes"}).status_code == 200
+    assert Policy.objects.exists()
+    assert confirmed(at_the_admin, path, {}).status_code == 302
     assert not Policy.objects.exists()
     make_person("edith@example.com", roles=["editor"])
     answer = at_the_admin.post(f"/admin/accounts/role/{role.pk}/delete/", {"post": "yes"}, follow=True)

@@ -106,8 +106,8 @@ def test_asking_tells_nothing_of_who_has_an_account(rita: Person, server: MailSe
         answer = Client().post(FORGOTTEN, {"email": email})
         headers = {name: value for name, value in answer.headers.items() if name != "X-Request-ID"}
         answers.append((answer.status_code, answer.content, headers, Event.objects.count() - before))
-    for answer in answers:
-        assert answer == answers[0]
+    for told in answers:
+        assert told == answers[0]
     send()
     assert [mail["To"] for mail in server.mails] == [rita.email]
 

@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
-from accounts import archiving, audit, exporting, invitations, tasks
+from accounts import archiving, audit, exporting, mails, tasks
 from accounts.access import system
 from accounts.archiving import ArchiveBlockedError
 from accounts.log import Subject, record, seal_pending
@@ -277,13 +277,13 @@ def test_a_consumer_that_has_not_read_so_far_keeps_the_range() -> None:
 
 
 def test_a_consumer_that_found_nothing_of_its_own_has_read_all_the_same() -> None:
-    """Invitations are rare; waiting for one must not keep ten years of the log in the tables."""
-    assert invitations.send_due() == 0
-    assert Position.objects.get(consumer="invitations").position == 10
+    """Mails are rare; waiting for one must not keep ten years of the log in the tables."""
+    assert mails.send_due() == 0
+    assert Position.objects.get(consumer="mails").position == 10
     assert archive_up_to(9)
     write("a.later")
-    invitations.send_due()
-    assert Position.objects.get(consumer="invitations").position == 12
+    mails.send_due()
+    assert Position.objects.get(consumer="mails").position == 12
 
 
 def test_what_was_tampered_with_stays_as_evidence() -> None:

@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import errors
-from accounts.errors import DomainError, Problem
+from accounts.errors import Problem, RefusedError
 from cms_project import problems, urls
 
 RAISED: dict[str, Exception] = {
@@ -99,7 +99,7 @@ def problem_of(response: Any, status: int) -> dict[str, Any]:
     return body
 
 
-def all_errors(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+def all_errors(base: type[RefusedError] = RefusedError) -> Iterator[type[RefusedError]]:
     for cls in base.__subclasses__():
         if not cls.__module__.startswith("tests."):
             yield cls

@@ -94,7 +94,7 @@ PLACED: Final = {
 ELSEWHERE: Final = {
     "an own word of ours, from a fixed list": {
         "accounts.ApiKey.state", "accounts.Event.type", "accounts.Event.actor_kind", "accounts.Event.subject_type",
-        "accounts.Generation.name", "accounts.LogCheck.by", "accounts.Position.consumer", "accounts.Policy.actions", "accounts.Session.kind",
+        "accounts.Generation.name", "accounts.LogCheck.by", "accounts.Position.consumer", "accounts.Policy.actions", "accounts.Role.areas", "accounts.Session.kind",
         "content.Collection.kind", "content.DraftDocument.status", "content.Field.data_class", "content.Field.type",
         "content.FieldIndex.state", "content.Locale.direction", "content.Rebuild.state", "accounts.Authenticator.name",
         "accounts.RecoveryCodes.name", "accounts.Passkey.transports",

@@ -153,7 +153,7 @@ def test_no_refusal_holds_a_canary_or_a_word_of_the_inside() -> None:
 
 BREAKS: list[tuple[str, Any, str, Exception]] = [
     ("authentication", authentication.BearerAuthentication, "authenticate", RuntimeError("canaryinside")),
-    ("rules", principals.RuleCache, "rules", KeyError("canaryinside")),
+    ("rules", principals.RuleCache, "held", KeyError("canaryinside")),
     ("schema", schema, "read", DatabaseError("canaryinside SELECT password")),
     ("query", Reader, "page", OperationalError("canaryinside host=db password=canaryinside")),
     ("cursor", cursors, "write", ValueError("canaryinside")),
