@@ -465,7 +465,6 @@ def withdraw_entry(
 def _change_entry_grant(
     to: User | Role, actions: Collection[Action], entry: models.Model, *, by: Principal, is_given: bool
 ) -> None:
-    by.require_step_up()
     collection_id: UUID = entry.collection_id  # type: ignore[attr-defined]  # documented in grant_entry
     unknown = set(actions) - ENTRY_ACTIONS
     if unknown:
@@ -477,6 +476,7 @@ def _change_entry_grant(
     for action in sorted(actions):
         if not holds(by, action, collection_id):
             raise NotAllowedError(f"You can't hand out {action.value}: your own rights don't cover it.")
+    by.require_step_up()
     change = assign_perm if is_given else remove_perm
     receiver = Group.objects.get(pk=to.pk) if isinstance(to, Role) else to
     for action in sorted(actions):
