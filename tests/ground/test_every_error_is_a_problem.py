@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import errors
-from accounts.errors import Problem, RefusedError
+from accounts.errors import DomainError, Problem, RefusedError
 from cms_project import problems, urls
 
 RAISED: dict[str, Exception] = {

@@ -94,7 +94,8 @@ def test_everybody_is_refused_what_is_not_theirs_and_nothing_changes() -> None:
     )
     for call in listed:
         # A failed sign-in is counted and logged; that is all that a refusal may ever write.
-        but = changing if call.path.startswith(V1 + "auth/") and call.who == "anyone" else ()
+        is_counted = call.path.startswith(V1 + "auth/") and call.who == "anyone"
+        but = changing if is_counted or call.path.endswith("auth/step-up") else ()
         for name, api in {"anonymous": anonymous(), **world.apis}.items():
             if name == "administrator" or (call.path.endswith("logout") and name in ("editor", "nobody")):
                 continue  # whose sessions do end

@@ -19,7 +19,7 @@ async function show(button) {
   button.disabled = true;
   try {
     const credential = await ceremony(button.dataset.passkey, form);
-    form.elements[button.dataset.into ?? "credential"].value = JSON.stringify(credential);
+    form.elements.namedItem(button.dataset.into).value = JSON.stringify(credential);
     form.noValidate = true; // nothing else has to be typed then
     form.requestSubmit();
   } catch (error) {
