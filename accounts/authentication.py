@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import api_keys, principals
+from accounts import api_keys, key_places, principals
 from accounts.access import Principal
 from accounts.addresses import client_address
 from accounts.errors import NotAuthenticatedError
@@ -61,6 +61,7 @@ class BearerAuthentication(BaseAuthentication):
             origin=request.META.get("HTTP_ORIGIN", ""),
         )
         api_keys.note_use(row.public_id)
+        key_places.note(row.public_id, client_address(request._request))  # noqa: SLF001 (DRF's wrapper)
         return principals.of_credential(row, using=self.using), row.generations
 
     def _of_token(self, text: str) -> tuple[Principal, dict[str, int]]:

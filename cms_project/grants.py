@@ -37,12 +37,14 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "guardian_groupobjectpermission": (WRITE, NOTHING),
     "guardian_userobjectpermission": (WRITE, NOTHING),
     # accounts
+    "accounts_alert": (APPEND | UPDATE, NOTHING),  # acknowledged, never taken away
     "accounts_apikey": (WRITE, NOTHING),
     "accounts_authenticator": (WRITE, NOTHING),
     "accounts_bearer": (READ, READ),
     "accounts_credential": (READ, READ),
     "accounts_event": (APPEND, NOTHING),
     "accounts_generation": (WRITE, READ),
+    "accounts_keyplace": (WRITE, NOTHING),
     "accounts_passkey": (WRITE, NOTHING),
     "accounts_policy": (WRITE, READ),
     "accounts_position": (WRITE, NOTHING),
@@ -50,6 +52,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_role": (WRITE, READ),
     "accounts_seal": (APPEND, NOTHING),
     "accounts_session": (WRITE, NOTHING),
+    "accounts_tally": (WRITE, NOTHING),
     "accounts_unsealed": (WRITE, NOTHING),
     "accounts_user": (WRITE, NOTHING),
     "accounts_user_groups": (WRITE, NOTHING),

@@ -1,5 +1,6 @@
 """The tables of accounts, one file a noun."""
 
+from accounts.models.alert import Alert, KeyPlace, Severity, Tally
 from accounts.models.api_key import ApiKey
 from accounts.models.credential import Bearer, Credential
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
@@ -10,12 +11,14 @@ from accounts.models.session import Session
 from accounts.models.user import User
 
 __all__ = [
+    "Alert",
     "ApiKey",
     "Authenticator",
     "Bearer",
     "Credential",
     "Event",
     "Generation",
+    "KeyPlace",
     "Passkey",
     "Policy",
     "Position",
@@ -23,6 +26,8 @@ __all__ = [
     "Role",
     "Seal",
     "Session",
+    "Severity",
+    "Tally",
     "Unsealed",
     "User",
 ]

@@ -1,0 +1,25 @@
+"""What the home page and the sidebar say of alerts, to those who may see them."""
+
+from django.db.models import Count
+from django.urls import reverse
+
+from accounts.alerting import mailing
+from accounts.models.alert import Alert, Severity
+
+
+def open_count() -> int:
+    """Return how many alerts are open."""
+    return Alert.objects.open().count()
+
+
+def attention() -> list[tuple[str, str]]:
+    """Return (sentence, address) of what should be looked at."""
+    page = reverse("admin:accounts_alert_changelist")
+    counted = dict(Alert.objects.open().order_by().values_list("severity").annotate(number=Count("pk")))
+    found = []
+    if total := sum(counted.values()):
+        graves = [f"{counted[item]} {item.word}" for item in reversed(Severity) if item in counted]
+        found.append((f"{total} alert{'s are' if total > 1 else ' is'} open: {', '.join(graves)}.", page))
+    if mailing.is_stuck():
+        found.append(("Mails about alerts can’t be sent: does the mail server answer?", page))
+    return found
