@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import auth, manage
+from accounts.api import alerts, auth, manage
 
 urlpatterns = [
     path("auth/login", auth.LoginView.as_view()),
@@ -22,4 +22,7 @@ urlpatterns = [
     path("manage/api-keys/<uuid:key_id>", manage.ApiKeyView.as_view()),
     path("manage/api-keys/<uuid:key_id>/rotate", manage.ApiKeyRotationView.as_view()),
     path("manage/audit", manage.AuditView.as_view()),
+    path("manage/alerts", alerts.AlertsView.as_view()),
+    path("manage/alerts/<uuid:alert_id>", alerts.AlertView.as_view()),
+    path("manage/alerts/<uuid:alert_id>/acknowledge", alerts.AlertAcknowledgementView.as_view()),
 ]

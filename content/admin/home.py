@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Action, Area
+from accounts.alerting import attention
 from accounts.models import ApiKey, Unsealed
 from content import visits
 from content.admin.desk import Desk, open_entry
@@ -89,6 +90,7 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
             for name, ends in ending.order_by("expires_at").values_list("name", "expires_at")[:5]
         ]
     if desk.principal.administers(Area.AUDIT):
+        found += attention.attention()
         log = reverse("admin:accounts_event_changelist")
         if Unsealed.objects.filter(refused_at__isnull=False).exists():
             found.append(

@@ -6,7 +6,7 @@ from typing import Any
 from django.test import Client
 
 from accounts.log import seal_pending
-from accounts.models import ApiKey, Event, Policy, Role, Session, User
+from accounts.models import Alert, ApiKey, Event, Policy, Role, Session, User
 from content import editing
 from content.models import Entry
 from tests.accounts.cast import Person, make_person
@@ -14,6 +14,7 @@ from tests.builders import (
     PASSWORD,
     ROOT,
     allow,
+    make_alert,
     make_collection,
     make_entry,
     make_key,
@@ -98,6 +99,8 @@ class Stage:
     api_key: ApiKey
     session: Session
     event: Event
+    alert: Alert
+    other_alert: Alert
 
 
 def make_stage(number: int, by: Person) -> Stage:
@@ -132,6 +135,8 @@ def make_stage(number: int, by: Person) -> Stage:
         ApiKey.objects.get(owner=person),
         session,
         Event.objects.filter(seal__isnull=False).latest("at"),
+        make_alert(),
+        make_alert(),
     )
 
 
@@ -310,6 +315,7 @@ def _accounts(stage: Stage, number: int) -> list[Visit]:
         *_table("apikey", stage.api_key.pk, add=(key, 200),
                 act={"action": "revoke", "_selected_action": str(stage.api_key.pk)}),
         *_table("event", stage.event.pk),
+        *_table("alert", stage.alert.pk, change=({"note": "Seen"}, 302), act={"alert": str(stage.other_alert.pk), "note": "x"}),
         *_table("session", stage.session.pk),
     ]  # fmt: skip
     return [*found, Visit("GET", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,)),

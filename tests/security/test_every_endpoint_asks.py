@@ -34,6 +34,9 @@ ROOT_FOLDER = Path(__file__).parents[2]
 SYSTEM = {
     "accounts/access.py": "makes it",
     "accounts/mails.py": "tells which mails were sent",
+    "accounts/alerting/reading.py": "tells of alerts",
+    "accounts/key_places.py": "tells of new places",
+    "accounts/management/commands/alerts.py": "the operator on the machine",
     "accounts/management/commands/createadmin.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
