@@ -3,7 +3,7 @@
 from django.db.models import Count
 from django.urls import reverse
 
-from accounts.alerting import mailing
+from accounts.alerting import mailing, reading
 from accounts.models.alert import Alert, Severity
 
 
@@ -20,6 +20,8 @@ def attention() -> list[tuple[str, str]]:
     if total := sum(counted.values()):
         graves = [f"{counted[item]} {item.word}" for item in reversed(Severity) if item in counted]
         found.append((f"{total} alert{'s are' if total > 1 else ' is'} open: {', '.join(graves)}.", page))
+    if reading.is_behind():
+        found.append(("No rule has looked at the log for long: is the worker running?", page))
     if mailing.is_stuck():
         found.append(("Mails about alerts can’t be sent: does the mail server answer?", page))
     return found

@@ -34,10 +34,12 @@ def _old_secret(event: Event, known: Known) -> Iterable[Hit]:
 def _administers(event: Event, known: Known) -> Iterable[Hit]:
     scopes = event.detail.get("scopes")
     areas = (
-        [str(item) for item in scopes if str(item).startswith("admin:")] if isinstance(scopes, list) else []
+        [str(item)[6:] for item in scopes if str(item).startswith("admin:")]
+        if isinstance(scopes, list)
+        else []
     )
     if areas:
-        words = {"by": event.actor_label, "key": known.key_name(event.subject_id), "scopes": ", ".join(areas)}
+        words = {"by": event.actor_label, "key": known.key_name(event.subject_id), "areas": ", ".join(areas)}
         yield Hit(event.subject_id, words, _key(event))
 
 
@@ -85,7 +87,7 @@ RULES: Final = (
         "An API key that administers was made",
         Severity.WARNING,
         frozenset({"api-key.created"}),
-        "{by} made the API key {key}, which may {scopes}.",
+        "{by} made the API key {key}, which may administer {areas}.",
         "See that a program needs it, and that it is bound to networks. Revoke it if not.",
         _administers,
     ),

@@ -128,6 +128,7 @@ def _words(alert: Alert) -> dict[str, object]:
         "count": alert.count,
         "first_at": alert.first_at,
         "last_at": alert.last_at,
+        "spans_minutes": alert.spans_minutes,
         "address": f"{alert.address} ({place})" if place else alert.address,
         "advice": rule.advice if rule is not None else "",
         "url": settings.PUBLIC_URL + reverse("admin:accounts_alert_change", args=[alert.pk]),

@@ -18,7 +18,7 @@ from accounts.access import system
 from accounts.alerting.house import BROKEN_RULE
 from accounts.alerting.registry import rules_by_type
 from accounts.alerting.rule import OPENED, Hit, Known, Rule
-from accounts.log import Subject, record
+from accounts.log import Subject, record, seal_pending
 from accounts.models.alert import LONGEST_GROUP, Alert, Severity, Tally
 from accounts.models.event import Event, Position, Seal
 
@@ -30,6 +30,7 @@ MOST_OPEN: Final = 50  # alerts of one rule; what comes after that is one more, 
 OTHERS: Final = "others"
 QUIET: Final = timedelta(hours=1)  # no second word of the same within this, unless it gets much worse
 REMINDED: Final = timedelta(hours=24)  # what goes on for so long is told again
+LATE: Final = timedelta(minutes=10)
 MUCH_WORSE: Final = 10  # times as many
 _Key = tuple[str, str]
 
@@ -59,6 +60,21 @@ def raise_due() -> int:
             told += _read(last, is_careful=True)
     Tally.objects.filter(expires_at__lt=timezone.now()).delete()
     return told
+
+
+def is_behind() -> bool:
+    """Tell whether the rules have not looked at the log for long: no alert can say so, the pages do."""
+    unread = Seal.objects.filter(position__gt=Position.objects.of(CONSUMER)).order_by("position").first()
+    return unread is not None and timezone.now() - unread.sealed_at > LATE
+
+
+def pass_over() -> None:
+    """Take what is in the log so far for known: the demo sets up what would be alarming anywhere else."""
+    seal_pending()
+    with transaction.atomic(durable=True):
+        Position.objects.of(CONSUMER, lock=True)
+        last = Seal.objects.aggregate(last=Max("position"))["last"] or 0
+        Position.objects.advance(CONSUMER, to=last)
 
 
 @transaction.atomic(durable=True)

@@ -80,7 +80,7 @@ class Rule:
         return self.says.format(count=f"{count:,}", **words)[:LONGEST_SENTENCE]
 
 
-def plain(text: str, *, most: int = 120) -> str:
+def plain(text: str, *, most: int = 160) -> str:
     """Return text of strangers as one line that can't break out of a mail: no controls, no marks, no links."""
     line = "".join(sign for sign in " ".join(text.split()) if sign.isprintable())
     return line.replace("://", ": //")[:most]

@@ -97,6 +97,11 @@ class Alert(models.Model):
     def is_open(self) -> bool:
         return self.acknowledged_at is None
 
+    @property
+    def spans_minutes(self) -> bool:
+        """Tell whether its first and last times look different to people."""
+        return (self.last_at - self.first_at).total_seconds() >= 60
+
     def events(self) -> list[Event]:
         """Return the events that are kept as a sample, in their order; those that were archived are missing."""
         return list(Event.objects.sealed().filter(seal__position__in=self.positions))

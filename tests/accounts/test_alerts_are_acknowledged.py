@@ -69,11 +69,11 @@ def test_a_strange_address_shows_the_open_ones(as_ada_in_admin: Client) -> None:
 def test_the_sidebar_and_the_home_page_count_the_open_ones(as_ada_in_admin: Client) -> None:
     shown = text(as_ada_in_admin.get("/admin/"))
     assert "Alerts</a>" in shown
-    assert "open</span>" not in shown
+    assert "open alerts</span>" not in shown
     make_alert(severity=Severity.CRITICAL)
     make_alert()
     shown = text(as_ada_in_admin.get("/admin/"))
-    assert '<span class="qk-pill qk-changed">2<span class="visually-hidden"> open</span></span>' in shown
+    assert 'class="qk-pill qk-changed">2<span class="visually-hidden"> open alerts</span></a>' in shown
     assert "2 alerts are open: 1 critical, 1 warning." in shown
 
 
@@ -196,7 +196,8 @@ def test_an_alert_is_acknowledged_once(as_ada: Api, ada: Person) -> None:
     assert as_ada.post(f"manage/alerts/{alert.pk}/acknowledge").status_code == 409
     assert as_ada.post("manage/alerts/0190aaaa-0000-7000-8000-000000000000/acknowledge").status_code == 404
     other = make_alert()
-    for body in ({"note": 7}, {"note": "x" * 501}, {"x": 1}, {"note": "a\x00"}, []):
+    bodies: tuple[object, ...] = ({"note": 7}, {"note": "x" * 501}, {"x": 1}, {"note": "a\x00"}, [])
+    for body in bodies:
         assert as_ada.post(f"manage/alerts/{other.pk}/acknowledge", body).status_code == 400, body
     other.refresh_from_db()
     assert other.is_open
@@ -212,7 +213,7 @@ def test_by_api_it_needs_the_area_of_the_log(as_rita: Api, anonymous: Api, ada: 
         ("POST", f"manage/alerts/{alert.pk}/acknowledge"),
     ]
     for method, path in calls:
-        body = {} if method == "POST" else None
+        body: dict[str, str] | None = {} if method == "POST" else None
         assert anonymous.send(method, path, body).status_code == 401
         assert as_rita.send(method, path, body).status_code == 403
         assert Api(Client(), without).send(method, path, body).status_code == 403

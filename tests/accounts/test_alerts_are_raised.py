@@ -16,6 +16,7 @@ from accounts import devices, lockout, people
 from accounts.access import Action, Area, Principal
 from accounts.alerting import reading
 from accounts.alerting.acknowledging import acknowledge, reopen
+from accounts.alerting.attention import attention
 from accounts.alerting.house import BROKEN, TEST
 from accounts.alerting.reading import CONSUMER, MOST_OPEN, OTHERS, raise_due
 from accounts.alerting.registry import RULES, check_thresholds
@@ -280,7 +281,7 @@ def test_a_key_that_administers_is_told(ada: Person) -> None:
     assert raised("key-administers") == []
     make_key(ada.user, name="Terraform", areas=[Area.AUDIT])
     (alert,) = raised("key-administers")
-    assert "made the API key Terraform, which may admin:audit" in alert.sentence
+    assert "made the API key Terraform, which may administer audit" in alert.sentence
 
 
 def test_mass_reads_count_entries_and_each_key_of_a_person_is_its_own_hand(rita: Person) -> None:
@@ -572,6 +573,22 @@ def test_no_alert_is_about_alerts(ada: Person) -> None:
     for _ in range(5):
         assert look() == 0
     assert Alert.objects.count() == count
+
+
+def test_rules_that_do_not_run_are_said_on_the_home_page(rita: Person) -> None:
+    seal_pending()
+    assert not reading.is_behind()
+    with time_machine.travel(timezone.now() + timedelta(minutes=11), tick=True):
+        assert reading.is_behind()
+        assert any("No rule has looked" in sentence for sentence, _ in attention())
+        raise_due()
+        assert not reading.is_behind()
+
+
+def test_what_the_demo_sets_up_is_no_news(ada: Person) -> None:
+    make_policy(Role.objects.get(key="public"), Action.READ)
+    reading.pass_over()
+    assert raised() == []
 
 
 def test_types_that_nobody_knows_are_passed_over() -> None:
