@@ -121,5 +121,5 @@ def calls(world: World) -> list[Call]:
         Call("GET", at + "audit", at + "audit"),
         Call("GET", at + "alerts", at + "alerts"),
         Call("GET", at + "alerts/<uuid:alert_id>", f"{at}alerts/{alert.pk}"),
-        Call("POST", at + "alerts/<uuid:alert_id>/acknowledge", f"{at}alerts/{alert.pk}/acknowledge", {"note": "Seen"}),
+        Call("POST", at + "alerts/<uuid:alert_id>/acknowledge", f"{at}alerts/{alert.pk}/acknowledge", {}),
     ]  # fmt: skip
