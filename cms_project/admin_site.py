@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
 
 from accounts import urls
-from accounts.alerting.attention import open_count
+from accounts.alerting.counting import open_count
 from accounts.errors import DomainError, StepUpRequiredError
 from accounts.pages import sign_in, step_up
 from cms_project.problems import is_script

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts import api_keys, granting, people
 from accounts.access import Action, Area, Principal, Scopes, system
+from accounts.alerting import counting
 from accounts.directory import directory
 from accounts.models import Alert, Role, Severity, User
 from accounts.principals import of_user
@@ -147,6 +148,7 @@ def make_alert(**columns: Any) -> Alert:
     now = timezone.now()
     given = {"rule": "test", "group": str(next(_numbers)), "severity": Severity.WARNING, "sentence": "Something happened.",
              "count": 1, "first_at": now, "last_at": now, "last_position": 0, **columns}  # fmt: skip
+    counting.forget()
     return Alert.objects.create(**given)
 
 

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.access import Area, Principal
+from accounts.alerting import counting
 from accounts.alerting.rule import ACKNOWLEDGED, REOPENED
 from accounts.errors import ConflictError, InvalidInputError, NotFoundError, Problem
 from accounts.log import Subject, record
@@ -28,6 +29,7 @@ def acknowledge(alert_id: UUID | str, *, note: str = "", by: Principal) -> Alert
     # What led to it is looked at: the next alert needs a whole threshold of its own.
     Tally.objects.filter(rule=alert.rule, group=alert.group).delete()
     detail = {"rule": alert.rule, "count": alert.count, **({"note": alert.note} if alert.note else {})}
+    transaction.on_commit(counting.forget)
     record(ACKNOWLEDGED, actor=by, subject=Subject("alert", str(alert.pk)), detail=detail)
     return alert
 
@@ -43,6 +45,7 @@ def reopen(alert_id: UUID | str, *, by: Principal) -> Alert:
         raise ConflictError("It has happened again since, and that alert is open.")
     alert.acknowledged_at = alert.acknowledged_by = None
     alert.save(update_fields=["acknowledged_at", "acknowledged_by"])
+    transaction.on_commit(counting.forget)
     record(REOPENED, actor=by, subject=Subject("alert", str(alert.pk)), detail={"rule": alert.rule})
     return alert
 

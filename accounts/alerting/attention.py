@@ -1,15 +1,10 @@
-"""What the home page and the sidebar say of alerts, to those who may see them."""
+"""What the home page says of alerts, to those who may see them."""
 
 from django.db.models import Count
 from django.urls import reverse
 
 from accounts.alerting import mailing, reading
 from accounts.models.alert import Alert, Severity
-
-
-def open_count() -> int:
-    """Return how many alerts are open."""
-    return Alert.objects.open().count()
 
 
 def attention() -> list[tuple[str, str]]:

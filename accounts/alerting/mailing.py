@@ -60,9 +60,8 @@ def send_due(*, waits: bool = True) -> int:
 
 def is_stuck() -> bool:
     """Tell whether mails about alerts have waited for long: no mail can say so, the pages do."""
-    now = timezone.now()
-    waiting = Event.objects.filter(type=OPENED, at__range=(now - timedelta(days=7), now - LONG))
-    return waiting.filter(seal__position__gt=Position.objects.of(CONSUMER)).exists()
+    late = Position.objects.unread(CONSUMER).filter(event__type=OPENED, event__at__lt=timezone.now() - LONG)
+    return late.exists()
 
 
 def recipients() -> list[tuple[str, str, Subject]]:

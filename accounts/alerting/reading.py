@@ -15,6 +15,7 @@ from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from accounts.access import system
+from accounts.alerting import counting
 from accounts.alerting.house import BROKEN_RULE
 from accounts.alerting.registry import rules_by_type
 from accounts.alerting.rule import OPENED, Hit, Known, Rule
@@ -64,8 +65,7 @@ def raise_due() -> int:
 
 def is_behind() -> bool:
     """Tell whether the rules have not looked at the log for long: no alert can say so, the pages do."""
-    unread = Seal.objects.filter(position__gt=Position.objects.of(CONSUMER)).order_by("position").first()
-    return unread is not None and timezone.now() - unread.sealed_at > LATE
+    return Position.objects.unread(CONSUMER).filter(sealed_at__lt=timezone.now() - LATE).exists()
 
 
 def pass_over() -> None:
@@ -93,6 +93,8 @@ def _read(last: int, *, is_careful: bool) -> int:
     told = _Count(groups).all() if groups else []
     for alert in told:
         _tell(alert)
+    if told:
+        transaction.on_commit(counting.forget)
     Position.objects.advance(CONSUMER, to=until)
     return len(told)
 
