@@ -47,6 +47,12 @@ def _house(event: Event, _known: Known) -> Iterable[Hit]:
     yield Hit("house", {"problem": str(event.detail.get("problem", "no further detail"))})
 
 
+def _by_somebody(event: Event, _known: Known) -> Iterable[Hit]:
+    yield Hit(
+        "house", {"by": event.actor_label, "reason": str(event.detail.get("reason", "no reason is given"))}
+    )
+
+
 def _mail_refused(event: Event, _known: Known) -> Iterable[Hit]:
     if event.detail.get("about") != OPENED:
         yield Hit("mail")
@@ -117,6 +123,24 @@ RULES: Final = (
         "Valkey does not answer: requests pass without limits, and sign-in is closed.",
         "Start Valkey again, or see why it can't be reached.",
         _house,
+    ),
+    Rule(
+        "lockdown-began",
+        "The house was locked down",
+        Severity.CRITICAL,
+        frozenset({"lockdown.on"}),
+        "{by} locked the house down: {reason}.",
+        "Ask who began it what they have seen, and work through what the lockdown lists before it is lifted.",
+        _by_somebody,
+    ),
+    Rule(
+        "lockdown-lifted",
+        "A lockdown was lifted",
+        Severity.WARNING,
+        frozenset({"lockdown.off"}),
+        "{by} lifted the lockdown: {reason}.",
+        "See that it was meant: from now on keys and people work again.",
+        _by_somebody,
     ),
     Rule(
         "mail-refused",

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -327,6 +328,8 @@ def test_many_entries_that_vanish_by_one_hand_are_told(rita: Person, type_: str,
             {"network": "133.11.0.0/24", "country": "JP", "new_country": True},
         ),
         ("api-key.old-secret-refused", "key-old-secret", {}),
+        ("lockdown.on", "lockdown-began", {"reason": "A key leaked"}),
+        ("lockdown.off", "lockdown-lifted", {}),
         ("log.exported", "mass-export", {"count": 10_000}),
         ("role.updated", "role-opens-areas", {"areas": ["audit"]}),
     ],
@@ -512,6 +515,31 @@ def test_a_crash_between_batches_loses_and_repeats_nothing(
     assert Event.objects.filter(type=OPENED).count() == 1
 
 
+def test_two_workers_count_each_event_once(rita: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "BATCH", 7)
+    fail(rita.user, times=60)
+    seal_pending()
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            raise_due()
+        except Exception as error:  # noqa: BLE001 (told by the test)
+            failed.append(error)
+        finally:
+            connection.close()
+
+    workers = [Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert failed == []
+    (alert,) = Alert.objects.filter(rule="failed-sign-ins.account")
+    assert alert.count == 60
+    assert Position.objects.of(CONSUMER) == Event.objects.filter(seal__isnull=False).count()
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("y"), DatabaseError("z")])
 def test_a_rule_that_fails_is_an_alert_and_stops_no_other(
     rita: Person, error: Exception, monkeypatch: pytest.MonkeyPatch
@@ -649,6 +677,7 @@ def test_every_rule_says_what_to_do() -> None:
                         "whom",
                         "rule",
                         "error",
+                        "reason",
                     ),
                     "x",
                 ),
