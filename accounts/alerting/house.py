@@ -147,7 +147,7 @@ RULES: Final = (
         "Mails are refused",
         Severity.WARNING,
         frozenset({REFUSED}),
-        "{count} mails were refused by the mail server within an hour.",
+        "{count} mails were refused by the mail server.",
         "Look at its log: invitations and resets do not arrive.",
         _mail_refused,
         threshold=5,

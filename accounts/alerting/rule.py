@@ -77,7 +77,14 @@ class Rule:
     def sentence(self, hit: Hit, count: int) -> str:
         """Return what is said of so many events."""
         words = {name: plain(text) for name, text in hit.words.items()}
-        return self.says.format(count=f"{count:,}", **words)[:LONGEST_SENTENCE]
+        return self.says.format_map(_Words(words, count=f"{count:,}"))[:LONGEST_SENTENCE]
+
+
+class _Words(dict[str, str]):
+    """A word that a hit lacks must not stop all other alerts."""
+
+    def __missing__(self, _name: str) -> str:
+        return "…"
 
 
 def plain(text: str, *, most: int = 160) -> str:

@@ -651,6 +651,10 @@ def test_ops_set_thresholds_and_switch_rules_off(rita: Person, settings: LazySet
 
 
 def test_every_rule_says_what_to_do() -> None:
+    odd = Rule(
+        "odd", "Odd", Severity.NOTICE, frozenset(), "{who} did {what}, {count} times.", "Look.", lambda *_: ()
+    )
+    assert odd.sentence(Hit("x", {"who": "{count}"}), 1_000) == "{count} did …, 1,000 times."
     for rule in RULES.values():
         assert rule.advice.endswith(".")
         assert rule.title
