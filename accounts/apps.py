@@ -1,6 +1,8 @@
 """The app configuration of accounts."""
 
 from django.apps import AppConfig
+from django.core.checks import register
+from django.utils.module_loading import import_string
 
 
 class AccountsConfig(AppConfig):
@@ -8,3 +10,9 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks of our own settings."""
+        register(
+            import_string("accounts.alerting.registry.check_thresholds")
+        )  # its rules stand on the models

@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import api_keys, key_use, limits, principals
+from accounts import api_keys, key_places, key_use, limits, principals
 from accounts.access import Principal
 from accounts.addresses import client_address
 from accounts.buckets import Notes
@@ -81,6 +81,7 @@ class BearerAuthentication(BaseAuthentication):
         )
         principal = principals.of_credential(row, using=self.using)
         key_use.watch(request._request, principal)  # noqa: SLF001 (DRF's wrapper)
+        key_places.note(row.public_id, address)
         return principal, row.generations, key_use.call(row.public_id, sent, address)
 
     def _of_token(self, text: str) -> Found:

@@ -18,6 +18,7 @@ AREAS: Final[Mapping[str, tuple[Area, frozenset[str]]]] = {
     "accounts.serviceaccount": (Area.USERS, frozenset({"view", "add", "change"})),
     "accounts.session": (Area.USERS, frozenset({"view"})),
     "accounts.event": (Area.AUDIT, frozenset({"view"})),
+    "accounts.alert": (Area.AUDIT, frozenset({"view"})),
 }
 
 

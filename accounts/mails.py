@@ -120,14 +120,28 @@ def _send(event: Event) -> int:
     mail = WRITERS[event.type](event, user) if user is not None else None
     if user is None or mail is None:
         return 0
-    text = render_to_string(mail.template, {"name": user.name or user.email, "place": issuer(), **mail.words})
-    by, subject = system("mail"), Subject("user", str(user.pk))
+    name, subject = user.name or user.email, Subject("user", str(user.pk))
+    return int(deliver(mail, user.email, name, about=event.type, subject=subject))
+
+
+def deliver(
+    mail: Mail,
+    to: str,
+    name: str,
+    *,
+    about: str,
+    subject: Subject,
+    detail: Mapping[str, object] | None = None,
+) -> bool:
+    """Send a mail to one address and write down whether it was taken. Raises OSError when no server answers."""
+    text = render_to_string(mail.template, {"name": name, "place": issuer(), **mail.words})
+    by, detail = system("mail"), {"about": about, **(detail or {})}
     try:
-        EmailMessage(subject=mail.subject, body=text, to=[user.email]).send()
+        EmailMessage(subject=mail.subject, body=text, to=[to]).send()
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
         # This one mail will never be taken; those behind it shall not wait for it.
-        logger.warning("The mail server refuses a mail of event %s: %s.", event.id, type(error).__name__)
-        record(REFUSED, actor=by, subject=subject, detail={"about": event.type})
-        return 0
-    record(SENT, actor=by, subject=subject, detail={"about": event.type})
-    return 1
+        logger.warning("The mail server refuses a mail about %s: %s.", about, type(error).__name__)
+        record(REFUSED, actor=by, subject=subject, detail=detail)
+        return False
+    record(SENT, actor=by, subject=subject, detail=detail)
+    return True

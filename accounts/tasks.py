@@ -6,8 +6,9 @@ import redis
 from celery import shared_task
 from django.conf import settings
 
-from accounts import api_keys, archiving, audit, heads, key_use, log, log_checks, mails, reads
+from accounts import api_keys, archiving, audit, heads, key_places, key_use, log, log_checks, mails, reads
 from accounts.access import system
+from accounts.alerting import mailing, reading
 
 logger = logging.getLogger("quillkeep.log")
 
@@ -57,9 +58,10 @@ def archive_log() -> None:
 
 @shared_task(name="accounts.flush_key_usage", queue="default", ignore_result=True, expires=60)
 def flush_key_usage() -> None:
-    """Write down how API keys were used, and end the overlap of rotated ones."""
+    """Write down how API keys were used and from where, and end the overlap of rotated ones."""
     key_use.flush(by=system("key use"))
     api_keys.end_overlaps(by=system("key use"))
+    key_places.flush()
 
 
 @shared_task(name="accounts.disable_idle_keys", queue="default", ignore_result=True, expires=3600)
@@ -73,3 +75,15 @@ def disable_idle_keys() -> None:
 def send_mails() -> None:
     """Send the mails that the log asks for: invitations, resets, and word of changed accounts."""
     mails.send_due()
+
+
+@shared_task(name="accounts.raise_alerts", queue="log", ignore_result=True, expires=10)
+def raise_alerts() -> None:
+    """Let the rules look at what was sealed since the last time."""
+    reading.raise_due()
+
+
+@shared_task(name="accounts.send_alerts", queue="default", ignore_result=True, expires=60)
+def send_alerts() -> None:
+    """Send the mail about the alerts of the last minute."""
+    mailing.send_due()

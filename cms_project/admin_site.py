@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
 
 from accounts import urls
+from accounts.alerting.counting import open_count
 from accounts.errors import DomainError, StepUpRequiredError
 from accounts.pages import sign_in, step_up
 from cms_project.problems import is_script
@@ -83,10 +84,12 @@ class QuillkeepAdminSite(admin.AdminSite):
         for section in [*sidebar.sections(request), *stock]:
             for model in section["models"]:
                 use = _USES.get(section["app_label"], "Settings")
-                use = "Review" if model["object_name"] == "Event" else use
+                use = "Review" if model["object_name"] in ("Alert", "Event") else use
                 shown = found.setdefault(
                     use, {**section, "app_label": use.lower(), "name": use, "models": []}
                 )
+                if model["object_name"] == "Alert":
+                    model["badge"] = open_count()
                 shown["models"].append(model)
         return [found[use] for use in ("Content", "Review", "Settings") if use in found]
 

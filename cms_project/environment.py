@@ -40,6 +40,8 @@ NAMES: Final = (
     "AUDIT_RETENTION_DAYS",
     "AUDIT_HEAD_TO",
     "EGRESS_ALLOWED_NETWORKS",
+    "SECURITY_ALERT_TO",
+    "SECURITY_ALERT_THRESHOLDS",
 )
 ENVIRONMENTS: Final[tuple[Name, ...]] = ("development", "staging", "production")
 PLANES: Final[tuple[Plane, ...]] = ("management", "edge", "delivery")
@@ -85,6 +87,8 @@ class Environment:
     audit_retention_days: int | None
     audit_head_to: str = field(repr=False)  # may hold a token of the receiver
     egress_allowed_networks: tuple[Network, ...]
+    security_alert_to: tuple[str, ...] = field(repr=False)
+    security_alert_thresholds: dict[str, int]
 
     @property
     def is_development(self) -> bool:
@@ -135,6 +139,8 @@ def read(source: Mapping[str, str]) -> Environment:
         "audit_retention_days": reader.take("AUDIT_RETENTION_DAYS", _retention, default=None),
         "audit_head_to": reader.take("AUDIT_HEAD_TO", lambda text: _head_to(text, strict=strict), default=""),
         "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _reachable, default=()),
+        "security_alert_to": reader.take("SECURITY_ALERT_TO", _mailboxes, default=()),
+        "security_alert_thresholds": reader.take("SECURITY_ALERT_THRESHOLDS", _thresholds, default={}),
     }
     if reader.faults:
         raise EnvironmentFaultsError(reader.faults)
@@ -377,6 +383,31 @@ def _email(text: str) -> dict[str, Any]:
         raise Fault("must be a smtp+tls://, smtp+ssl:// or consolemail:// URL")
     config: dict[str, Any] = environ.Env.email_url_config(text)
     return config
+
+
+def _mailboxes(text: str) -> tuple[str, ...]:
+    """Parse plain e-mail addresses, comma separated."""
+    boxes = tuple(dict.fromkeys(_items(text)))
+    if not boxes or not all(
+        re.fullmatch(r"[^@\s<>\",;:\\]{1,64}@[A-Za-z0-9.-]{1,189}", box) for box in boxes
+    ):
+        raise Fault("must be e-mail addresses without names, comma separated")
+    return boxes
+
+
+def _thresholds(text: str) -> dict[str, int]:
+    """Parse `rule=number`, comma separated; 0 switches a rule off."""
+    found: dict[str, int] = {}
+    for number, entry in enumerate(_items(text), start=1):
+        key, _, value = entry.partition("=")
+        if (
+            not re.fullmatch(r"[a-z][a-z.-]{0,59}", key)
+            or not re.fullmatch(r"[0-9]{1,7}", value)
+            or key in found
+        ):
+            raise Fault(f"entry {number} is not rule=number, or repeats a rule")
+        found[key] = int(value)
+    return found
 
 
 def _items(text: str) -> list[str]:

@@ -37,6 +37,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "guardian_groupobjectpermission": (WRITE, NOTHING),
     "guardian_userobjectpermission": (WRITE, NOTHING),
     # accounts
+    "accounts_alert": (APPEND | UPDATE, NOTHING),  # acknowledged, never taken away
     "accounts_apikey": (WRITE, NOTHING),
     "accounts_archive": (READ, NOTHING),  # written by the owner alone: it lets rows of the log be deleted
     "accounts_authenticator": (WRITE, NOTHING),
@@ -45,6 +46,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_dailyhead": (WRITE, NOTHING),
     "accounts_event": (APPEND, NOTHING),
     "accounts_generation": (WRITE, READ),
+    "accounts_keyplace": (WRITE, NOTHING),
     "accounts_logcheck": (PURGE, NOTHING),
     "accounts_passkey": (WRITE, NOTHING),
     "accounts_policy": (WRITE, READ),
@@ -54,6 +56,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_scopeuse": (WRITE, NOTHING),
     "accounts_seal": (APPEND, NOTHING),
     "accounts_session": (WRITE, NOTHING),
+    "accounts_tally": (WRITE, NOTHING),
     "accounts_unsealed": (WRITE, NOTHING),
     "accounts_user": (WRITE, NOTHING),
     "accounts_user_groups": (WRITE, NOTHING),

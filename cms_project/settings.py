@@ -165,6 +165,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "accounts.disable_idle_keys",
         "schedule": crontab(hour="4", minute="7"),
     },
+    "raise-alerts": {
+        "task": "accounts.raise_alerts",
+        "schedule": 5.0,
+        "options": {"queue": "log", "expires": 10},
+    },
+    "send-alerts": {"task": "accounts.send_alerts", "schedule": 10.0, "options": {"expires": 10}},
     "build-indexes": {"task": "content.index", "schedule": 5.0, "options": {"queue": "index", "expires": 5}},
     "rebuild-documents": {
         "task": "content.rebuild",
@@ -337,6 +343,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 vars().update(ENVIRONMENT.email)
+SECURITY_ALERT_TO = ENVIRONMENT.security_alert_to  # who is told of alerts besides those who administer
+SECURITY_ALERT_THRESHOLDS = ENVIRONMENT.security_alert_thresholds  # rule → other threshold; 0: off
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = f"Quillkeep <noreply@{urlsplit(PUBLIC_URL).hostname}>"
 EMAIL_TIMEOUT = 10
 

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
 from django.test import Client
+from django.utils import timezone
 
 from accounts import api_keys, granting, people
 from accounts.access import Action, Area, Principal, Scopes, system
+from accounts.alerting import counting
 from accounts.directory import directory
-from accounts.models import Role, User
+from accounts.models import Alert, Role, Severity, User
 from accounts.principals import of_user
 from content import editing, modeling, publishing
 from content.locales import create_locale
@@ -139,6 +141,15 @@ def make_key(*, role: str = "", owner: User | None = None, scopes: Scopes | None
 
 def administrator() -> Api:
     return make_key(role="administrator")
+
+
+def make_alert(**columns: Any) -> Alert:
+    """Put an alert into its table; what raises them is tested for itself."""
+    now = timezone.now()
+    given = {"rule": "test", "group": str(next(_numbers)), "severity": Severity.WARNING, "sentence": "Something happened.",
+             "count": 1, "first_at": now, "last_at": now, "last_position": 0, **columns}  # fmt: skip
+    counting.forget()
+    return Alert.objects.create(**given)
 
 
 def make_locale(code: str, *, fallback: tuple[str, ...] = (), direction: str = "ltr") -> Locale:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import audit, auth, manage
+from accounts.api import alerts, audit, auth, manage
 
 urlpatterns = [
     path("auth/login", auth.LoginView.as_view()),
@@ -25,4 +25,7 @@ urlpatterns = [
     path("manage/api-keys/<uuid:key_id>/disable", manage.ApiKeyDisablingView.as_view()),
     path("manage/api-keys/<uuid:key_id>/enable", manage.ApiKeyEnablingView.as_view()),
     path("manage/audit", audit.AuditView.as_view()),
+    path("manage/alerts", alerts.AlertsView.as_view()),
+    path("manage/alerts/<uuid:alert_id>", alerts.AlertView.as_view()),
+    path("manage/alerts/<uuid:alert_id>/acknowledge", alerts.AlertAcknowledgementView.as_view()),
 ]

@@ -1,5 +1,6 @@
 """The tables of accounts, one file a noun."""
 
+from accounts.models.alert import Alert, KeyPlace, Severity, Tally
 from accounts.models.api_key import ApiKey, ScopeUse
 from accounts.models.archive import Archive, DailyHead, LogCheck
 from accounts.models.credential import Bearer, Credential
@@ -12,6 +13,7 @@ from accounts.models.session import Session
 from accounts.models.user import User
 
 __all__ = [
+    "Alert",
     "ApiKey",
     "Archive",
     "Authenticator",
@@ -20,6 +22,7 @@ __all__ = [
     "DailyHead",
     "Event",
     "Generation",
+    "KeyPlace",
     "LogCheck",
     "Passkey",
     "Policy",
@@ -30,6 +33,8 @@ __all__ = [
     "Seal",
     "ServiceAccount",
     "Session",
+    "Severity",
+    "Tally",
     "Unsealed",
     "User",
 ]

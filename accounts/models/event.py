@@ -4,7 +4,7 @@ from typing import Self
 
 from django.contrib.postgres.indexes import OpClass
 from django.db import models
-from django.db.models.functions import Upper
+from django.db.models.functions import Coalesce, Upper
 
 from accounts.ids import uuid7
 
@@ -107,6 +107,11 @@ class PositionManager(models.Manager["Position"]):
             return found or 0
         self.bulk_create([self.model(consumer=consumer)], ignore_conflicts=True)
         return self.select_for_update().get(consumer=consumer).position
+
+    def unread(self, consumer: str) -> models.QuerySet["Seal"]:
+        """Return the seals behind a consumer's position, in one question."""
+        position = self.filter(consumer=consumer).values("position")
+        return Seal.objects.filter(position__gt=Coalesce(models.Subquery(position), 0))
 
     def advance(self, consumer: str, *, to: int) -> None:
         """Move a consumer forward; never back."""

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import log_checks, outages
 from accounts.access import Action, Area
+from accounts.alerting import attention
 from accounts.models import ApiKey, Unsealed
 from accounts.warnings import AccessWarning, access_warnings, seen_by
 from content import visits
@@ -116,6 +117,7 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
         worries = seen_by(desk.principal, access_warnings())
         found += [(item.text, _place_of(item)) for item in worries if not item.is_note][:MOST_WORRIES]
     if desk.principal.administers(Area.AUDIT):
+        found += attention.attention()
         log = reverse("admin:accounts_event_changelist")
         if Unsealed.objects.filter(refused_at__isnull=False).exists():
             found.append(

@@ -13,6 +13,7 @@ from accounts.log import seal_pending
 from accounts.models import Event, Role, Session, User
 from tests.accounts.cast import BUILDER, PASSWORD, make_key, make_person, make_policy, make_role
 from tests.browser.conftest import make_administrator, sign_in, watch
+from tests.builders import make_alert
 from tests.processes import LiveServer
 
 Look = Callable[[Page, str], None]
@@ -82,6 +83,9 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
         "serviceaccount": people.add_service("Robot", by=BUILDER).pk,
         "session": Session.objects.latest("created_at").pk,
         "event": Event.objects.filter(seal__isnull=False).latest("at").pk,
+        "alert": make_alert(
+            subject_type="user", subject_id=str(edith.user.pk), actor_label=ada.email, count=7
+        ).pk,
     }
     for own in ("", "password/", "authenticator/", "passkeys/new/"):
         watched.go(f"/admin/account/{own}")
@@ -101,7 +105,7 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
         look(page, f"{model}-list")
         watched.go(f"/admin/accounts/{model}/{pk}/change/")
         look(page, f"{model}-change")
-        if model not in ("session", "event"):
+        if model not in ("session", "event", "alert"):
             watched.go(f"/admin/accounts/{model}/add/")
             look(page, f"{model}-add")
         if model in ("role", "policy"):

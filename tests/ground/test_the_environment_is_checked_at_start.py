@@ -105,6 +105,13 @@ WRONG = [
     ("EGRESS_ALLOWED_NETWORKS", "0.0.0.0/0"),
     ("EGRESS_ALLOWED_NETWORKS", "64:ff9b::/96"),
     ("EGRESS_ALLOWED_NETWORKS", "2002:7f00::/24"),
+    ("SECURITY_ALERT_TO", "canary"),
+    ("SECURITY_ALERT_TO", "Security <canary@example.com>"),
+    ("SECURITY_ALERT_TO", "soc@example.com canary@example.com"),
+    ("SECURITY_ALERT_THRESHOLDS", "canary"),
+    ("SECURITY_ALERT_THRESHOLDS", "mass-read=canary"),
+    ("SECURITY_ALERT_THRESHOLDS", "mass-read=-1"),
+    ("SECURITY_ALERT_THRESHOLDS", "mass-read=1,mass-read=2"),
 ]
 
 
@@ -158,6 +165,19 @@ def test_a_name_given_twice_is_a_fault(tmp_path: Path) -> None:
 def test_the_first_key_of_the_ring_is_the_active_one() -> None:
     ring = environment.read(throwaway.values(QUILLKEEP_KEY_RING=f"new:{key(1)}, old:{key(2)}")).key_ring
     assert [key_id for key_id, _ in ring] == ["new", "old"]
+
+
+def test_alerts_go_to_more_addresses_and_have_other_thresholds_where_ops_say_so() -> None:
+    read = environment.read(throwaway.values())
+    assert (read.security_alert_to, read.security_alert_thresholds) == ((), {})
+    read = environment.read(
+        throwaway.values(
+            SECURITY_ALERT_TO="soc@example.com, on-call+cms@example.org,soc@example.com",
+            SECURITY_ALERT_THRESHOLDS="mass-read=50, new-device=0",
+        )
+    )
+    assert read.security_alert_to == ("soc@example.com", "on-call+cms@example.org")
+    assert read.security_alert_thresholds == {"mass-read": 50, "new-device": 0}
 
 
 def test_secrets_are_not_in_the_representation() -> None:

@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts import people
 from accounts.log import seal_pending
-from accounts.models import ApiKey, Event, Policy, Role, Session, User
+from accounts.models import Alert, ApiKey, Event, Policy, Role, Session, User
 from content import editing
 from content.models import Entry
 from tests.accounts.cast import Person, make_person
@@ -15,6 +15,7 @@ from tests.builders import (
     PASSWORD,
     ROOT,
     allow,
+    make_alert,
     make_collection,
     make_entry,
     make_key,
@@ -104,6 +105,8 @@ class Stage:
     service: User
     session: Session
     event: Event
+    alert: Alert
+    other_alert: Alert
 
 
 def make_stage(number: int, by: Person) -> Stage:
@@ -142,6 +145,8 @@ def make_stage(number: int, by: Person) -> Stage:
         service,
         session,
         Event.objects.filter(seal__isnull=False).latest("at"),
+        make_alert(),
+        make_alert(),
     )
 
 
@@ -334,6 +339,7 @@ def _accounts(stage: Stage, number: int) -> list[Visit]:
         *_table("serviceaccount", stage.service.pk,
                 add=({"name": f"Fresh {number}"}, 302), change=({"name": "Changed", "is_active": "on"}, 302)),
         *_event(stage.event.pk),
+        *_table("alert", stage.alert.pk, change=({"note": "Seen"}, 302), act={"alert": str(stage.other_alert.pk), "note": "x"}),
         *_table("session", stage.session.pk),
     ]  # fmt: skip
     return [*found, Visit("GET", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,)),

@@ -26,7 +26,7 @@ from content.fields.base import FieldSpec
 from content.locales import create_locale
 from content.models import Collection, Entry, FieldIndex, Rebuild, SavedView, Visit
 from content.schema import current
-from tests.builders import ROOT, make_collection, make_entry, make_user, writing
+from tests.builders import ROOT, make_alert, make_collection, make_entry, make_user, writing
 
 CANARY: Final = '"><img src=x onerror=alert(1)>'
 
@@ -58,6 +58,10 @@ def canary(tag: str) -> str:
 
 # Where markup stands, by column; each of these words must be met on a page, or the column is not shown at all.
 PLACED: Final = {
+    "accounts.Alert.actor_label": "alertactor",
+    "accounts.Alert.note": "alertnote",
+    "accounts.Alert.sentence": "alertsentence",
+    "accounts.Alert.subject_id": "alertsubject",
     "accounts.ApiKey.name": "keyname",
     "accounts.DailyHead.problem": "headproblem",
     "accounts.Event.actor_label": "useremail",
@@ -97,7 +101,8 @@ ELSEWHERE: Final = {
         "accounts.Generation.name", "accounts.LogCheck.by", "accounts.Position.consumer", "accounts.Policy.actions", "accounts.Role.areas", "accounts.Session.kind",
         "content.Collection.kind", "content.DraftDocument.status", "content.Field.data_class", "content.Field.type",
         "content.FieldIndex.state", "content.Locale.direction", "content.Rebuild.state", "accounts.Authenticator.name",
-        "accounts.RecoveryCodes.name", "accounts.Passkey.transports",
+        "accounts.RecoveryCodes.name", "accounts.Passkey.transports", "accounts.Alert.rule", "accounts.Alert.subject_type",
+        "accounts.Tally.rule",
     },
     "small letters, digits and _, held by the database or by the verb": {
         "accounts.Role.key", "accounts.ApiKey.public_id", "content.Collection.key", "content.Field.key",
@@ -114,10 +119,12 @@ ELSEWHERE: Final = {
         "accounts.Archive.previous_mac", "accounts.Archive.last_mac", "accounts.Archive.sha256", "accounts.Archive.key_id",
         "accounts.Archive.mac", "accounts.Archive.file", "accounts.LogCheck.key_id", "accounts.LogCheck.mac",
         "accounts.DailyHead.head",
-        "accounts.Seal.mac", "accounts.Seal.key_id", "accounts.Session.address", "accounts.User.password",
+        "accounts.Alert.address", "accounts.Alert.positions", "accounts.Tally.slices", "accounts.Tally.positions",
+        "accounts.KeyPlace.network", "accounts.KeyPlace.country", "accounts.Seal.mac", "accounts.Seal.key_id", "accounts.Session.address", "accounts.User.password",
         "content.DraftDocument.refs", "content.ListLayout.columns", "content.UniqueValue.digest", "content.Version.sha256",
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
+    "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
     "what readers get by the API; no page of the admin shows it": {
         "content.PublishedDocument.locale", "content.PublishedDocument.content_locale",
         "content.PublishedDocument.data", "content.PublishedDocument.refs",
@@ -295,6 +302,10 @@ def _accounts(marked: Marked) -> None:
             detail={canary("eventdetail"): canary("eventdetail")},
         )
     marked.event = str(event.pk)
+    about = {"actor_label": canary("alertactor"), "subject_type": "user", "subject_id": canary("alertsubject"),
+             "group": canary("alertgroup"), "sentence": canary("alertsentence")}  # fmt: skip
+    make_alert(**about)
+    make_alert(**about, acknowledged_at=timezone.now(), acknowledged_by=marked.eve, note=canary("alertnote"))
 
 
 # Going through the pages
@@ -329,7 +340,7 @@ def starting_points(marked: Marked) -> list[str]:
         "/admin/content/marked/?f=choice", "/admin/content/marked/?f=reference", "/admin/content/marked/trash/",
         "/admin/content/marked/?filter[choice][eq]=one", "/admin/content/marked/?q=%22%3E%3Cimg+src%3Dx+onerror%3Dalert(1)%3E",
         "/admin/content/lone/", "/admin/modeling/collections/", "/admin/modeling/collections/marked/delete/",
-        "/admin/modeling/locales/", "/admin/modeling/locales/ar/delete/", "/admin/accounts/event/?q=%3Cimg+src%3Dx",
+        "/admin/modeling/locales/", "/admin/modeling/locales/ar/delete/", "/admin/accounts/event/?q=%3Cimg+src%3Dx", "/admin/accounts/alert/?state=all",
         "/admin/autocomplete/?app_label=accounts&model_name=apikey&field_name=owner&term=",
         "/admin/login/code/", "/admin/login/enrolment/", f"/admin/accounts/event/{marked.event}/change/",
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from content import editing
 from tests.builders import (
     Api,
     allow,
+    make_alert,
     make_collection,
     make_entry,
     make_key,
@@ -56,6 +57,7 @@ def calls(world: World) -> list[Call]:
     entry = make_entry("articles", title="Acted on", rating=7, published=False)
     editing.save(entry.pk, {"rating": 8}, writing=writing("articles"), base=1)
     lost = make_entry("articles", title="Lost", rating=7, published=False)
+    alert = make_alert()
     at = V1 + "manage/"
     one = f"{at}content/articles/{entry.pk}"
     made = {"key": "made", "name": "Made", "fields": [{"key": "title", "type": "text"}]}
@@ -120,4 +122,7 @@ def calls(world: World) -> list[Call]:
         Call("POST", keys + "/enable", f"{at}api-keys/{key.pk}/enable", {}),
         Call("DELETE", keys, f"{at}api-keys/{key.pk}", status=204),
         Call("GET", at + "audit", at + "audit"),
+        Call("GET", at + "alerts", at + "alerts"),
+        Call("GET", at + "alerts/<uuid:alert_id>", f"{at}alerts/{alert.pk}"),
+        Call("POST", at + "alerts/<uuid:alert_id>/acknowledge", f"{at}alerts/{alert.pk}/acknowledge", {}),
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import resolve
 
 from tests.accounts.cast import make_person
+from tests.builders import make_alert
 from tests.content.admin.conftest import sign_in
 from tests.security.admin_matrix import ADMIN
 from tests.security.markup import (
@@ -35,8 +36,8 @@ NO_PAGES = {
     "content/<str:key>/tags/", "content/<str:key>/markdown/", "content/<str:key>/<uuid:name>/presence/",
     "content/<str:key>/<uuid:name>/restore/", "content/<str:key>/<uuid:name>/history/<int:number>/restore/",
     *(f"accounts/{model}/<path:object_id>/{page}" for model in ("user", "apikey", "serviceaccount") for page in ("", "delete/")),
-    *(f"accounts/{model}/<path:object_id>/" for model in ("role", "policy", "event", "session")),
-    *(f"accounts/{model}/{page}" for model in ("event", "session") for page in ("add/", "<path:object_id>/delete/")),
+    *(f"accounts/{model}/<path:object_id>/" for model in ("role", "policy", "event", "session", "alert")),
+    *(f"accounts/{model}/{page}" for model in ("event", "session", "alert") for page in ("add/", "<path:object_id>/delete/")),
 }  # fmt: skip
 
 
@@ -113,6 +114,9 @@ def test_no_answer_to_a_form_holds_markup_as_markup(ada: Client, marked: Marked)
         ("/admin/accounts/role/add/", {"key": "other", "name": canary("other")}),
         ("/admin/accounts/policy/add/", {"collection": CANARY, "actions": CANARY, "filter": CANARY, "field_names": CANARY, "presets": CANARY}),
         ("/admin/accounts/apikey/add/", {"name": CANARY, "scopes": [CANARY], "rate_limit": CANARY, "network_lines": CANARY, "owner": CANARY}),
+        ("/admin/accounts/alert/", {"alert": CANARY, "note": CANARY}),
+        (f"/admin/accounts/alert/{make_alert().pk}/change/", {"note": CANARY * 50}),
+        (f"/admin/accounts/alert/{make_alert().pk}/change/", {"note": CANARY}),
         ("/admin/login/", {"email": CANARY, "password": CANARY, "next": f"/admin/{CANARY}"}),
     ]  # fmt: skip
     for path, data in sent:

@@ -8,6 +8,7 @@ import segno
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.alerting import reading
 from cms_project.demo import making
 
 
@@ -44,6 +45,7 @@ class Command(BaseCommand):
             self.stdout.write("There are people or collections here already, so no demo is made.")
         else:
             made = making.make()
+            reading.pass_over()
             self.stdout.write("The demo is there: Gull & Lamp, a small press in a lighthouse.")
             self._sign_in(made.admin.user.email, f"password {made.admin.password}")
             can_scan = qr or self.stdout.isatty()

@@ -1,0 +1,93 @@
+"""Rules about content: much of it read, taken away, or made to vanish by one hand in a short time."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+from accounts.alerting.rule import Hit, Known, Rule, group_of
+from accounts.log import Subject
+from accounts.models.alert import Severity
+from accounts.models.event import Event
+
+_TEN_MINUTES: Final = timedelta(minutes=10)
+
+
+def _who(event: Event) -> tuple[str, dict[str, str], Subject | None]:
+    """Return the group, words and subject of what one hand does: a person, or one key of them."""
+    hand = event.credential if event.credential.startswith("api-key:") else ""
+    group = group_of(event.actor_id or event.actor_label, hand)
+    words = {
+        "who": event.actor_label + (" by an API key" if hand else ""),
+        "where": event.address or "within",
+    }
+    return group, words, Subject("user", str(event.actor_id)) if event.actor_id else None
+
+
+def _each(event: Event, _known: Known) -> Iterable[Hit]:
+    group, words, subject = _who(event)
+    yield Hit(group, words, subject)
+
+
+def _counted(event: Event, _known: Known) -> Iterable[Hit]:
+    group, words, subject = _who(event)
+    count = event.detail.get("count", 1)
+    yield Hit(group, words, subject, weight=max(1, count) if isinstance(count, int) else 1)
+
+
+RULES: Final = (
+    Rule(
+        "mass-read",
+        "Very many drafts read at once",
+        Severity.WARNING,
+        frozenset({"draft.read"}),
+        "{who} read {count} drafts, from {where}.",
+        "Ask what for. If nobody knows: revoke the key or switch the account off, then see what was read.",
+        _counted,
+        threshold=1_000,
+        window=_TEN_MINUTES,
+    ),
+    Rule(
+        "mass-read.sensitive",
+        "Many personal or secret fields read",
+        Severity.CRITICAL,
+        frozenset({"sensitive.read"}),
+        "{who} read personal or secret fields of {count} entries, from {where}.",
+        "Revoke the key or switch the account off unless it was meant: this may have to be reported as a breach.",
+        _counted,
+        threshold=200,
+        window=_TEN_MINUTES,
+    ),
+    Rule(
+        "mass-export",
+        "Much was exported",
+        Severity.WARNING,
+        frozenset({"log.exported", "content.exported", "entry.exported"}),
+        "{who} exported {count} rows, from {where}.",
+        "See that it was meant, and where the file is now.",
+        _counted,
+        threshold=10_000,
+        window=timedelta(hours=1),
+    ),
+    Rule(
+        "mass-delete",
+        "Many entries vanish at once",
+        Severity.WARNING,
+        frozenset({"entry.trashed", "entry.unpublished"}),
+        "{who} put {count} entries into the trash or took them from the public.",
+        "Ask whether it was meant. What is in the trash can be restored, what was unpublished published again.",
+        _each,
+        threshold=20,
+        window=_TEN_MINUTES,
+    ),
+    Rule(
+        "mass-purge",
+        "Many entries were erased for good",
+        Severity.CRITICAL,
+        frozenset({"entry.deleted"}),
+        "{who} erased {count} entries for good.",
+        "Switch the account off or revoke the key unless it was meant; only a backup has them now.",
+        _each,
+        threshold=20,
+        window=_TEN_MINUTES,
+    ),
+)
