@@ -61,7 +61,11 @@ class BearerAuthentication(BaseAuthentication):
             origin=request.META.get("HTTP_ORIGIN", ""),
         )
         api_keys.note_use(row.public_id)
-        return principals.of_credential(row, using=self.using), row.generations
+        principal = principals.of_credential(row, using=self.using)
+        if principal.scopes is None or not principal.scopes.only_read_what_is_published:
+            # Whichever key was stolen: one that can do more than sites need is refused whole, reads included.
+            principal.require_no_lockdown()
+        return principal, row.generations
 
     def _of_token(self, text: str) -> tuple[Principal, dict[str, int]]:
         claims = AccessToken.read(text)

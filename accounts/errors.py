@@ -95,6 +95,15 @@ class NotAllowedError(DomainError):
     default_detail = "You may not do this."
 
 
+class LockedDownError(DomainError):
+    """The whole system is locked down: nothing is written, by nobody, until an operator lifts it."""
+
+    code = "locked-down"
+    default_detail = (
+        "The system is locked down: nothing can be changed for now, by nobody. Nothing was saved."
+    )
+
+
 class StepUpRequiredError(NotAllowedError):
     """The act is a dangerous one, and the last proof of who acts is over ten minutes old."""
 

@@ -31,7 +31,8 @@ from accounts.access import (
 from accounts.addresses import client_address
 from accounts.canonical import canonical_bytes
 from accounts.models.credential import Bearer, Credential
-from accounts.models.generation import ACCESS, Generation
+from accounts.models.generation import ACCESS, Freshness, Generation
+from accounts.models.lockdown import LOCKDOWN
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy
 from accounts.models.session import Session
 from accounts.models.user import User
@@ -115,9 +116,9 @@ def condition_of(row: Any) -> Condition:
 
 def anonymous(*, using: str = "default") -> tuple[Principal, dict[str, int]]:
     """Return the principal without credentials, and the generations that were read for it (one query)."""
-    generations = dict(Generation.objects.using(using).values_list("name", "value"))
+    generations = dict(Freshness.objects.using(using).values_list("name", "value"))
     rules = _rules_of((), generations, using=using)
-    return Principal(kind="anonymous", rules=rules), generations
+    return Principal(kind="anonymous", rules=rules, is_locked_down=LOCKDOWN in generations), generations
 
 
 def of_bearer(row: Bearer, *, using: str) -> Principal:
@@ -299,6 +300,7 @@ def _principal(
         is_administrator=ADMINISTRATOR in keys,
         credential=credential,
         credential_id=credential_id,
+        is_locked_down=LOCKDOWN in generations,
     )
 
 

@@ -42,7 +42,9 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_bearer": (READ, READ),
     "accounts_credential": (READ, READ),
     "accounts_event": (APPEND, NOTHING),
+    "accounts_freshness": (READ, READ),
     "accounts_generation": (WRITE, READ),
+    "accounts_lockdown": (APPEND, NOTHING),  # the application may begin one; ending it is the owner's
     "accounts_passkey": (WRITE, NOTHING),
     "accounts_policy": (WRITE, READ),
     "accounts_position": (WRITE, NOTHING),

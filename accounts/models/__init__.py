@@ -5,6 +5,7 @@ from accounts.models.credential import Bearer, Credential
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
 from accounts.models.generation import Generation
+from accounts.models.lockdown import Lockdown
 from accounts.models.role import Policy, Role
 from accounts.models.session import Session
 from accounts.models.user import User
@@ -16,6 +17,7 @@ __all__ = [
     "Credential",
     "Event",
     "Generation",
+    "Lockdown",
     "Passkey",
     "Policy",
     "Position",

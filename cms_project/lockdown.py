@@ -1,0 +1,259 @@
+"""Locking down: at once for every process and host, by one row that the database itself obeys; and lifting it."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+from django.utils import timezone
+
+from accounts.access import Principal
+from accounts.errors import ConflictError, InvalidInputError, Problem
+from accounts.log import Subject, record
+from accounts.models import ApiKey, Lockdown, Session
+from accounts.models.generation import ACCESS, KEYS, Generation
+from accounts.principals import scopes_of
+from cms_project import frozen
+
+logger = logging.getLogger("quillkeep.lockdown")
+
+LONGEST_REASON: Final = 500
+REFUSED_STATE: Final = "QK423"  # SQLSTATE of what the triggers refuse
+PATIENCE: Final = timedelta(seconds=3)  # how long transactions that had begun before may go on
+
+# What else lets somebody in and must end when a lockdown begins. A room above accounts adds its own where it is put
+# together (`cms_project.lockdown.ENDINGS.append(…)` in the app's `ready`): each is called in the transaction that ends
+# the sessions, with who locks down, and returns its name in the report and how many it ended.
+Ending = Callable[[Principal], tuple[str, int]]
+ENDINGS: Final[list[Ending]] = []
+
+
+class NoOwnerError(ConflictError):
+    """Lifting a lockdown is for who holds the owner's connection, as migrating and restoring are."""
+
+    default_detail = (
+        "Only the owner of the tables can lift a lockdown: set OWNER_DATABASE_URL for this command."
+    )
+
+
+@dataclass(slots=True)
+class Effect:
+    """What beginning a lockdown did. `is_complete` False: it is on, and something that it ends may be left."""
+
+    lockdown: Lockdown
+    is_new: bool
+    sessions: list[dict[str, Any]] = field(default_factory=list)  # those that were alive before
+    ended: dict[str, int] = field(default_factory=dict)
+    cut_off: int = 0  # transactions that had begun before and did not end by themselves
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.faults
+
+
+def begin(*, reason: str, by: Principal, keep_sessions: bool = False) -> Effect:
+    """Lock the system down. Raises InvalidInputError without a reason, before anything is done.
+
+    The row is committed first and alone, so that nothing and nobody can delay it; it waits for no lock. From then on
+    every new statement is refused. Then the transactions that are under way end, by themselves or not, and then the
+    sessions. When one is on already, it stays as it is, and what is alive now ends again.
+    """
+    reason = _clean(reason)
+    lockdown, is_new = _begin(reason, by, keep_sessions=keep_sessions)
+    effect = Effect(lockdown, is_new)
+    for step in (_drain, _end_sessions):
+        try:
+            step(effect, by)
+        except DatabaseError as error:  # the lockdown holds all the same; who asked for it is told
+            logger.exception("The lockdown is on, but a part of it failed.")
+            effect.faults.append(f"{step.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}")
+    return effect
+
+
+def _begin(reason: str, by: Principal, *, keep_sessions: bool) -> tuple[Lockdown, bool]:
+    try:
+        with transaction.atomic(durable=True):
+            found = Lockdown(on_by=by.label[:320], reason=reason, keeps_sessions=keep_sessions)
+            found.save(force_insert=True)
+            record(
+                "lockdown.on",
+                actor=by,
+                subject=Subject("lockdown", str(found.pk)),
+                detail={"reason": reason, "keeps_sessions": keep_sessions},
+            )
+    except IntegrityError:
+        present = Lockdown.objects.current()
+        if present is None:
+            raise
+        return present, False
+    return found, True
+
+
+def _drain(effect: Effect, by: Principal) -> None:  # noqa: ARG001 (a step like the others)
+    """Wait until every transaction of the application is over that began before the row was there.
+
+    What begins after this moment sees the row in whatever it asks, and is refused. Those that stay are ended.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        begun: datetime = cursor.fetchone()[0]
+    if not _wait_for_older(begun):
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM {_OLDER}", [begun])  # noqa: S608 (a constant)
+            effect.cut_off = sum(1 for (is_ended,) in cursor.fetchall() if is_ended)
+        if not _wait_for_older(begun):
+            effect.faults.append("A transaction that began before still runs, and may write: end it by hand.")
+
+
+# Transactions of our own role; the owner's are not ours to see, and are not refused either.
+_OLDER: Final = (
+    "pg_stat_activity WHERE usename = current_user AND datname = current_database()"
+    " AND pid <> pg_backend_pid() AND xact_start <= %s"
+)
+
+
+def _wait_for_older(begun: datetime) -> bool:
+    """Return whether none is left, before patience is over."""
+    until = time.monotonic() + PATIENCE.total_seconds()
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {_OLDER})", [begun])  # noqa: S608 (a constant)
+            if cursor.fetchone() == (False,):
+                return True
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+
+
+@transaction.atomic
+def _end_sessions(effect: Effect, by: Principal) -> None:
+    """End every session, and with it its tokens, and whatever else lets somebody in."""
+    alive = Session.objects.live().select_related("user").order_by("pk").select_for_update(of=("self",))
+    effect.sessions = [_session_json(session) for session in alive]
+    if effect.lockdown.keeps_sessions:
+        effect.ended = {"sessions": 0}
+    else:
+        now = timezone.now()
+        ended = Session.objects.filter(ended_at__isnull=True).update(ended_at=now, refresh_jti=None)
+        effect.ended = {"sessions": ended, **dict(end(by) for end in ENDINGS)}
+    record(
+        "lockdown.ended",
+        actor=by,
+        subject=Subject("lockdown", str(effect.lockdown.pk)),
+        detail={**effect.ended, "cut_off": effect.cut_off},
+    )
+    Generation.objects.bump(ACCESS, KEYS)
+
+
+def lift(*, reason: str, by: Principal) -> Lockdown | None:
+    """End the lockdown; None when none is on. Raises InvalidInputError without a reason, NoOwnerError without its role.
+
+    The application's role can't: whoever took over a web process must not be able to. Sessions that were ended stay so.
+    """
+    reason = _clean(reason)
+    if "owner" not in connections.settings:
+        raise NoOwnerError
+    with transaction.atomic(using="owner"):
+        found = Lockdown.objects.using("owner").select_for_update().filter(off_at__isnull=True).first()
+        if found is None:
+            return None
+        found.off_at, found.off_by, found.off_reason = timezone.now(), by.label[:320], reason
+        found.save(using="owner", update_fields=["off_at", "off_by", "off_reason"])
+        # Committed before the row is: the log may know of a lifting that then failed, and never lack one.
+        with transaction.atomic():
+            subject = Subject("lockdown", str(found.pk))
+            record("lockdown.off", actor=by, subject=subject, detail={"reason": reason})
+            Generation.objects.bump(ACCESS, KEYS)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Whether a lockdown is on, and what is so while it is."""
+
+    lockdown: Lockdown | None
+    sessions: int
+    keys_refused: int
+    tables_closed: int
+
+    def as_json(self) -> dict[str, Any]:
+        found = self.lockdown
+        return {
+            "locked_down": found is not None,
+            "since": rfc3339(found.on_at) if found else None,
+            "by": found.on_by if found else None,
+            "reason": found.reason if found else None,
+            "keeps_sessions": found.keeps_sessions if found else None,
+            "refused": list(REFUSED) if found else [],
+            "sessions_alive": self.sessions,
+            "keys_refused": self.keys_refused if found else 0,
+            "tables_closed": self.tables_closed if found else 0,
+        }
+
+
+REFUSED: Final = (
+    "every change, by whom- or whatever: content, publishing, schema, locales, people, roles, keys, settings",
+    "API keys that may do more than read what is published",
+    "signing in, but for administrators, who can look and change nothing",
+    "tasks of the workers, but for those that keep the log",
+)
+
+
+def status() -> Status:
+    """Say how things are."""
+    return Status(
+        Lockdown.objects.current(), Session.objects.live().count(), len(refused_keys()), _closed_tables()
+    )
+
+
+def refused_keys() -> list[ApiKey]:
+    """Return the keys that are refused while a lockdown is on: those that may do more than sites need."""
+    live = ApiKey.objects.exclude(state=ApiKey.State.REVOKED).filter(expires_at__gt=timezone.now())
+    keys = live.select_related("owner").order_by("pk")
+    return [key for key in keys if not scopes_of(key.scopes).only_read_what_is_published]
+
+
+def _closed_tables() -> int:
+    return len({table for table, _ in frozen.in_force(connection)})
+
+
+def is_refusal(error: BaseException | None) -> Literal[True] | None:
+    """Tell whether a database error is what a trigger of ours said, wherever it was wrapped in."""
+    while error is not None:
+        if isinstance(error, DatabaseError) and _sqlstate(error.__cause__) == REFUSED_STATE:
+            return True
+        error = error.__cause__
+    return None
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    return getattr(getattr(error, "diag", None), "sqlstate", None)
+
+
+def rfc3339(at: Any) -> str:
+    return str(at.isoformat(timespec="seconds").replace("+00:00", "Z"))
+
+
+def _session_json(session: Session) -> dict[str, Any]:
+    return {
+        "id": str(session.pk),
+        "user": session.user.email,
+        "kind": session.kind,
+        "since": rfc3339(session.created_at),
+        "last_seen_at": rfc3339(session.last_seen_at),
+        "address": session.address,
+        "agent": session.agent,
+        "strength": session.strength,
+    }
+
+
+def _clean(reason: str) -> str:
+    cleaned = " ".join(reason.replace("\x00", "").split())
+    if not cleaned or len(cleaned) > LONGEST_REASON:
+        detail = f"Say why, in at most {LONGEST_REASON} characters: the log keeps it."
+        raise InvalidInputError(errors=[Problem.at(["reason"], "required", detail)])
+    return cleaned
