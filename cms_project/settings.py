@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "cms_project.pages.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "cms_project.lockdown_gate.LockdownMiddleware",
 ]
 
 TEMPLATES = [
