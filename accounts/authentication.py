@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from accounts import api_keys, principals
 from accounts.access import Principal
 from accounts.addresses import client_address
-from accounts.errors import NotAuthenticatedError
+from accounts.errors import LockedDownError, NotAuthenticatedError
 from accounts.models.credential import Bearer
 from accounts.models.session import Session, goes_on
 from accounts.tokens import AccessToken
@@ -61,10 +61,12 @@ class BearerAuthentication(BaseAuthentication):
             origin=request.META.get("HTTP_ORIGIN", ""),
         )
         api_keys.note_use(row.public_id)
-        principal = principals.of_credential(row, using=self.using)
-        if principal.scopes is None or not principal.scopes.only_read_what_is_published:
+        principal, scopes = principals.of_credential(row, using=self.using), principals.scopes_of(row.scopes)
+        if principal.is_locked_down and not scopes.only_read_what_is_published:
             # Whichever key was stolen: one that can do more than sites need is refused whole, reads included.
-            principal.require_no_lockdown()
+            raise LockedDownError(
+                "The system is locked down: only keys that do no more than read what is published are taken."
+            )
         return principal, row.generations
 
     def _of_token(self, text: str) -> tuple[Principal, dict[str, int]]:

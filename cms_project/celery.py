@@ -30,7 +30,7 @@ class Task(celery.Task):  # type: ignore[misc]
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run, or let it be."""
         if not self.goes_on_in_lockdown and apps.get_model("accounts", "Lockdown").objects.is_on():
-            logger.warning("Locked down: %s does nothing.", self.name)
+            logger.info("Locked down: %s does nothing.", self.name)
             return None
         return self.run(*args, **kwargs)
 

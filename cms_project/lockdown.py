@@ -2,18 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.access import Principal
+from accounts.addresses import canonical_email
 from accounts.errors import ConflictError, InvalidInputError, Problem
 from accounts.log import Subject, record
-from accounts.models import ApiKey, Lockdown, Session
+from accounts.models import ApiKey, Lockdown, Session, User
 from accounts.models.generation import ACCESS, KEYS, Generation
 from accounts.principals import scopes_of
 from cms_project import frozen
@@ -31,12 +33,10 @@ Ending = Callable[[Principal], tuple[str, int]]
 ENDINGS: Final[list[Ending]] = []
 
 
-class NoOwnerError(ConflictError):
-    """Lifting a lockdown is for who holds the owner's connection, as migrating and restoring are."""
-
-    default_detail = (
-        "Only the owner of the tables can lift a lockdown: set OWNER_DATABASE_URL for this command."
-    )
+# As migrating and restoring are.
+_FOR_THE_OWNER: Final = (
+    "Only the owner of the tables can lift a lockdown: set OWNER_DATABASE_URL for this command."
+)
 
 
 @dataclass(slots=True)
@@ -45,6 +45,7 @@ class Effect:
 
     lockdown: Lockdown
     is_new: bool
+    keeps_sessions: bool
     sessions: list[dict[str, Any]] = field(default_factory=list)  # those that were alive before
     ended: dict[str, int] = field(default_factory=dict)
     cut_off: int = 0  # transactions that had begun before and did not end by themselves
@@ -63,8 +64,9 @@ def begin(*, reason: str, by: Principal, keep_sessions: bool = False) -> Effect:
     sessions. When one is on already, it stays as it is, and what is alive now ends again.
     """
     reason = _clean(reason)
-    lockdown, is_new = _begin(reason, by, keep_sessions=keep_sessions)
-    effect = Effect(lockdown, is_new)
+    by = replace(by, reason="")  # of a step-up: the log keeps it there, and here the one of the lockdown
+    lockdown, is_new = _begin(reason, by)
+    effect = Effect(lockdown, is_new, keep_sessions)
     for step in (_drain, _end_sessions):
         try:
             step(effect, by)
@@ -74,16 +76,16 @@ def begin(*, reason: str, by: Principal, keep_sessions: bool = False) -> Effect:
     return effect
 
 
-def _begin(reason: str, by: Principal, *, keep_sessions: bool) -> tuple[Lockdown, bool]:
+def _begin(reason: str, by: Principal) -> tuple[Lockdown, bool]:
     try:
         with transaction.atomic(durable=True):
-            found = Lockdown(on_by=by.label[:320], reason=reason, keeps_sessions=keep_sessions)
+            found = Lockdown(on_by=_name(by), reason=reason)
             found.save(force_insert=True)
             record(
                 "lockdown.on",
                 actor=by,
                 subject=Subject("lockdown", str(found.pk)),
-                detail={"reason": reason, "keeps_sessions": keep_sessions},
+                detail={"reason": reason},
             )
     except IntegrityError:
         present = Lockdown.objects.current()
@@ -134,7 +136,7 @@ def _end_sessions(effect: Effect, by: Principal) -> None:
     """End every session, and with it its tokens, and whatever else lets somebody in."""
     alive = Session.objects.live().select_related("user").order_by("pk").select_for_update(of=("self",))
     effect.sessions = [_session_json(session) for session in alive]
-    if effect.lockdown.keeps_sessions:
+    if effect.keeps_sessions:
         effect.ended = {"sessions": 0}
     else:
         now = timezone.now()
@@ -144,31 +146,87 @@ def _end_sessions(effect: Effect, by: Principal) -> None:
         "lockdown.ended",
         actor=by,
         subject=Subject("lockdown", str(effect.lockdown.pk)),
-        detail={**effect.ended, "cut_off": effect.cut_off},
+        detail={**effect.ended, "cut_off": effect.cut_off, "keeps_sessions": effect.keeps_sessions},
     )
     Generation.objects.bump(ACCESS, KEYS)
 
 
-def lift(*, reason: str, by: Principal) -> Lockdown | None:
-    """End the lockdown; None when none is on. Raises InvalidInputError without a reason, NoOwnerError without its role.
+@dataclass(frozen=True, slots=True)
+class TakenAway:
+    """What is over before a lockdown is lifted, since it would work again at that very moment."""
 
-    The application's role can't: whoever took over a web process must not be able to. Sessions that were ended stay so.
+    keys: Collection[str] = ()  # public ids
+    every_refused_key: bool = False
+    people: Collection[str] = ()  # addresses
+
+
+def lift(*, reason: str, by: Principal, taken: TakenAway | None = None) -> Lockdown | None:
+    """End the lockdown; None when none is on. Sessions that were ended stay so.
+
+    The application's role can't: whoever took over a web process must not be able to. For the same reason keys are
+    revoked and people switched off here, in one transaction with the lifting, and not while it is on.
+    Raises InvalidInputError without a reason and for unknown keys and people, ConflictError without the owner's role.
     """
-    reason = _clean(reason)
+    reason, taken = _clean(reason), taken or TakenAway()
     if "owner" not in connections.settings:
-        raise NoOwnerError
+        raise ConflictError(_FOR_THE_OWNER)
     with transaction.atomic(using="owner"):
         found = Lockdown.objects.using("owner").select_for_update().filter(off_at__isnull=True).first()
         if found is None:
             return None
-        found.off_at, found.off_by, found.off_reason = timezone.now(), by.label[:320], reason
+        keys, people = _keys_to_revoke(taken), _people_to_switch_off(taken)
+        found.off_at, found.off_by, found.off_reason = timezone.now(), _name(by), reason
         found.save(using="owner", update_fields=["off_at", "off_by", "off_reason"])
-        # Committed before the row is: the log may know of a lifting that then failed, and never lack one.
+        ApiKey.objects.using("owner").filter(pk__in=[key.pk for key in keys]).update(
+            state=ApiKey.State.REVOKED,
+            revoked_at=found.off_at,
+            previous_secret_hash="",
+            previous_valid_until=None,
+        )
+        User.objects.using("owner").filter(pk__in=[user.pk for user in people]).update(
+            is_active=False, token_version=F("token_version") + 1
+        )
+        # Committed before the rest is: the log may know of a lifting that then failed, and never lack one.
         with transaction.atomic():
-            subject = Subject("lockdown", str(found.pk))
-            record("lockdown.off", actor=by, subject=subject, detail={"reason": reason})
+            _record_lifting(found, keys, people, by)
             Generation.objects.bump(ACCESS, KEYS)
     return found
+
+
+def _keys_to_revoke(taken: TakenAway) -> list[ApiKey]:
+    named = list(ApiKey.objects.filter(public_id__in=taken.keys).exclude(state=ApiKey.State.REVOKED))
+    _require_all(taken.keys, {key.public_id for key in named}, "live API key")
+    refused = refused_keys() if taken.every_refused_key else []
+    return list({key.pk: key for key in [*named, *refused]}.values())
+
+
+def _people_to_switch_off(taken: TakenAway) -> list[User]:
+    people = list(User.objects.filter(email__in=[canonical_email(item) or "-" for item in taken.people]))
+    _require_all(
+        [canonical_email(item) or item for item in taken.people], {user.email for user in people}, "user"
+    )
+    return people
+
+
+def _require_all(asked: Collection[str], found: Collection[str], what: str) -> None:
+    missing = sorted(set(asked) - set(found))
+    if missing:
+        detail = f"There is no {what} {', '.join(missing)}. Nothing was done; the lockdown is still on."
+        raise InvalidInputError(errors=[Problem.at([what], "unknown", detail)])
+
+
+def _record_lifting(lockdown: Lockdown, keys: list[ApiKey], people: list[User], by: Principal) -> None:
+    for key in keys:
+        detail = {"public_id": key.public_id, "name": key.name}
+        record("api-key.revoked", actor=by, subject=Subject("api-key", str(key.pk)), detail=detail)
+    for user in people:
+        record("user.updated", actor=by, subject=Subject("user", str(user.pk)), detail={"is_active": False})
+    record(
+        "lockdown.off",
+        actor=by,
+        subject=Subject("lockdown", str(lockdown.pk)),
+        detail={"reason": lockdown.off_reason, "keys": len(keys), "people": len(people)},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +245,6 @@ class Status:
             "since": rfc3339(found.on_at) if found else None,
             "by": found.on_by if found else None,
             "reason": found.reason if found else None,
-            "keeps_sessions": found.keeps_sessions if found else None,
             "refused": list(REFUSED) if found else [],
             "sessions_alive": self.sessions,
             "keys_refused": self.keys_refused if found else 0,
@@ -249,6 +306,10 @@ def _session_json(session: Session) -> dict[str, Any]:
         "agent": session.agent,
         "strength": session.strength,
     }
+
+
+def _name(by: Principal) -> str:
+    return by.label.removeprefix("system: ")[:320]
 
 
 def _clean(reason: str) -> str:

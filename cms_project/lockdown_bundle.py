@@ -123,7 +123,7 @@ def _lockdown(effect: Effect) -> dict[str, Any]:
         "on_at": rfc3339(found.on_at),
         "by": found.on_by,
         "reason": found.reason,
-        "keeps_sessions": found.keeps_sessions,
+        "keeps_sessions": effect.keeps_sessions,
         "ended": effect.ended,
         "cut_off": effect.cut_off,
         "faults": effect.faults,

@@ -97,7 +97,6 @@ class Migration(migrations.Migration):
                 ("on_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("on_by", models.CharField(max_length=320)),
                 ("reason", models.CharField(max_length=500)),
-                ("keeps_sessions", models.BooleanField(default=False)),
                 ("off_at", models.DateTimeField(null=True)),
                 ("off_by", models.CharField(blank=True, default="", max_length=320)),
                 ("off_reason", models.CharField(blank=True, default="", max_length=500)),

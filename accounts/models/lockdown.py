@@ -30,7 +30,6 @@ class Lockdown(models.Model):
     on_at = models.DateTimeField(default=timezone.now)
     on_by = models.CharField(max_length=320)
     reason = models.CharField(max_length=500)
-    keeps_sessions = models.BooleanField(default=False)
     off_at = models.DateTimeField(null=True)
     off_by = models.CharField(max_length=320, blank=True, default="")
     off_reason = models.CharField(max_length=500, blank=True, default="")

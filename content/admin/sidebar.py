@@ -40,7 +40,8 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             )
         )
     if desk.principal.administers(Area.LOCALES):
-        modelling.append(link("locales", "Locales", address("locales"), address("locale-add")))
+        add = None if desk.principal.is_locked_down else address("locale-add")
+        modelling.append(link("locales", "Locales", address("locales"), add))
     found = []
     if content:
         found.append(_section("content", "Content", address("home"), content))

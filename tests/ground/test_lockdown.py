@@ -75,7 +75,7 @@ def test_it_is_on_after_on_and_off_after_off_and_status_says_so() -> None:
     assert on["faults"] == []
     found = run("status")
     assert found["locked_down"] is True
-    assert found["by"].startswith("system: lockdown by ")
+    assert found["by"].endswith(", at the command line")
     assert found["since"].endswith("Z")
     assert found["tables_closed"] == len(frozen.frozen())
     off = run("off", "--reason", "It is rotated")
@@ -107,6 +107,49 @@ def test_a_second_on_keeps_the_first_and_ends_what_is_alive_now(ada: Person) -> 
     assert (second["changed"], second["reason"], second["since"]) == (False, "First", first["since"])
     assert second["ended"]["sessions"] == 1
     assert Lockdown.objects.count() == 1
+
+
+def test_a_lockdown_that_kept_sessions_ends_them_when_it_is_asked_to(ada: Person) -> None:
+    api = ada.sign_in()
+    run("on", "--reason", "x", "--keep-sessions")
+    assert api.get("auth/me").status_code == 200
+    assert run("on", "--reason", "x")["ended"] == {"sessions": 1}
+    assert api.get("auth/me").status_code == 401
+
+
+def test_stolen_keys_and_people_are_out_at_the_moment_it_is_lifted(ada: Person) -> None:
+    mallory = make_user("mallory@example.com", roles=("administrator",))
+    one, two, kept = (make_key(role="administrator") for _ in range(3))
+    ids = [api.key.split("_")[2] for api in (one, two)]
+    run("on", "--reason", "x")
+    for bad in (["--revoke-key", "nothing"], ["--deactivate", "nobody@example.com"]):
+        with pytest.raises(CommandError, match="still on"):
+            run("off", "--reason", "x", "--revoke-key", ids[0], *bad)
+    assert Lockdown.objects.is_on()
+    run(
+        "off",
+        "--reason",
+        "x",
+        "--revoke-key",
+        ids[0],
+        "--revoke-key",
+        ids[1],
+        "--deactivate",
+        "Mallory@Example.com",
+    )
+    path = "/api/v1/manage/audit"
+    assert [api.get(path).status_code for api in (one, two, kept)] == [401, 401, 200]
+    body = {"email": mallory.email, "password": PASSWORD}
+    assert anonymous().post("/api/v1/auth/login", body).status_code == 401
+    told = set(
+        Event.objects.filter(type__in=("api-key.revoked", "user.updated")).values_list(
+            "subject_id", flat=True
+        )
+    )
+    assert told == {str(ApiKey.objects.get(public_id=item).pk) for item in ids} | {str(mallory.pk)}
+    run("on", "--reason", "x")
+    run("off", "--reason", "x", "--revoke-keys")
+    assert kept.get(path).status_code == 401
 
 
 def test_off_without_a_lockdown_says_that_none_is_on() -> None:
@@ -311,6 +354,12 @@ def test_readiness_stays_since_delivery_serves() -> None:
     assert Client().get("/readyz").status_code == 200
 
 
+def test_the_schema_of_the_api_says_what_a_write_may_be_answered() -> None:
+    paths = anonymous().get("/api/v1/openapi.json").json()["paths"]
+    assert "423" in paths["/api/v1/manage/locales"]["post"]["responses"]
+    assert "423" not in paths["/api/v1/manage/locales"]["get"]["responses"]
+
+
 # Work outside of requests
 
 
@@ -380,7 +429,7 @@ def test_a_transaction_that_began_before_and_writes_after_is_refused(quick: None
     with connect("default") as app:
         app.execute("BEGIN")
         app.execute("SELECT 1")
-        lockdown._begin("a test", ROOT, keep_sessions=False)
+        lockdown._begin("a test", ROOT)
         with pytest.raises(psycopg.Error, match="Locked down"):
             app.execute("UPDATE content_entry SET latest_number = 7")
 
@@ -479,7 +528,7 @@ def test_people_read_what_was_done() -> None:
         "Locked down.",
         "Bundle: ",
         "It is on already",
-        "tables are closed",
+        "Tables closed",
         "Lifted.",
         "No lockdown is on.",
     ):
@@ -580,11 +629,12 @@ def test_the_page_locks_down_with_a_reason_and_a_second_factor_and_never_lifts(a
     assert answer.status_code == 200, answer.content
     found = Lockdown.objects.get()
     assert (found.reason, found.on_by) == ("Stolen", "ada@example.com")
+    assert Event.objects.get(type="lockdown.on").detail["reason"] == "Stolen"
     assert browser.get("/admin/").status_code == 302
     again = sign_in(ada)
     page = again.get("/admin/lockdown/").content.decode()
     assert "lockdown off" in page
-    assert '<form method="post" class="qk-card"' not in page
+    assert '<form method="post" class="qk-card' not in page
     assert again.post("/admin/lockdown/", {"reason": "x"}).status_code == 423
 
 

@@ -13,7 +13,7 @@ from accounts.access import Principal, system
 from accounts.errors import DomainError
 from accounts.log import seal_pending
 from cms_project import lockdown, lockdown_bundle
-from cms_project.lockdown import Effect, Status, rfc3339
+from cms_project.lockdown import Effect, Status, TakenAway, rfc3339
 
 
 class Command(BaseCommand):
@@ -38,6 +38,23 @@ class Command(BaseCommand):
             type=int,
             default=lockdown_bundle.DAYS,
             help="How many days of the log the bundle holds (%(default)s).",
+        )
+        off.add_argument(
+            "--revoke-key",
+            action="append",
+            default=[],
+            metavar="ID",
+            help="Revoke this API key at the same moment.",
+        )
+        off.add_argument(
+            "--revoke-keys", action="store_true", help="Revoke every API key that was refused meanwhile."
+        )
+        off.add_argument(
+            "--deactivate",
+            action="append",
+            default=[],
+            metavar="EMAIL",
+            help="Switch this person off as well.",
         )
         for command in (on, off, status):
             command.add_argument(
@@ -85,15 +102,18 @@ class Command(BaseCommand):
                 f"It is on already, since {rfc3339(found.on_at)} by {found.on_by}: {found.reason}"
             )
         self.stdout.write("Locked down. Every change is refused; what is published is still read.")
-        ended = ", ".join(f"{number} {name}" for name, number in effect.ended.items())
+        ended = ", ".join(f"{name}: {number}" for name, number in effect.ended.items())
         self.stdout.write(f"Ended: {ended or 'nothing'}. Transactions cut off: {effect.cut_off}.")
         if bundle is not None:
             self.stdout.write(f"Bundle: {bundle}")
         self.stdout.write('Lift it with: manage.py lockdown off --reason "…"')
 
     def _off(self, *, reason: str, **options: Any) -> None:
-        self._confirm("Lift the lockdown? API keys that were refused work again.", options)
-        lifted = lockdown.lift(reason=reason, by=_operator())
+        self._confirm(
+            "Lift the lockdown? API keys that were refused and are not revoked work again.", options
+        )
+        taken = TakenAway(options["revoke_key"], options["revoke_keys"], options["deactivate"])
+        lifted = lockdown.lift(reason=reason, by=_operator(), taken=taken)
         seal_pending()
         if options["json"]:
             state = lockdown.status().as_json()
@@ -114,7 +134,7 @@ class Command(BaseCommand):
 
     def _say_status(self, found: Status) -> None:
         if found.lockdown is None:
-            self.stdout.write(f"No lockdown is on. {found.sessions} sessions are alive.")
+            self.stdout.write(f"No lockdown is on. Sessions alive: {found.sessions}.")
             return
         on = found.lockdown
         self.stdout.write(f"Locked down since {rfc3339(on.on_at)} by {on.on_by}: {on.reason}")
@@ -122,8 +142,8 @@ class Command(BaseCommand):
         for line in lockdown.REFUSED:
             self.stdout.write(f"  {line}")
         self.stdout.write(
-            f"{found.sessions} sessions are alive, {found.keys_refused} API keys are refused,"
-            f" {found.tables_closed} tables are closed by the database."
+            f"Sessions alive: {found.sessions}. API keys refused: {found.keys_refused}."
+            f" Tables closed by the database: {found.tables_closed}."
         )
 
     def _confirm(self, question: str, options: dict[str, Any]) -> None:
@@ -139,4 +159,4 @@ def _operator() -> Principal:
         name = getpass.getuser()
     except (OSError, KeyError):
         name = "an operator"
-    return system(f"lockdown by {name}")
+    return system(f"{name}, at the command line")
