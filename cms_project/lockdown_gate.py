@@ -10,7 +10,6 @@ from typing import Any, Final
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from rest_framework.views import APIView
 
 from accounts.errors import LockedDownError
 from accounts.models import Lockdown
@@ -27,7 +26,7 @@ OPEN: Final = frozenset(
 
 
 class LockdownMiddleware:
-    """Stands last, so that who is not let in at all is told that first."""
+    """Stands last: behind the check of the token, and behind what keeps a form whose session has ended."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -38,26 +37,23 @@ class LockdownMiddleware:
     def process_view(
         self,
         request: HttpRequest,
-        view: Callable[..., Any],
-        args: tuple[Any, ...],  # noqa: ARG002 (Django's signature)
+        view: Callable[..., Any],  # noqa: ARG002 (Django's signature)
+        args: tuple[Any, ...],  # noqa: ARG002
         kwargs: dict[str, Any],  # noqa: ARG002
     ) -> HttpResponse | None:
-        """Refuse every unsafe method of a view that is neither the API's nor named here."""
+        """Refuse every unsafe method of a page that is not named here."""
         match = request.resolver_match
-        if request.method in _SAFE or _is_api(view) or (match is not None and match.view_name in OPEN):
+        if request.method in _SAFE or not problems.wants_pages(request):
+            return None
+        if match is not None and match.view_name in OPEN:
             return None
         return refuse(request) if Lockdown.objects.is_on() else None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Say so too where a view got as far as the database."""
+        """Say so too where a view, of pages or not, got as far as the database."""
         if isinstance(exception, LockedDownError) or lockdown.is_refusal(exception):
             return refuse(request)
         return None
-
-
-def _is_api(view: Callable[..., Any]) -> bool:
-    cls = getattr(view, "cls", None)
-    return isinstance(cls, type) and issubclass(cls, APIView)
 
 
 def refuse(request: HttpRequest) -> HttpResponse:
