@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, Literal
 
 from django.db import DatabaseError, IntegrityError, connection, connections, transaction
@@ -27,8 +28,9 @@ REFUSED_STATE: Final = "QK423"  # SQLSTATE of what the triggers refuse
 PATIENCE: Final = timedelta(seconds=3)  # how long transactions that had begun before may go on
 
 # What else lets somebody in and must end when a lockdown begins. A room above accounts adds its own where it is put
-# together (`cms_project.lockdown.ENDINGS.append(…)` in the app's `ready`): each is called in the transaction that ends
-# the sessions, with who locks down, and returns its name in the report and how many it ended.
+# together (`cms_project.lockdown.ENDINGS.append(…)` in the app's `ready`): each is called in a transaction of its own
+# after the sessions, with who locks down, and returns its name in the report and how many it ended. By then its tables
+# are closed: the column that it moves must be named in `cms_project.frozen.COLUMNS`.
 Ending = Callable[[Principal], tuple[str, int]]
 ENDINGS: Final[list[Ending]] = []
 
@@ -67,12 +69,13 @@ def begin(*, reason: str, by: Principal, keep_sessions: bool = False) -> Effect:
     by = replace(by, reason="")  # of a step-up: the log keeps it there, and here the one of the lockdown
     lockdown, is_new = _begin(reason, by)
     effect = Effect(lockdown, is_new, keep_sessions)
-    for step in (_drain, _end_sessions):
+    others = () if keep_sessions else tuple(partial(_end_other, ending) for ending in ENDINGS)
+    for step in (_drain, _end_sessions, *others, _tell):
         try:
             step(effect, by)
-        except DatabaseError as error:  # the lockdown holds all the same; who asked for it is told
+        except Exception as error:  # noqa: BLE001 (whatever a room's ending raises, what comes after it must be done)
             logger.exception("The lockdown is on, but a part of it failed.")
-            effect.faults.append(f"{step.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}")
+            effect.faults.append(f"A part of it failed ({type(error).__name__}): run it again.")
     return effect
 
 
@@ -132,23 +135,32 @@ def _wait_for_older(begun: datetime) -> bool:
 
 
 @transaction.atomic
-def _end_sessions(effect: Effect, by: Principal) -> None:
-    """End every session, and with it its tokens, and whatever else lets somebody in."""
+def _end_sessions(effect: Effect, by: Principal) -> None:  # noqa: ARG001 (a step like the others)
+    """End every session, and with it its tokens."""
     alive = Session.objects.live().select_related("user").order_by("pk").select_for_update(of=("self",))
     effect.sessions = [_session_json(session) for session in alive]
-    if effect.keeps_sessions:
-        effect.ended = {"sessions": 0}
-    else:
-        now = timezone.now()
-        ended = Session.objects.filter(ended_at__isnull=True).update(ended_at=now, refresh_jti=None)
-        effect.ended = {"sessions": ended, **dict(end(by) for end in ENDINGS)}
+    effect.ended["sessions"] = 0
+    if not effect.keeps_sessions:
+        everyone = Session.objects.filter(ended_at__isnull=True)
+        effect.ended["sessions"] = everyone.update(ended_at=timezone.now(), refresh_jti=None)
+    Generation.objects.bump(ACCESS, KEYS)
+
+
+@transaction.atomic
+def _end_other(ending: Ending, effect: Effect, by: Principal) -> None:
+    """End what another room lets people in by; when that fails, the sessions have ended all the same."""
+    name, number = ending(by)
+    effect.ended[name] = number
+
+
+@transaction.atomic
+def _tell(effect: Effect, by: Principal) -> None:
     record(
         "lockdown.ended",
         actor=by,
         subject=Subject("lockdown", str(effect.lockdown.pk)),
         detail={**effect.ended, "cut_off": effect.cut_off, "keeps_sessions": effect.keeps_sessions},
     )
-    Generation.objects.bump(ACCESS, KEYS)
 
 
 @dataclass(frozen=True, slots=True)

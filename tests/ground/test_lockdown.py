@@ -375,6 +375,18 @@ def test_tasks_do_nothing_but_those_that_keep_the_log() -> None:
     assert Event.objects.filter(seal__isnull=False).exists()
 
 
+def test_the_tasks_that_go_on_are_these_and_no_more() -> None:
+    from cms_project.celery import app
+
+    app.loader.import_default_modules()
+    ours = {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}
+    assert {name for name, task in ours.items() if task.goes_on_in_lockdown} == {
+        "accounts.seal",
+        "accounts.send_mails",
+    }
+    assert len(ours) > 2
+
+
 def test_the_systems_own_verbs_are_refused_by_the_database() -> None:
     make_collection()
     entry = make_entry(title="There")
@@ -477,6 +489,7 @@ def test_what_else_lets_people_in_ends_with_the_sessions(monkeypatch: pytest.Mon
 
 def test_when_a_step_fails_the_lockdown_is_on_and_the_command_says_what_failed(
     monkeypatch: pytest.MonkeyPatch,
+    ada: Person,
 ) -> None:
     def fails(_: object) -> tuple[str, int]:
         from django.db import DatabaseError
@@ -484,9 +497,11 @@ def test_when_a_step_fails_the_lockdown_is_on_and_the_command_says_what_failed(
         raise DatabaseError("gone")
 
     monkeypatch.setattr(lockdown, "ENDINGS", [fails])
+    api = ada.sign_in()
     with pytest.raises(CommandError, match="is on, but"):
         run("on", "--reason", "x")
     assert Lockdown.objects.is_on()
+    assert api.get("auth/me").status_code == 401
 
 
 def test_when_the_bundle_can_not_be_written_the_lockdown_is_on_and_the_command_fails(

@@ -36,6 +36,7 @@ SYSTEM = {
     "accounts/mails.py": "tells which mails were sent",
     "accounts/management/commands/createadmin.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
+    "cms_project/management/commands/lockdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",
     "cms_project/demo/making.py": "content of our own",
