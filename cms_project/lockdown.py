@@ -58,6 +58,9 @@ class Effect:
         return not self.faults
 
 
+Step = Callable[[Effect, Principal], None]
+
+
 def begin(*, reason: str, by: Principal, keep_sessions: bool = False) -> Effect:
     """Lock the system down. Raises InvalidInputError without a reason, before anything is done.
 
@@ -69,11 +72,12 @@ def begin(*, reason: str, by: Principal, keep_sessions: bool = False) -> Effect:
     by = replace(by, reason="")  # of a step-up: the log keeps it there, and here the one of the lockdown
     lockdown, is_new = _begin(reason, by)
     effect = Effect(lockdown, is_new, keep_sessions)
-    others = () if keep_sessions else tuple(partial(_end_other, ending) for ending in ENDINGS)
-    for step in (_drain, _end_sessions, *others, _tell):
+    others: list[Step] = [] if keep_sessions else [partial(_end_other, ending) for ending in ENDINGS]
+    steps: list[Step] = [_drain, _end_sessions, *others, _tell]
+    for step in steps:
         try:
             step(effect, by)
-        except Exception as error:  # noqa: BLE001 (whatever a room's ending raises, what comes after it must be done)
+        except Exception as error:  # whatever a room's ending raises, what comes after it must be done
             logger.exception("The lockdown is on, but a part of it failed.")
             effect.faults.append(f"A part of it failed ({type(error).__name__}): run it again.")
     return effect
