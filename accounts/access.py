@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 from uuid import UUID
 
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from accounts.canonical import Scalar, canonical_bytes
-from accounts.errors import NotAllowedError, NotAuthenticatedError, StepUpRequiredError
+from accounts.errors import LockedDownError, NotAllowedError, NotAuthenticatedError, StepUpRequiredError
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # at run time a circle: DRF's views load our default permission
@@ -32,6 +32,10 @@ class Action(StrEnum):
     PREVIEW = "preview"
     EXPORT = "export"
     MANAGE_SCHEMA = "manage_schema"
+
+
+# All that is left of them while the system is locked down: who is let in may look, and take nothing out.
+LOOKING: frozenset[Action] = frozenset({Action.READ, Action.READ_DRAFT})
 
 
 class Area(StrEnum):
@@ -215,6 +219,10 @@ class Scopes:
     def cover(self, action: Action, on: Resource) -> bool:
         return (on.collection_id, action) in self.actions or (None, action) in self.actions
 
+    @property
+    def only_read_what_is_published(self) -> bool:
+        return not self.areas and all(action is Action.READ for _, action in self.actions)
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -237,6 +245,7 @@ class Principal:
     address: str = ""
     request_id: str = ""
     requests_per_minute: int | None = None  # what the key or a role says; None for the limits of the house
+    is_locked_down: bool = False  # whether the system was, when the request began
 
     @property
     def rights(self) -> tuple[object, ...]:
@@ -249,12 +258,15 @@ class Principal:
             self.is_administrator,
             self.scopes,
             frozenset(self.object_grants.items()),
+            self.is_locked_down,
         )
 
     def grant(self, action: Action, *, on: Resource) -> Grant:
         """Answer for one collection (or one entry's collection). An empty grant is a refusal."""
         if self.kind == "system":
             return EVERYTHING
+        if self.is_locked_down and action not in LOOKING:
+            return NOTHING
         if self.scopes is not None and not self.scopes.cover(action, on):
             return NOTHING
         granted = EVERYTHING if self.is_administrator else self._granted(action, on)
@@ -274,7 +286,12 @@ class Principal:
         return Grant(tuple(dict.fromkeys(clauses)))
 
     def require(self, action: Action, *, on: Resource) -> Grant:
-        """Return the grant, or raise `NotAllowedError`. Who must hide the thing asks to read it first."""
+        """Return the grant, or raise `NotAllowedError`. Who must hide the thing asks to read it first.
+
+        While the system is locked down, changes raise LockedDownError for everybody, administrators too.
+        """
+        if action not in LOOKING:
+            self.require_no_lockdown()
         granted = self.grant(action, on=on)
         if not granted:
             raise NotAllowedError(f"You may not {action.value.replace('_', ' ')} here.")
@@ -293,8 +310,14 @@ class Principal:
         if self.scopes is not None:
             self.scopes.note(f"admin:{area.value}")
 
+    def require_no_lockdown(self) -> None:
+        """Raise LockedDownError while the system is locked down. The system's own work is refused by the database."""
+        if self.is_locked_down:
+            raise LockedDownError
+
     def require_confirmation(self) -> None:
         """Raise StepUpRequiredError unless who acts on their own account has just shown again who they are."""
+        self.require_no_lockdown()
         if self.kind != "system" and not self.confirmed:
             raise StepUpRequiredError(own_account=True, password_is_enough=True)
 
@@ -303,6 +326,7 @@ class Principal:
 
         An API key has no hands: its scope for the act was given under step-up, and so counts as one.
         """
+        self.require_no_lockdown()
         if self.kind != "system" and self.credential != "api-key" and self.confirmed != "factor":
             raise StepUpRequiredError(own_account=own_account)
 
@@ -343,14 +367,22 @@ class Needs:
 
 
 class HoldsGrant(BasePermission):
-    """The default permission of every API view: a view that names no need is closed to everybody."""
+    """The default permission of every API view: a view that names no need is closed to everybody.
+
+    While the system is locked down only safe methods go on, and views that say `goes_on_in_lockdown`.
+    """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         needs: Needs | None = getattr(view, "needs", None)
         if needs is None:
             raise NotAllowedError
-        if needs.who == "anyone":
-            return True
+        may = needs.who == "anyone" or self._is_met(needs, request)
+        if request.method not in SAFE_METHODS and not getattr(view, "goes_on_in_lockdown", False):
+            principal_of(request).require_no_lockdown()
+        return may
+
+    @staticmethod
+    def _is_met(needs: Needs, request: Request) -> bool:
         principal = principal_of(request)
         if principal.kind == "anonymous":
             raise NotAuthenticatedError

@@ -12,7 +12,7 @@ from accounts import api_keys, key_places, key_use, limits, principals
 from accounts.access import Principal
 from accounts.addresses import client_address
 from accounts.buckets import Notes
-from accounts.errors import NotAuthenticatedError, RetiredSecretError
+from accounts.errors import LockedDownError, NotAuthenticatedError, RetiredSecretError
 from accounts.models.credential import Bearer
 from accounts.models.session import Session, goes_on
 from accounts.tokens import AccessToken
@@ -79,7 +79,12 @@ class BearerAuthentication(BaseAuthentication):
         row, sent = api_keys.check(
             text, using=self.using, address=address, origin=request.META.get("HTTP_ORIGIN", "")
         )
-        principal = principals.of_credential(row, using=self.using)
+        principal, scopes = principals.of_credential(row, using=self.using), principals.scopes_of(row.scopes)
+        if principal.is_locked_down and not scopes.only_read_what_is_published:
+            # Whichever key was stolen: one that can do more than sites need is refused whole, reads included.
+            raise LockedDownError(
+                "The system is locked down: only keys that do no more than read what is published are taken."
+            )
         key_use.watch(request._request, principal)  # noqa: SLF001 (DRF's wrapper)
         key_places.note(row.public_id, address)
         return principal, row.generations, key_use.call(row.public_id, sent, address)

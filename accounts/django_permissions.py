@@ -29,7 +29,8 @@ def allows(user: User, permission: str, obj: models.Model | None) -> bool:
     verb, _, model = codename.partition("_")
     if app_label == "accounts":
         area, verbs = AREAS.get(f"accounts.{model}", (None, frozenset[str]()))
-        return area is not None and verb in verbs and principal.administers(area)
+        is_open = verb == "view" or not principal.is_locked_down
+        return area is not None and verb in verbs and is_open and principal.administers(area)
     action = action_of(codename) if app_label == "content" else None
     if action is None or obj is None:
         return False

@@ -123,6 +123,15 @@ class NotAllowedError(DomainError):
     default_detail = "You may not do this."
 
 
+class LockedDownError(DomainError):
+    """The whole system is locked down: nothing is written, by nobody, until an operator lifts it."""
+
+    code = "locked-down"
+    default_detail = (
+        "The system is locked down: nothing can be changed for now, by nobody. Nothing was saved."
+    )
+
+
 class InvalidInputError(DomainError):
     """The input is wrong; `errors` names each place."""
 

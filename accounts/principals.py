@@ -31,7 +31,8 @@ from accounts.access import (
 from accounts.addresses import client_address
 from accounts.canonical import canonical_bytes
 from accounts.models.credential import Bearer, Credential
-from accounts.models.generation import ACCESS, Generation
+from accounts.models.generation import ACCESS, Freshness, Generation
+from accounts.models.lockdown import LOCKDOWN
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.session import Session
 from accounts.models.user import User
@@ -132,9 +133,13 @@ def condition_of(row: Any) -> Condition:
 
 def anonymous(*, using: str = "default") -> tuple[Principal, dict[str, int]]:
     """Return the principal without credentials, and the generations that were read for it (one query)."""
-    generations = dict(Generation.objects.using(using).values_list("name", "value"))
+    generations = dict(Freshness.objects.using(using).values_list("name", "value"))
     rules, _, number = _held_by((), generations, using=using)
-    return Principal(kind="anonymous", rules=rules, requests_per_minute=number), generations
+    is_locked_down = LOCKDOWN in generations
+    principal = Principal(
+        kind="anonymous", rules=rules, requests_per_minute=number, is_locked_down=is_locked_down
+    )
+    return principal, generations
 
 
 def of_bearer(row: Bearer, *, using: str) -> Principal:
@@ -322,6 +327,7 @@ def _principal(
         areas=areas,
         credential=credential,
         credential_id=credential_id,
+        is_locked_down=LOCKDOWN in generations,
     )
 
 

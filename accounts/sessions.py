@@ -11,10 +11,11 @@ from django_otp import login as otp_login
 
 from accounts.access import Area, Principal
 from accounts.addresses import client_address
-from accounts.errors import InvalidInputError, NotAuthenticatedError, Problem
+from accounts.errors import InvalidInputError, LockedDownError, NotAuthenticatedError, Problem
 from accounts.log import Subject, record
 from accounts.models.device import OwnedDevice
 from accounts.models.generation import KEYS, Generation
+from accounts.models.lockdown import Lockdown
 from accounts.models.role import Strength
 from accounts.models.session import LIVES, Session
 from accounts.models.user import User
@@ -32,7 +33,12 @@ def start(
     *,
     refresh_jti: UUID | None = None,
 ) -> Session:
-    """Make the row of a sign-in, in the caller's transaction."""
+    """Make the row of a sign-in, in the caller's transaction. Raises LockedDownError.
+
+    Asked in that transaction: one that began before a lockdown is waited for, and its session ended with the others.
+    """
+    if Lockdown.objects.is_on():
+        require_may_look(user)
     now = timezone.now()
     session = Session.objects.create(
         user=user,
@@ -58,6 +64,13 @@ def start(
         },
     )
     return session
+
+
+def require_may_look(user: User) -> None:
+    """Let in, while the system is locked down, who administers any of it: to look. Raises LockedDownError."""
+    principal = of_user(user)
+    if not any(principal.administers(area) for area in Area):
+        raise LockedDownError("The system is locked down. Only administrators can sign in for now, to look.")
 
 
 def start_in_admin(request: HttpRequest, user: User, device: OwnedDevice | None) -> Session:

@@ -9,11 +9,12 @@ from django.conf import settings
 from accounts import api_keys, archiving, audit, heads, key_places, key_use, log, log_checks, mails, reads
 from accounts.access import system
 from accounts.alerting import mailing, reading
+from accounts.models.lockdown import Lockdown
 
 logger = logging.getLogger("quillkeep.log")
 
 
-@shared_task(name="accounts.seal", queue="log", ignore_result=True, expires=10)
+@shared_task(name="accounts.seal", queue="log", ignore_result=True, expires=10, goes_on_in_lockdown=True)
 def seal() -> None:
     """Seal what was committed; a second sealer gives way at once."""
     log.seal_pending(wait=False)
@@ -58,7 +59,12 @@ def archive_log() -> None:
 
 @shared_task(name="accounts.flush_key_usage", queue="default", ignore_result=True, expires=60)
 def flush_key_usage() -> None:
-    """Write down how API keys were used and from where, and end the overlap of rotated ones."""
+    """Write down how API keys were used and from where, and end the overlap of rotated ones.
+
+    During a lockdown nothing of keys changes; the notes wait in Valkey.
+    """
+    if Lockdown.objects.is_on():
+        return
     key_use.flush(by=system("key use"))
     api_keys.end_overlaps(by=system("key use"))
     key_places.flush()
@@ -67,11 +73,15 @@ def flush_key_usage() -> None:
 @shared_task(name="accounts.disable_idle_keys", queue="default", ignore_result=True, expires=3600)
 def disable_idle_keys() -> None:
     """Switch off keys that nobody has used for long, once what was used is written down."""
+    if Lockdown.objects.is_on():
+        return
     key_use.flush(by=system("key use"))
     api_keys.disable_idle(by=system("idle keys"))
 
 
-@shared_task(name="accounts.send_mails", queue="default", ignore_result=True, expires=60)
+@shared_task(
+    name="accounts.send_mails", queue="default", ignore_result=True, expires=60, goes_on_in_lockdown=True
+)
 def send_mails() -> None:
     """Send the mails that the log asks for: invitations, resets, and word of changed accounts."""
     mails.send_due()

@@ -7,12 +7,16 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path, reverse
 
 from accounts import urls
+from accounts.access import Area
 from accounts.alerting.counting import open_count
 from accounts.errors import DomainError, StepUpRequiredError
+from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
+from accounts.principals import of_request
+from cms_project import lockdown_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.urls import urlpatterns as content_urls
@@ -34,14 +38,23 @@ class QuillkeepAdminSite(admin.AdminSite):
     enable_nav_sidebar = True
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Name the environment on every page, so that nobody takes production for a place to try things."""
-        return {**super().each_context(request), "environment": settings.ENVIRONMENT.name}
+        """Name the environment on every page, so that nobody takes production for a place to try things.
+
+        And a lockdown, so that nobody wonders why nothing can be changed.
+        """
+        is_locked = self.has_permission(request) and of_request(request).is_locked_down
+        return {
+            **super().each_context(request),
+            "environment": settings.ENVIRONMENT.name,
+            "lockdown": Lockdown.objects.current() if is_locked else None,
+        }
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Put our doors before Django's, under Django's names."""
         doors: list[URLResolver | URLPattern] = [
             *urls.urlpatterns(self.admin_view),
             *content_urls(self.admin_view),
+            path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
         return doors + kept
@@ -91,6 +104,10 @@ class QuillkeepAdminSite(admin.AdminSite):
                 if model["object_name"] == "Alert":
                     model["badge"] = open_count()
                 shown["models"].append(model)
+        if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
+            found["Settings"]["models"].append(
+                sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
+            )
         return [found[use] for use in ("Content", "Review", "Settings") if use in found]
 
     def index(  # type: ignore[override]  # rendered already

@@ -1,11 +1,14 @@
 """The Celery application. Tasks live in each room's tasks.py; queues and schedule are in the settings."""
 
+import logging
 import os
 import signal
 from typing import Any
 
+import celery
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
+from django.apps import apps
 from django.conf import settings
 
 from cms_project import logs
@@ -13,7 +16,26 @@ from cms_project.servers import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cms_project.settings")
 
-app = Celery("quillkeep")
+logger = logging.getLogger("quillkeep.tasks")
+
+
+class Task(celery.Task):  # type: ignore[misc]
+    """A task of ours: while the system is locked down it does nothing, unless it says `goes_on_in_lockdown`.
+
+    Nothing is lost by that: the database says what waits, and a task is only a wake-up.
+    """
+
+    goes_on_in_lockdown = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, or let it be."""
+        if not self.goes_on_in_lockdown and apps.get_model("accounts", "Lockdown").objects.is_on():
+            logger.info("Locked down: %s does nothing.", self.name)
+            return None
+        return self.run(*args, **kwargs)
+
+
+app = Celery("quillkeep", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -45,8 +45,10 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_credential": (READ, READ),
     "accounts_dailyhead": (WRITE, NOTHING),
     "accounts_event": (APPEND, NOTHING),
+    "accounts_freshness": (READ, READ),
     "accounts_generation": (WRITE, READ),
     "accounts_keyplace": (WRITE, NOTHING),
+    "accounts_lockdown": (APPEND, NOTHING),  # the application may begin one; ending it is the owner's
     "accounts_logcheck": (PURGE, NOTHING),
     "accounts_passkey": (WRITE, NOTHING),
     "accounts_policy": (WRITE, READ),

@@ -32,6 +32,7 @@ PROBLEM: dict[str, Any] = {
         },
     },
 }
+PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 BEARER = {"type": "http", "scheme": "bearer", "description": "An access JWT, or an API key `qk_…`."}
 
 
@@ -51,8 +52,13 @@ class Schema(AutoSchema):
         if operation is not None:
             operation["responses"]["default"] = {
                 "description": "Anything that went wrong.",
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                "content": PROBLEM_CONTENT,
             }
+            if self.method != "GET" and not getattr(self.view, "goes_on_in_lockdown", False):
+                operation["responses"]["423"] = {
+                    "description": "`locked-down`: nothing can be changed until an operator lifts it. Don’t repeat it.",
+                    "content": PROBLEM_CONTENT,
+                }
         return operation
 
     def get_auth(self) -> list[dict[str, list[str]]]:

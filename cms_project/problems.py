@@ -23,6 +23,7 @@ from rest_framework.response import Response
 from accounts import errors
 from accounts.errors import Problem, RefusedError
 from accounts.passkeys import PasskeyRefusedError
+from cms_project import lockdown
 from cms_project.parsers import BodyTooLargeError, MalformedBodyError
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError
 
@@ -44,6 +45,7 @@ STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     errors.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAllowedError: HTTPStatus.FORBIDDEN,
     errors.StepUpRequiredError: HTTPStatus.FORBIDDEN,
+    errors.LockedDownError: HTTPStatus.LOCKED,
     errors.InvalidInputError: HTTPStatus.BAD_REQUEST,
     errors.UnknownParameterError: HTTPStatus.BAD_REQUEST,
     PasskeyRefusedError: HTTPStatus.BAD_REQUEST,
@@ -125,6 +127,8 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | R
     request: HttpRequest = context["request"]._request  # noqa: SLF001 (it has our id)
     if isinstance(exception, RefusedError):
         return for_refusal(request, exception)
+    if lockdown.is_refusal(exception):
+        return for_refusal(request, errors.LockedDownError())
     if isinstance(exception, Http404):
         return render(request, HTTPStatus.NOT_FOUND)
     if isinstance(exception, PermissionDenied):

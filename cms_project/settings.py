@@ -78,6 +78,7 @@ MIDDLEWARE = [
     "cms_project.pages.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "cms_project.lockdown_gate.LockdownMiddleware",
 ]
 
 TEMPLATES = [

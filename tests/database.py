@@ -253,6 +253,7 @@ def _digest() -> str:
 
 def _sources() -> Iterator[Path]:
     yield ROOT / "cms_project" / "grants.py"
+    yield ROOT / "cms_project" / "frozen.py"
     for room in ROOMS:
         yield from (ROOT / room).glob("migrations/**/*.py")
         # Permissions and content types are made from the models, not from the migrations.

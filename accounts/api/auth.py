@@ -33,6 +33,7 @@ class LoginView(APIView):
     """Password, and the code of an authenticator where the account has one."""
 
     needs = ANYONE
+    goes_on_in_lockdown = True
     authentication_classes = ()  # what is signed in with is in the body
     throttle_classes = [SignInThrottle]
 
@@ -48,6 +49,7 @@ class RefreshView(APIView):
     """A new pair for a refresh token, which is then dead."""
 
     needs = ANYONE
+    goes_on_in_lockdown = True
     authentication_classes = ()  # what is signed in with is in the body
     throttle_classes = [RefreshThrottle]
 
@@ -61,6 +63,7 @@ class LogoutView(APIView):
     """Ends the session of the access token that is sent, and every token of it."""
 
     needs = SIGNED_IN
+    goes_on_in_lockdown = True
     authentication_classes = [ManagementAuthentication]
 
     @extend_schema(request=None, responses={204: None})
@@ -141,6 +144,7 @@ class SessionView(APIView):
     """One session of the caller."""
 
     needs = SIGNED_IN
+    goes_on_in_lockdown = True  # ending one takes something away, and gives nothing
     authentication_classes = [ManagementAuthentication]
 
     @extend_schema(responses={200: OpenApiResponse(description="The session.")})

@@ -7,6 +7,7 @@ from accounts.models.credential import Bearer, Credential
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
 from accounts.models.generation import Generation
+from accounts.models.lockdown import Lockdown
 from accounts.models.role import Policy, Role
 from accounts.models.service import ServiceAccount
 from accounts.models.session import Session
@@ -23,6 +24,7 @@ __all__ = [
     "Event",
     "Generation",
     "KeyPlace",
+    "Lockdown",
     "LogCheck",
     "Passkey",
     "Policy",

@@ -28,8 +28,8 @@ class GenerationManager(models.Manager["Generation"]):
                 )
 
     def current(self) -> dict[str, int]:
-        """Return every generation by name; a name that is missing counts as 0."""
-        return dict(self.values_list("name", "value"))
+        """Return every generation by name, and `lockdown` while one is on; a name that is missing counts as 0."""
+        return dict(Freshness.objects.values_list("name", "value"))
 
 
 class Generation(models.Model):
@@ -39,3 +39,14 @@ class Generation(models.Model):
     value = models.BigIntegerField(default=0)
 
     objects = GenerationManager()
+
+
+class Freshness(models.Model):
+    """The generations as a view, with `lockdown` among them while one is on: one query tells both."""
+
+    name = models.CharField(primary_key=True, max_length=80)
+    value = models.BigIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "accounts_freshness"

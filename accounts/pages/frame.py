@@ -15,6 +15,7 @@ from django.utils.safestring import mark_safe
 from accounts.addresses import client_address
 from accounts.errors import (
     DomainError,
+    LockedDownError,
     LockedOutError,
     TooManyRequestsError,
     UnavailableError,
@@ -24,6 +25,7 @@ from accounts.models.device import Authenticator
 
 _NEXT: Final = re.compile(r"/admin/(?!/)[A-Za-z0-9/_.~?=&%+:,-]*")
 STATUSES: Final[Mapping[type[DomainError], int]] = {
+    LockedDownError: 423,
     LockedOutError: 429,
     TooManyRequestsError: 429,
     UnavailableError: 503,

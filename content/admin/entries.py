@@ -114,7 +114,7 @@ def change(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     if request.method == "POST":
         return _save(request, desk, entry)
     form = _form_of(entry)
-    if desk.principal.user_id is not None:
+    if desk.principal.user_id is not None and not desk.principal.is_locked_down:
         visits.looked(entry.row, user_id=desk.principal.user_id, locale=entry.locale)
     if "missing" in given and Action.PUBLISH in entry.may:
         _add_what_is_missing(form, entry, given["missing"].split(","))

@@ -21,7 +21,7 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             is_many = collection.kind == "many"
             add = address("add", collection.key) if is_many and desk.may(Action.CREATE, collection) else None
             content.append(
-                _link(
+                link(
                     collection.key,
                     collection.name,
                     address("list", collection.key) if reads or not is_many else None,
@@ -32,7 +32,7 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
     models_all = modeling.may_create(desk.principal)
     if models_all or any(desk.may(Action.MANAGE_SCHEMA, item) for item in desk.schema.collections):
         modelling.append(
-            _link(
+            link(
                 "collections",
                 "Collections",
                 address("collections"),
@@ -40,12 +40,13 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
             )
         )
     if desk.principal.administers(Area.LOCALES):
-        modelling.append(_link("locales", "Locales", address("locales"), address("locale-add")))
+        add = None if desk.principal.is_locked_down else address("locale-add")
+        modelling.append(link("locales", "Locales", address("locales"), add))
     found = []
     if content:
         found.append(_section("content", "Content", address("home"), content))
     if may_review(desk):
-        waiting = _link("review", "To publish", address("review"), None)
+        waiting = link("review", "To publish", address("review"), None)
         found.append(_section("review", "Review", address("review"), [waiting]))
     if modelling:
         found.append(_section("modeling", "Modelling", address("collections"), modelling))
@@ -56,7 +57,8 @@ def _section(label: str, name: str, url: str, models: list[dict[str, Any]]) -> d
     return {"app_label": label, "name": name, "app_url": url, "has_module_perms": True, "models": models}
 
 
-def _link(key: str, name: str, url: str | None, add: str | None) -> dict[str, Any]:
+def link(key: str, name: str, url: str | None, add: str | None = None) -> dict[str, Any]:
+    """Return one entry, for a section of content's or of another room."""
     return {
         "name": name,
         "object_name": key,

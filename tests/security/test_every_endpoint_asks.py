@@ -45,6 +45,7 @@ SYSTEM = {
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "accounts/tasks.py": "what time does to keys, and to the log",
     "accounts/outages.py": "says that the store of limits is gone, and back",
+    "cms_project/management/commands/lockdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",
     "cms_project/demo/making.py": "content of our own",

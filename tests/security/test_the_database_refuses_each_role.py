@@ -29,6 +29,7 @@ CREDENTIALS = {
     "accounts_bearer",
     "accounts_policy",
     "accounts_role",
+    "accounts_freshness",
     "accounts_generation",
 }
 
