@@ -272,7 +272,7 @@ REFUSED: Final = (
     "every change, by whom- or whatever: content, publishing, schema, locales, people, roles, keys, settings",
     "API keys that may do more than read what is published",
     "signing in, but for administrators, who can look and change nothing",
-    "tasks of the workers, but for those that keep the log",
+    "tasks of the workers, but for those that keep the log and send mails",
 )
 
 
