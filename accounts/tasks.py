@@ -9,7 +9,6 @@ from django.conf import settings
 from accounts import api_keys, archiving, audit, heads, key_places, key_use, log, log_checks, mails, reads
 from accounts.access import system
 from accounts.alerting import mailing, reading
-from accounts.models.lockdown import Lockdown
 
 logger = logging.getLogger("quillkeep.log")
 
@@ -20,19 +19,25 @@ def seal() -> None:
     log.seal_pending(wait=False)
 
 
-@shared_task(name="accounts.verify_log", queue="default", ignore_result=True, expires=1800)
+@shared_task(
+    name="accounts.verify_log", queue="default", ignore_result=True, expires=1800, goes_on_in_lockdown=True
+)
 def verify_log() -> None:
     """Prove the log and keep the result for the badge. Files of archives are read by the command alone."""
     log_checks.keep(audit.verify(), by="schedule")
 
 
-@shared_task(name="accounts.keep_head", queue="default", ignore_result=True, expires=600)
+@shared_task(
+    name="accounts.keep_head", queue="default", ignore_result=True, expires=600, goes_on_in_lockdown=True
+)
 def keep_head() -> None:
     """Keep the head of the day, and send it where ops want it; what failed is tried again by the schedule."""
     heads.keep_today()
 
 
-@shared_task(name="accounts.record_reads", queue="log", ignore_result=True, expires=10)
+@shared_task(
+    name="accounts.record_reads", queue="log", ignore_result=True, expires=10, goes_on_in_lockdown=True
+)
 def record_reads() -> None:
     """Write down the reads that processes of the delivery plane handed on."""
     try:
@@ -63,8 +68,6 @@ def flush_key_usage() -> None:
 
     During a lockdown nothing of keys changes; the notes wait in Valkey.
     """
-    if Lockdown.objects.is_on():
-        return
     key_use.flush(by=system("key use"))
     api_keys.end_overlaps(by=system("key use"))
     key_places.flush()
@@ -73,8 +76,6 @@ def flush_key_usage() -> None:
 @shared_task(name="accounts.disable_idle_keys", queue="default", ignore_result=True, expires=3600)
 def disable_idle_keys() -> None:
     """Switch off keys that nobody has used for long, once what was used is written down."""
-    if Lockdown.objects.is_on():
-        return
     key_use.flush(by=system("key use"))
     api_keys.disable_idle(by=system("idle keys"))
 
@@ -87,13 +88,17 @@ def send_mails() -> None:
     mails.send_due()
 
 
-@shared_task(name="accounts.raise_alerts", queue="log", ignore_result=True, expires=10)
+@shared_task(
+    name="accounts.raise_alerts", queue="log", ignore_result=True, expires=10, goes_on_in_lockdown=True
+)
 def raise_alerts() -> None:
     """Let the rules look at what was sealed since the last time."""
     reading.raise_due()
 
 
-@shared_task(name="accounts.send_alerts", queue="default", ignore_result=True, expires=60)
+@shared_task(
+    name="accounts.send_alerts", queue="default", ignore_result=True, expires=60, goes_on_in_lockdown=True
+)
 def send_alerts() -> None:
     """Send the mail about the alerts of the last minute."""
     mailing.send_due()
