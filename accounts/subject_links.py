@@ -22,6 +22,7 @@ def _role(subject_id: str, _: UUID | None) -> str | None:
 
 # The kind of subject → its page, from the subject's id and the id of its collection; None where there is none.
 PAGES: Final[dict[str, Page]] = {
+    "alert": _row("alert"),
     "api-key": _row("apikey"),
     "policy": _row("policy"),
     "role": _role,

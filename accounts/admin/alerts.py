@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from accounts.admin.base import ReadOnlyAdmin, explain
 from accounts.alerting import mailing
@@ -20,15 +20,14 @@ from accounts.alerting.registry import RULES
 from accounts.alerting.rule import Rule
 from accounts.errors import DomainError
 from accounts.models.alert import LONGEST_NOTE, Alert, AlertQuerySet, Severity
-from accounts.models.role import Role
 from accounts.models.user import User
 from accounts.places import country
 from accounts.principals import of_request
+from accounts.subject_links import Links
 
 PAGE_SIZE: Final = 25
 MOST_AT_ONCE: Final = 100
 STATES: Final = (("open", "Open"), ("acknowledged", "Acknowledged"), ("all", "All"))
-_PAGES: Final = {"user": "user", "api-key": "apikey", "policy": "policy", "session": "session"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,36 +179,19 @@ def _filtered(chosen: dict[str, str]) -> AlertQuerySet:
 def _lines(alerts: list[Alert]) -> list[Line]:
     actors = {alert.actor_id for alert in alerts if alert.actor_id is not None}
     people = set(User.objects.filter(pk__in=actors).values_list("pk", flat=True))
-    roles = dict(
-        Role.objects.filter(key__in=[a.subject_id for a in alerts if a.subject_type == "role"]).values_list(
-            "key", "pk"
-        )
-    )
+    links = Links()
     return [
         Line(
             alert,
             RULES.get(alert.rule),
             RULES[alert.rule].title if alert.rule in RULES else alert.rule,
             Severity(alert.severity),
-            _page(alert, roles),
+            links.page(alert.subject_type, alert.subject_id, None) or "",
             reverse("admin:accounts_user_change", args=[alert.actor_id]) if alert.actor_id in people else "",
             country(alert.address) if alert.address else "",
         )
         for alert in alerts
     ]
-
-
-def _page(alert: Alert, roles: dict[str, int]) -> str:
-    """Return the address of what an alert is about; the page there asks for its own right."""
-    model, row = _PAGES.get(alert.subject_type), alert.subject_id
-    if alert.subject_type == "role" and alert.subject_id in roles:
-        model, row = "role", str(roles[alert.subject_id])
-    if not model or not row:
-        return ""
-    try:
-        return reverse(f"admin:accounts_{model}_change", args=[row])
-    except NoReverseMatch:
-        return ""
 
 
 def _is_uuid(text: str) -> bool:

@@ -173,6 +173,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         self._require_view(request)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
+        of_request(request).require_step_up()
         given = _given(request)
         back = reverse("admin:accounts_event_changelist")
         kind = request.POST.get("format", "")
