@@ -80,12 +80,7 @@ def recipients() -> list[tuple[str, str, Subject]]:
 
 
 def _watching_roles() -> list[int]:
-    return [
-        role.pk
-        for role in Role.objects.all()
-        if role.key == ADMINISTRATOR
-        or Area.AUDIT in getattr(role, "areas", [])  # as in `Known.powerful_roles`
-    ]
+    return [role.pk for role in Role.objects.all() if role.key == ADMINISTRATOR or Area.AUDIT in role.areas]
 
 
 def _send(alerts: Sequence[Alert]) -> int:

@@ -161,12 +161,7 @@ class Known:
     @cached_property
     def powerful_roles(self) -> frozenset[str]:
         """The keys of roles that open any area of administration."""
-        return frozenset(
-            role.key
-            for role in Role.objects.all()
-            if role.key == ADMINISTRATOR
-            or getattr(role, "areas", [])  # roles may come to hold areas of their own
-        )
+        return frozenset(role.key for role in Role.objects.all() if role.key == ADMINISTRATOR or role.areas)
 
 
 def is_id(text: str) -> bool:

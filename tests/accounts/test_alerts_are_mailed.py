@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts import lockout, people
-from accounts.access import Principal
+from accounts.access import Area, Principal
 from accounts.alerting import mailing
 from accounts.alerting.acknowledging import acknowledge
 from accounts.alerting.attention import attention
@@ -21,7 +21,7 @@ from accounts.alerting.reading import raise_due
 from accounts.alerting.rule import OPENED
 from accounts.log import Subject, seal_pending
 from accounts.models import Alert, Event, Position, Tally, User
-from tests.accounts.cast import BUILDER, Person, make_person
+from tests.accounts.cast import BUILDER, Person, make_person, make_role
 from tests.accounts.smtp import MailServer
 from tests.accounts.test_alerts_are_raised import GERMANY, fail, happen
 
@@ -85,6 +85,15 @@ def test_who_may_not_look_at_alerts_is_not_told(server: MailServer, rita: Person
     make_person("edith@example.com", roles=[])
     assert [address for address, _, _ in recipients()] == ["ada@example.com"]
     assert User.objects.filter(is_active=True).count() == 3
+
+
+def test_who_holds_the_log_alone_is_told_and_let_in(server: MailServer) -> None:
+    make_role("auditor", areas=[Area.AUDIT])
+    audrey = make_person("audrey@example.com", roles=["auditor"])
+    assert [address for address, _, _ in recipients()] == ["ada@example.com", "audrey@example.com"]
+    api = audrey.sign_in()
+    assert api.get("manage/alerts").status_code == 200
+    assert api.get("manage/users").status_code == 403
 
 
 def test_what_was_acknowledged_before_the_mail_is_not_mailed(
