@@ -17,6 +17,7 @@ from accounts.outages import outage
 from accounts.valkey import circuit
 from tests import processes
 from tests.database import TestDatabase
+from tests.plugin import forget_the_log
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +51,7 @@ def _django_db_helper(
             ):
                 connection.close()
         django_db_setup.reset()
+        forget_the_log()  # or its head would speak of events that the next test does not have
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
             )
         )
         os.environ.update(database.environment_of(_servers, 0))
-        _forget_the_log()
+        forget_the_log()
         return
     number = int(re.sub(r"\D", "", worker)) + 1
     _point_at_worker(number)
@@ -59,11 +59,11 @@ def _point_at_worker(number: int) -> None:
         "?virtual_host=1", f"?virtual_host={number * 2 + 1}"
     )
     os.environ["DATA_DIR"] = str(Path(os.environ["DATA_DIR"]).with_name(f"worker-{number}"))
-    _forget_the_log()
+    forget_the_log()
 
 
-def _forget_the_log() -> None:
-    """Remove what an earlier run left of its log: it is signed with another key ring."""
+def forget_the_log() -> None:
+    """Remove what a log left beside the database: of an earlier run, it is signed with another key ring."""
     for left in Path(os.environ["DATA_DIR"]).glob("audit-*"):
         if left.is_dir():
             shutil.rmtree(left)

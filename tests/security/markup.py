@@ -125,6 +125,9 @@ ELSEWHERE: Final = {
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
     "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
+    "what an operator said of a lockdown, shown in the banner while one is on: tested with it": {
+        "accounts.Lockdown.reason", "accounts.Lockdown.on_by", "accounts.Lockdown.off_by", "accounts.Lockdown.off_reason",
+    },
     "what readers get by the API; no page of the admin shows it": {
         "content.PublishedDocument.locale", "content.PublishedDocument.content_locale",
         "content.PublishedDocument.data", "content.PublishedDocument.refs",

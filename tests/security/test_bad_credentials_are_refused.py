@@ -8,15 +8,21 @@ import string
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
+import jwt
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts import links
 from accounts.api_keys import KeyText, parse
 from accounts.errors import NotAuthenticatedError
+from accounts.links import Purpose
+from tests.accounts.cast import make_person
 from tests.builders import anonymous, make_key, make_role
 from tests.security.paths import UNKNOWN, api_paths
 from tests.security.world import Unchanged, assert_problem
@@ -27,10 +33,14 @@ LONGEST_MS = 250  # on a busy machine; the middle one of a path's answers takes 
 
 @dataclass(frozen=True)
 class Good:
-    """A key that works, and another one's parts to mix it with."""
+    """A key that works, another one's parts to mix it with, and the tokens of somebody who is signed in."""
 
     text: str
     other: str
+    access: str
+    refresh: str
+    ended: str  # an access token whose session was ended
+    link: str  # of a mail
 
     @property
     def parts(self) -> KeyText:
@@ -39,6 +49,23 @@ class Good:
 
 def _with_secret(good: Good, secret: str) -> str:
     return str(KeyText(good.parts.environment, good.parts.public_id, secret))
+
+
+def _mixed(one: str, other: str) -> str:
+    head, _, signature = one.split(".")
+    return ".".join([head, other.split(".")[1], signature])
+
+
+def _foreign(algorithm: str) -> str:
+    headers = {"typ": "at+jwt", "kid": "k1"}
+    claims = {
+        "iss": settings.PUBLIC_URL,
+        "aud": "quillkeep:development:api",
+        "sub": str(UUID(int=1)),
+        "tv": 0,
+    }
+    key = "x" * 32 if algorithm != "none" else None
+    return jwt.encode(claims, key, algorithm=algorithm, headers=headers)
 
 
 # What is sent → the header. Each is refused for a reason of its own.
@@ -70,6 +97,18 @@ BAD: dict[str, Callable[[Good], str]] = {
     "a null byte, escaped": lambda good: f"Bearer {good.text[:-4]}%00aa",
     "JSON": lambda good: f'Bearer {{"key": "{good.text}"}}',
     "a number": lambda _: "Bearer 0",
+    "a refresh token": lambda good: f"Bearer {good.refresh}",
+    "an access token of an ended session": lambda good: f"Bearer {good.ended}",
+    "an access token that is cut off": lambda good: f"Bearer {good.access[:-1]}",
+    "an access token with more behind it": lambda good: f"Bearer {good.access}.{good.access.split('.')[2]}",
+    "the signature of another token": lambda good: (
+        f"Bearer {good.access.rpartition('.')[0]}.{good.refresh.rpartition('.')[2]}"
+    ),
+    "the claims of another token": lambda good: f"Bearer {_mixed(good.access, good.refresh)}",
+    "no signature": lambda good: f"Bearer {good.access.rpartition('.')[0]}.",
+    "a token of nobody's": lambda _: f"Bearer {_foreign('HS256')}",
+    "a token without an algorithm": lambda _: f"Bearer {_foreign('none')}",
+    "the link of a mail": lambda good: f"Bearer {good.link}",
     "only blanks": lambda _: "   ",
     "empty": lambda _: "",
 }
@@ -80,7 +119,17 @@ OPEN_DOORS = {"/api/v1/auth/login", "/api/v1/auth/refresh"}
 @pytest.fixture
 def good() -> Good:
     make_role("idle")
-    return Good(make_key(role="idle").key, make_key(role="idle").key)
+    person = make_person("somebody@example.com")
+    mine, other = person.sign_in(), person.sign_in()
+    other.post("auth/logout")
+    return Good(
+        text=make_key(role="idle").key,
+        other=make_key(role="idle").key,
+        access=mine.credential,
+        refresh=mine.refresh,
+        ended=other.credential,
+        link=links.make_token(person.user, Purpose.RESET),
+    )
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -108,6 +157,8 @@ def test_it_is_a_401_everywhere_and_changes_nothing(
     for text in (good.text, good.other):
         assert parse(text).secret not in caplog.text
         assert parse(text).secret[:12] not in caplog.text
+    for text in (good.access, good.refresh, good.ended, good.link):
+        assert text.rpartition(".")[2] not in caplog.text
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -128,6 +179,7 @@ def test_where_there_is_nothing_a_bad_credential_finds_nothing(good: Good) -> No
 def test_a_good_one_works_beside_them(good: Good) -> None:
     assert anonymous().get("/api/v1/auth/me", Authorization=f"Bearer {good.text}").status_code == 200
     assert anonymous().get("/api/v1/auth/me", Authorization=f"bearer {good.text}").status_code == 200
+    assert anonymous().get("/api/v1/auth/me", Authorization=f"Bearer {good.access}").status_code == 200
 
 
 @given(

@@ -26,6 +26,9 @@ BY_HAND = {
     "content/tasks.py": "advisory locks; constants",
     "content/timeline.py": "which fields differ between versions, by one constant statement with parameters",
     "cms_project/grants.py": "roles and tables of our own list",
+    "cms_project/frozen.py": "triggers for tables and columns of our own list",
+    "cms_project/lockdown.py": "ends what is older than a lockdown; constants, the time is a parameter",
+    "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "makes the databases of `make run`",
     "cms_project/health.py": "SELECT 1",
     "cms_project/management/commands/migrate.py": "grants after migrating",
@@ -36,6 +39,9 @@ DANGEROUS = re.compile(
     r"\b(pickle\.|import pickle|import marshal|import shelve|yaml\.load\(|yaml\.unsafe_load|subprocess|os\.system|__import__|extractall|eval\(|exec\()"
 )
 MAY = {
+    "cms_project/frozen.py": "triggers for tables and columns of our own list",
+    "cms_project/lockdown.py": "ends what is older than a lockdown; constants, the time is a parameter",
+    "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "starts PostgreSQL and Valkey of its own by argument lists",
     "cms_project/run.py": "starts our processes by argument lists",
 }

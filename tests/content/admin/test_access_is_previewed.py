@@ -219,7 +219,7 @@ def test_what_is_tried_and_taken_back_leaves_no_trace_in_the_cache_of_rules(ada:
 
 def test_who_holds_policies_without_being_an_administrator_is_refused_here_too(role: Role) -> None:
     granting.add_role("keeper", "Keeper", areas=[Area.POLICIES], by=ROOT)
-    keeper = sign_in(make_person("keeper@example.com", roles=["keeper"]))
+    keeper = sign_in(make_person("keeper@example.com", roles=["keeper"], with_authenticator=True))
     with Unchanged("refused"):
         page = keeper.post(ADD, typed(role))
         assert "can't hand out" in str(page.context["typed"].problems[""])

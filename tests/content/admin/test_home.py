@@ -117,7 +117,7 @@ def test_the_number_of_questions_does_not_grow_with_the_collections(ada: Client,
         make_collection(f"more_{number}", [{"key": "title", "type": "text"}])
         make_entry(f"more_{number}", title="One")
     ada.get("/admin/")
-    assert asked() <= few <= 20
+    assert asked() <= few <= 26  # of an administrator, whom a dozen things may concern
 
 
 def test_what_waits_to_be_published_is_listed_for_those_who_may_publish_it(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.limits import Policy
 from tests.builders import make_collection, make_entry
 from tests.content.admin.conftest import SignIn
 
@@ -99,7 +100,7 @@ def test_markdown_is_shown_as_publishing_would_make_it(notes: None, ada: Client,
 def test_questions_are_counted(notes: None, ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "content.admin.assist.ASSISTS",
-        type("P", (), {"name": "assists-test", "quota": 1, "fails_open": True})(),
+        Policy("assists-test", quota=1, fails_open=True),
     )
     assert ask(ada, "markdown", text="a").status_code == 200
     refused = ask(ada, "markdown", text="a")

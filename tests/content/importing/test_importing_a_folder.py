@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import archiving
 from accounts.log import seal_pending
-from accounts.models import Event, User
+from accounts.models import Event, Position, User
 from content import editing, publishing
 from content.models import Collection, DraftDocument, Entry, Field, Locale, PublishedDocument, Version
 from tests.builders import (
@@ -392,6 +392,7 @@ def test_what_people_unpublished_stays_so_once_that_is_in_an_archive_of_the_log(
     publishing.unpublish(Entry.objects.get(collection__key="posts").pk, writing=writing("posts"))
     make_collection("other", [])  # the newest event stays in the tables
     seal_pending()
+    Position.objects.all().delete()  # of the house's own consumers, which no worker moves on here
     assert list(archiving.archive(timezone.now(), by=ROOT))
     assert not Event.objects.filter(type="entry.unpublished").exists()
     write(folder, "a.md", post("One", "Another secret."))
