@@ -5,7 +5,7 @@ import re
 from tests.security.matrix import V1
 from tests.security.world import routes
 
-_VALUES = {"uuid": "0190aaaa-0000-7000-8000-000000000000", "int": "1", "str": "nothing"}
+_VALUES = {"uuid": "0190aaaa-0000-7000-8000-000000000000", "int": "1", "str": "nothing", "path": "nothing"}
 UNKNOWN = [
     ("GET", "/api/v1/nowhere"),
     ("POST", "/api/v1/manage/nowhere"),

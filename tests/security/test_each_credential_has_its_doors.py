@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts import links
 from accounts.links import Purpose
+from accounts.models import User
 from tests.accounts.cast import PASSWORD, Api, make_key, make_person
 from tests.security.paths import api_paths, filled
 from tests.security.test_every_endpoint_asks import PUBLIC
@@ -39,7 +40,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "access token": api.credential,
         "API key": make_key(ada.user)[1],
         "refresh token": api.refresh,
-        "link of a mail": links.make_token(ada.user, Purpose.RESET),
+        "link of a mail": links.make_token(User.objects.get(pk=ada.user.pk), Purpose.RESET),
         "cookie of the admin": browser.cookies[settings.SESSION_COOKIE_NAME].value,
         "cookie of a known browser": browser.cookies["browser"].value,
         "password": PASSWORD,
