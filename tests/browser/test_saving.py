@@ -71,6 +71,7 @@ def test_a_day_at_the_form(ada: Watched) -> None:
     page.locator("#field-words [contenteditable]").click()
     page.keyboard.type("x")
     page.keyboard.press("Control+z")
+    expect(page.locator("#field-words.qk-unsaved")).to_have_count(0)
     page.get_by_role("link", name="History").click()
     page.wait_for_url("**/history/**")
     page.go_back()
