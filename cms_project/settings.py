@@ -222,6 +222,7 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_SENSITIVE_PARAMETERS = ["password", "repeated", "otp", "code", "token", "credential"]
 AXES_VERBOSE = False
+AXES_DISABLE_ACCESS_LOG = True  # the log of the house has who signed in
 AXES_ENABLE_ADMIN = False
 REFUSED_SIGN_IN_SECONDS = 0.5  # more than any of the ways to refuse one takes
 AXES_CLIENT_IP_CALLABLE = "accounts.addresses.client_address"

@@ -5,7 +5,6 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -17,7 +16,16 @@ from accounts.errors import DomainError, NotFoundError
 from accounts.models.device import Authenticator, OwnedDevice, Passkey, RecoveryCodes
 from accounts.models.session import Session
 from accounts.models.user import User
-from accounts.pages.frame import AppCodeForm, NewPasswordForm, count, grouped, qr_code, see_other, show
+from accounts.pages.frame import (
+    AppCodeForm,
+    NewPasswordForm,
+    count,
+    grouped,
+    put_problems,
+    qr_code,
+    see_other,
+    show,
+)
 from accounts.principals import of_request
 
 P = ParamSpec("P")
@@ -93,38 +101,22 @@ def password(request: HttpRequest) -> HttpResponse:
     devices.require_proof(user, by)
     form = NewPasswordForm(request.POST or None)
 
-    def choose() -> None:
-        people.set_password(user, form.cleaned_data["password"], by=by)
-        sessions.keep(request, User.objects.get(pk=user.pk))
-
     context = {"title": "Choose another password", "least": people.least_length(user), "person": user}
-    done = "Your password was changed. You are signed out everywhere else."
-    return _form(request, "accounts/password.html", form, choose, context, done)
-
-
-def _form(
-    request: HttpRequest,
-    template: str,
-    form: forms.Form,
-    choose: Callable[[], object],
-    context: dict[str, Any],
-    done: str,
-) -> HttpResponse:
-    status = 200
     if request.method == "POST":
-        status = 400
         try:
             if form.is_valid():
-                choose()
-                messages.success(request, done)
+                people.set_password(user, form.cleaned_data["password"], by=by)
+                sessions.keep(request, User.objects.get(pk=user.pk))
+                messages.success(request, "Your password was changed. You are signed out everywhere else.")
                 return see_other(reverse("admin:account"))
         except DomainError as error:
-            for problem in error.errors:
-                place = (problem.pointer or "").strip("/")
-                form.add_error(place if place in form.fields else None, problem.detail)
-            if not error.errors:
-                form.add_error(None, error.detail)
-    return show(request, template, {**context, "form": form}, status=status)
+            put_problems(form, error)
+    return show(
+        request,
+        "accounts/password.html",
+        {**context, "form": form},
+        status=400 if request.method == "POST" else 200,
+    )
 
 
 # --- Second factors -------------------------------------------------------------------------------------------
@@ -147,7 +139,7 @@ def authenticator(request: HttpRequest) -> HttpResponse:
                     return _enrolled(request, device, is_first=is_first)
                 form.add_error("code", "This code is not right. Does the clock of your phone go right?")
         except DomainError as error:
-            form.add_error(None, error.detail)
+            put_problems(form, error)
     device = devices.new_authenticator(user)
     context = {
         "title": "Set up an authenticator app",

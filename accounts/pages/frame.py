@@ -148,12 +148,17 @@ def _with_problems(form: forms.Form, error: DomainError) -> forms.Form:
         form = type(form)({})
         form._errors = forms.utils.ErrorDict()  # type: ignore[attr-defined]  # noqa: SLF001 (no complaint that fields are empty)
         form.cleaned_data = {}
+    put_problems(form, error)
+    return form
+
+
+def put_problems(form: forms.Form, error: DomainError) -> None:
+    """Say in a form that was read what was refused: at its field where the refusal names one."""
     for problem in error.errors:
         place = (problem.pointer or "").strip("/")
         form.add_error(place if place in form.fields else None, problem.detail)
     if not error.errors:
         form.add_error(None, error.detail)
-    return form
 
 
 def show(

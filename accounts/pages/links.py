@@ -95,21 +95,24 @@ def new_password(request: HttpRequest) -> HttpResponse:
 @sensitive_variables("password")
 @require_http_methods(["POST"])
 def strength(request: HttpRequest) -> HttpResponse:
-    """Tell a script how hard a password is to guess, while it is typed. Nothing of it is kept or logged."""
+    """Tell a script how hard a password is to guess, while it is typed. Nothing of it is kept or logged.
+
+    Only for who is about to choose one: estimating takes a while, and nobody else has any use for it.
+    """
+    user = _whose(request)
+    if user is None:
+        return as_json({"detail": "There is nobody whose password this would be."}, status=400)
     state = hit(ESTIMATES, f"address:{client_address(request)}")
     if state is not None and state.is_exceeded:
         return as_json({"detail": TooManyRequestsError.default_detail}, status=429)
     password = request.POST.get("password", "")[:200]
-    user = _whose(request)
-    about = [user.email, user.name] if user is not None else []
-    found = passwords.estimate(password, about=about)
-    least = least_length(user) if user is not None else passwords.ALONE
+    found = passwords.estimate(password, about=[user.email, user.name])
     return as_json(
         {
             "score": found.score,
             "advice": list(found.advice),
             "length": passwords.length(password),
-            "least": least,
+            "least": least_length(user),
         }
     )
 

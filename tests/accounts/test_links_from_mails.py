@@ -247,6 +247,16 @@ def test_an_open_session_is_not_taken_over_by_a_link(ada: Person, rita: Person) 
     assert User.objects.get(pk=rita.user.pk).check_password(OTHER)
 
 
+def test_only_who_chooses_a_password_is_told_how_good_it_is(rita: Person) -> None:
+    browser = Client()
+    assert browser.post("/admin/password-strength/", {"password": "x"}).status_code == 400
+    browser.post(LINK, {"token": links.make_token(rita.user, Purpose.RESET)})
+    told = browser.post("/admin/password-strength/", {"password": "rita@example.com"}).json()
+    assert (told["score"], told["length"], told["least"]) == (0, 16, 15)
+    assert browser.post("/admin/password-strength/", {"password": "wandering teapots glow"}).json()["score"] >= 3
+    assert browser.get("/admin/password-strength/").status_code == 405
+
+
 def test_without_a_link_there_is_nothing_to_choose(browser: Client) -> None:
     assert browser.get(NEW)["Location"] == LOGIN
     assert browser.post(NEW, {"password": OTHER, "repeated": OTHER})["Location"] == LOGIN

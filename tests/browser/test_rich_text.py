@@ -122,6 +122,7 @@ def test_an_editor_out_of_sight_starts_when_somebody_comes_to_it_and_else_in_a_q
 
     last.locator("textarea").focus()
     expect(last.locator("[contenteditable]")).to_be_focused()
+    page.wait_for_timeout(100)  # the editor puts its caret where it wants it a frame after it has the focus
     page.keyboard.press("Control+End")
     page.keyboard.type(" and typed")
     page.keyboard.press("Control+s")
