@@ -253,7 +253,9 @@ def test_only_who_chooses_a_password_is_told_how_good_it_is(rita: Person) -> Non
     browser.post(LINK, {"token": links.make_token(rita.user, Purpose.RESET)})
     told = browser.post("/admin/password-strength/", {"password": "rita@example.com"}).json()
     assert (told["score"], told["length"], told["least"]) == (0, 16, 15)
-    assert browser.post("/admin/password-strength/", {"password": "wandering teapots glow"}).json()["score"] >= 3
+    assert (
+        browser.post("/admin/password-strength/", {"password": "wandering teapots glow"}).json()["score"] >= 3
+    )
     assert browser.get("/admin/password-strength/").status_code == 405
 
 
