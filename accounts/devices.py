@@ -40,11 +40,17 @@ def has_codes(user: User) -> bool:
 
 
 @transaction.atomic
-def new_authenticator(user: User) -> Authenticator:
-    """Return the authenticator that a user is about to enrol; its secret stays the same until it is confirmed."""
+def new_authenticator(user: User, *, shown: str = "") -> Authenticator:
+    """Return the authenticator that a user is about to enrol.
+
+    `shown` is the id of the one that this browser was shown already: its secret stays the same until it is confirmed.
+    Nobody else's browser gets to see it, or whoever looked first could read along for ever.
+    """
     _locked(user)  # two tabs must not show two secrets
-    device: Authenticator | None = Authenticator.objects.filter(user=user, confirmed=False).first()
+    waiting = Authenticator.objects.filter(user=user, confirmed=False)
+    device: Authenticator | None = waiting.filter(pk=shown).first() if shown else None
     if device is None:
+        waiting.delete()
         device = Authenticator(user=user, name="Authenticator app", confirmed=False)
         device.set_new_secret()
         device.save(force_insert=True)

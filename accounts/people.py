@@ -108,13 +108,11 @@ def change_user(
     user = User.objects.select_for_update().get(pk=user.pk)
     changed: dict[str, object] = {}
     if email is not None and canonical_email(email) != user.email:
-        # Whoever gets the mail of an account can choose its password.
-        require_to_hold_roles(by, _role_keys(user) if user.pk != by.user_id else ())
         if user.is_service:
             raise InvalidInputError(
                 errors=[Problem.at(["email"], "not-possible", "Service accounts have no mail.")]
             )
-        require_to_hold_roles(by, _role_keys(user))  # whoever gets the mail of an account can become it
+        require_to_hold_roles(by, _role_keys(user))  # whoever gets its mail can become it
         user.email = _free_address(email)
         changed["email"] = True
     if name is not None and name != user.name:

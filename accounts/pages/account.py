@@ -21,6 +21,7 @@ from accounts.pages.frame import (
     NewPasswordForm,
     count,
     grouped,
+    new_authenticator,
     put_problems,
     qr_code,
     see_other,
@@ -140,7 +141,7 @@ def authenticator(request: HttpRequest) -> HttpResponse:
                 form.add_error("code", "This code is not right. Does the clock of your phone go right?")
         except DomainError as error:
             put_problems(form, error)
-    device = devices.new_authenticator(user)
+    device = new_authenticator(request, user)
     context = {
         "title": "Set up an authenticator app",
         "form": form,

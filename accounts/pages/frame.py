@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.safestring import mark_safe
 
+from accounts import devices
 from accounts.addresses import client_address
 from accounts.errors import (
     DomainError,
@@ -22,8 +23,10 @@ from accounts.errors import (
 )
 from accounts.limits import SIGN_INS, hit
 from accounts.models.device import Authenticator
+from accounts.models.user import User
 
 _NEXT: Final = re.compile(r"/admin/(?!/)[A-Za-z0-9/_.~?=&%+:,-]*")
+_SHOWN_KEY: Final = "accounts_new_authenticator"
 STATUSES: Final[Mapping[type[DomainError], int]] = {
     LockedDownError: 423,
     LockedOutError: 429,
@@ -196,6 +199,13 @@ def next_url(text: str) -> str:
     """Return where to go after signing in: a path of the admin, whatever was asked for (CVE-2024-28239)."""
     index = reverse("admin:index")
     return text if _NEXT.fullmatch(text) and "/.." not in text and "//" not in text else index
+
+
+def new_authenticator(request: HttpRequest, user: User) -> Authenticator:
+    """Return the authenticator to set up in this browser, the same one until it is confirmed."""
+    device = devices.new_authenticator(user, shown=request.session.get(_SHOWN_KEY, ""))
+    request.session[_SHOWN_KEY] = str(device.pk)
+    return device
 
 
 def qr_code(device: Authenticator) -> str:

@@ -24,6 +24,7 @@ from accounts.pages.frame import (
     as_json,
     count,
     grouped,
+    new_authenticator,
     next_url,
     qr_code,
     see_other,
@@ -120,7 +121,7 @@ def enrolment_step(request: HttpRequest) -> HttpResponse:
         "short_password": not user.has_long_password,
     }
     if not needs_passkey:
-        device = devices.new_authenticator(user)
+        device = new_authenticator(request, user)
         context |= {"qr": qr_code(device), "secret": grouped(device)}
     return answer(request, "accounts/enrolment.html", form, by_code, context, passkey=by_passkey)
 

@@ -146,6 +146,24 @@ def test_who_must_have_a_second_factor_sets_it_up_first(browser: Client) -> None
     assert Event.objects.filter(type="device.enrolled").count() == 1
 
 
+def test_whoever_looked_at_a_new_key_first_has_nothing_of_it(browser: Client) -> None:
+    """Somebody who knows the password looks, goes away silently, and waits for the person to enrol."""
+    make_role("editor", require_second_factor=True)
+    edith = make_person("edith@example.com", roles=["editor"])
+    thief, own = Client(), browser
+    for each in (thief, own):
+        assert first_step(each, edith)["Location"] == ENROLMENT
+    thief.get(ENROLMENT)
+    seen = Authenticator.objects.get()
+    own.get(ENROLMENT)
+    device = Authenticator.objects.get()
+    assert device.secret_base32 != seen.secret_base32
+    assert own.post(ENROLMENT, {"code": totp_code(seen)}).status_code == 400
+    Authenticator.objects.update(throttling_failure_count=0)
+    assert own.post(ENROLMENT, {"code": totp_code(device)}).status_code == 200
+    assert Authenticator.objects.get().secret_base32 == device.secret_base32
+
+
 def test_the_secret_of_an_authenticator_is_not_readable_in_the_database(ada: Person) -> None:
     assert ada.device is not None
     row = Authenticator.objects.values().get(pk=ada.device.pk)
