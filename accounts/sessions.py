@@ -11,7 +11,13 @@ from django_otp import login as otp_login
 
 from accounts.access import Area, Principal
 from accounts.addresses import client_address
-from accounts.errors import InvalidInputError, LockedDownError, NotAuthenticatedError, Problem
+from accounts.errors import (
+    InvalidInputError,
+    LockedDownError,
+    NotAuthenticatedError,
+    Problem,
+    StrongerFactorRequiredError,
+)
 from accounts.log import Subject, record
 from accounts.models.device import OwnedDevice
 from accounts.models.generation import KEYS, Generation
@@ -110,8 +116,11 @@ def of_principal(principal: Principal) -> Session:
 def confirm(session: Session, *, strength: Strength, reason: str, by: Principal) -> Session:
     """Note that its person has shown again who they are, with a factor or with the password, and why.
 
-    Raises InvalidInputError without a reason. A passkey makes the session as strong as one that began with it.
+    Raises InvalidInputError without a reason, StrongerFactorRequiredError for less than the roles ask for. A passkey
+    makes the session as strong as one that began with it.
     """
+    if strength < session.user.demands.strength:
+        raise StrongerFactorRequiredError("Your role asks for a passkey, here too.")
     reason = " ".join(reason.split())
     if not reason or len(reason) > LONGEST_REASON:
         raise InvalidInputError(

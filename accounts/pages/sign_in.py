@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import browsers, devices, passkeys, sessions, sign_in
 from accounts.access import Principal
-from accounts.errors import DomainError, NotAuthenticatedError
+from accounts.errors import DomainError, NotAuthenticatedError, StrongerFactorRequiredError
 from accounts.models.device import OwnedDevice, Passkey, RecoveryCodes
 from accounts.models.role import Strength
 from accounts.models.user import User
@@ -188,9 +188,17 @@ def _accepted(request: HttpRequest, ceremony: Ceremony, user: User | None, crede
 
 
 def _go_on(request: HttpRequest, user: User, device: OwnedDevice, target: str) -> HttpResponse:
-    """Let in whoever gave enough, and send the others to enrol what their role asks for."""
+    """Let in whoever gave enough, and send the others to enrol what their role asks for.
+
+    Raises StrongerFactorRequiredError for who has it: a phished code shall lead to no passkey of the phisher's.
+    """
     if sign_in.is_strong_enough(user, device.strength):
         return _finish(request, user, device, target)
+    if Passkey.objects.filter(user=user).exists() and not isinstance(device, RecoveryCodes):
+        sign_in.count_failure(request, user)
+        raise StrongerFactorRequiredError(
+            "Your role asks for your passkey. If you lost it, give a recovery code."
+        )
     sign_in.remember_step(request, user, target, given=device.strength)
     return see_other(reverse("admin:login-enrolment"))
 

@@ -82,7 +82,7 @@ def ask(request: HttpRequest, error: StepUpRequiredError, problem: DomainError |
         "sent": _sent(request) if is_whole else [],
         "then": given.get(THEN) or ("" if is_whole else "get"),
         "has_passkey": Passkey.objects.filter(user=user).exists(),
-        "has_codes": devices.has_codes(user),
+        "has_codes": user.demands.strength < Strength.PHISHING_RESISTANT and devices.has_codes(user),
         "has_factor": has_factor,
         "with_password": not has_factor
         and bool(error.extensions.get("password_is_enough") or given.get(PASSWORD)),

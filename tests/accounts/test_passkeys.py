@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session as DjangoSession
 from django.test import Client
 from django.utils import timezone
 
-from accounts import granting
+from accounts import devices, granting
 from accounts.models import Authenticator, Event, Passkey, RecoveryCodes, Session, User
 from accounts.session_store import hashed
 from tests.accounts.authenticator import BE, BS, UP, UV, SoftAuthenticator, raw, text
@@ -300,12 +300,54 @@ def test_who_must_have_a_passkey_reaches_only_its_enrolment(browser: Client) -> 
     assert answer.status_code == 303  # recovery codes come with the first factor only
     assert browser.get("/admin/account/").status_code == 200
     assert Session.objects.latest("created_at").strength == 2
-    # From now on the app alone is not enough, and the API has no way in.
+    # From now on the app alone leads nowhere, to no passkey of somebody else's either, and the API has no way in.
     other = Client()
     other.post(LOGIN, {"email": olga.email, "password": PASSWORD})
-    assert other.post(CODE, {"code": olga.code()})["Location"] == ENROLMENT
+    shown = other.post(CODE, {"code": olga.code()})
+    assert shown.status_code == 400
+    assert "asks for your passkey" in shown.content.decode()
+    assert other.get(ENROLMENT)["Location"] == LOGIN
+    assert other.post(OPTIONS, {"for": "enrolment"}).status_code == 400
     refused = Api(Client()).post("auth/login", olga.login_body())
     assert (refused.status_code, refused.json()["code"]) == (401, "phishing-resistant-factor-required")
+
+
+def test_who_lost_the_passkey_that_they_must_have_recovers_with_a_code(browser: Client) -> None:
+    make_role("operator", require_phishing_resistant=True)
+    olga = make_person("olga@example.com", roles=["operator"], with_authenticator=True)
+    codes = devices.make_recovery_codes(olga.user, by=olga.principal)
+    browser.post(LOGIN, {"email": olga.email, "password": PASSWORD})
+    browser.post(CODE, {"code": olga.code()})
+    browser.post(ENROLMENT, {"credential": SoftAuthenticator().create(options(browser, "enrolment"))})
+    other = Client()
+    other.post(LOGIN, {"email": olga.email, "password": PASSWORD})
+    assert other.post(CODE, {"code": codes[0]})["Location"] == ENROLMENT
+    key = SoftAuthenticator()
+    assert other.post(ENROLMENT, {"credential": key.create(options(other, "enrolment"))}).status_code == 303
+    assert other.get("/admin/account/").status_code == 200
+
+
+def test_who_must_have_a_passkey_steps_up_with_it_alone(browser: Client) -> None:
+    make_role("operator", require_phishing_resistant=True)
+    olga = make_person("olga@example.com", roles=["operator"], with_authenticator=True)
+    codes = devices.make_recovery_codes(olga.user, by=olga.principal)
+    browser.post(LOGIN, {"email": olga.email, "password": PASSWORD})
+    browser.post(CODE, {"code": olga.code()})
+    key = SoftAuthenticator()
+    browser.post(ENROLMENT, {"credential": key.create(options(browser, "enrolment"))})
+    path = "/admin/account/authenticator/"
+    with time_machine.travel(timezone.now() + timedelta(minutes=11)):
+        page = browser.get(path)
+        assert page.status_code == 403
+        assert "step-up-code" not in page.content.decode()
+        for code in (codes[0], olga.code()):
+            sent = {"step-up-code": code, "step-up-reason": "x", "step-up-then": "get"}
+            assert browser.post(path, sent).status_code == 400
+        assert browser.get(path).status_code == 403
+        answer = key.get(options(browser, "step-up"))
+        sent = {"step-up-credential": answer, "step-up-reason": "x", "step-up-then": "get"}
+        assert browser.post(path, sent).status_code == 303
+        assert browser.get(path).status_code == 200
 
 
 def test_between_the_steps_no_passkey_can_be_added_without_the_factor(ada: Person, browser: Client) -> None:
