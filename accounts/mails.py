@@ -24,7 +24,7 @@ from accounts.log import Subject, record
 from accounts.models.device import issuer
 from accounts.models.event import Event, Position, Seal
 from accounts.models.user import User
-from accounts.people import INVITED, PASSWORD_CHANGED
+from accounts.people import INVITED, PASSWORD_CHANGED, UPDATED
 
 logger = logging.getLogger("quillkeep.mails")
 
@@ -76,6 +76,12 @@ def _removed(event: Event, _user: User) -> Mail | None:
     return _notice(event, f"{what} was removed from your account.")
 
 
+def _updated(event: Event, _user: User) -> Mail | None:
+    if not event.detail.get("email"):
+        return None
+    return _notice(event, "The e-mail address of your account was changed.")
+
+
 def _notice(event: Event, what: str) -> Mail:
     words = {"what": what, "at": event.at, "address": event.address}
     return Mail(f"Your account on {issuer()} was changed", "accounts/mails/notice.txt", words)
@@ -84,6 +90,7 @@ def _notice(event: Event, what: str) -> Mail:
 WRITERS: Final[Mapping[str, Writer]] = {
     INVITED: _invitation,
     links.RESET_ASKED: _reset,
+    UPDATED: _updated,
     PASSWORD_CHANGED: lambda event, _: _notice(event, "The password of your account was changed."),
     devices.ENROLLED: _enrolled,
     devices.REMOVED: _removed,
@@ -113,7 +120,10 @@ def send_due() -> int:
 
 
 def _send(event: Event) -> int:
-    """Send the mail of one event, to the address that is kept, never to one that was typed (CVE-2019-19844)."""
+    """Send the mail of one event, to the address that is kept, never to one that was typed (CVE-2019-19844).
+
+    Of another address the former one is told as well: the new one may be that of whoever took the account over.
+    """
     if event.subject_type != "user":
         return 0  # a reset for an address that nobody has
     user = User.objects.filter(pk=event.subject_id, is_active=True, is_service=False).first()
@@ -121,7 +131,12 @@ def _send(event: Event) -> int:
     if user is None or mail is None:
         return 0
     name, subject = user.name or user.email, Subject("user", str(user.pk))
-    return int(deliver(mail, user.email, name, about=event.type, subject=subject))
+    sent = int(deliver(mail, user.email, name, about=event.type, subject=subject))
+    if event.type == UPDATED and user.former_email:
+        name = user.name or user.former_email
+        sent += deliver(mail, user.former_email, name, about=event.type, subject=subject)
+        User.objects.filter(pk=user.pk).update(former_email="")
+    return sent
 
 
 def deliver(

@@ -20,6 +20,7 @@ from accounts.models.user import User
 from accounts.passwords import ALONE, WITH_SECOND_FACTOR, require_good
 
 INVITED: Final = "user.invited"
+UPDATED: Final = "user.updated"
 PASSWORD_CHANGED: Final = "user.password-changed"  # noqa: S105 (a type of event)
 
 
@@ -113,6 +114,7 @@ def change_user(
                 errors=[Problem.at(["email"], "not-possible", "Service accounts have no mail.")]
             )
         require_to_hold_roles(by, _role_keys(user))  # whoever gets its mail can become it
+        user.former_email = user.former_email or user.email  # `accounts.mails` tells it and forgets it
         user.email = _free_address(email)
         changed["email"] = True
     if name is not None and name != user.name:
@@ -133,7 +135,7 @@ def change_user(
         _require_an_administrator()
         if set(changed) - {"name"}:
             sessions.end_all(user, by=by)
-        record("user.updated", actor=by, subject=_subject(user), detail=changed)
+        record(UPDATED, actor=by, subject=_subject(user), detail=changed)
         Generation.objects.bump(ACCESS, KEYS)
     return User.objects.get(pk=user.pk)
 

@@ -32,6 +32,8 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django-
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # Compared by bytes, whatever the database's own collation takes for the same letter (CVE-2024-27295).
     email = models.EmailField("e-mail address", max_length=254, db_collation="C")
+    # The one before a change, until its mailbox has been told: whoever takes an account over changes the address first.
+    former_email = models.EmailField(max_length=254, blank=True, default="", editable=False)
     name = models.CharField(max_length=150, blank=True)
     is_active = models.BooleanField(default=True)
     is_service = models.BooleanField(default=False)

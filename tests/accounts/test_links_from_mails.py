@@ -87,6 +87,21 @@ def test_a_forgotten_password_is_replaced_and_everything_else_ends(rita: Person,
     assert "password of your account was changed" in server.mails[-1].get_payload(decode=True).decode()  # type: ignore[union-attr]
 
 
+def test_another_address_is_told_to_the_former_one_too(ada: Person, rita: Person, server: MailServer) -> None:
+    """Whoever takes an account over changes the address first, and would get every notice from then on."""
+    for email in ("new@example.com", "newer@example.com"):  # the second one before anything was sent
+        people.change_user(User.objects.get(pk=rita.user.pk), email=email, by=BUILDER)
+    people.change_user(User.objects.get(pk=rita.user.pk), name="Rita R.", by=BUILDER)
+    assert send() == 3
+    assert [mail["To"] for mail in server.mails] == ["newer@example.com", rita.email, "newer@example.com"]
+    for mail in server.mails:
+        text = mail.get_payload(decode=True).decode()  # type: ignore[union-attr]
+        assert "e-mail address of your account was changed" in text
+        assert "newer@" not in text  # the former mailbox may be somebody else's by now
+    assert User.objects.get(pk=rita.user.pk).former_email == ""
+    assert send() == 0
+
+
 def test_the_mail_alone_does_not_let_in_who_has_a_second_factor(ada: Person, server: MailServer) -> None:
     Client().post(FORGOTTEN, {"email": ada.email})
     send()
