@@ -1,6 +1,6 @@
 """People and service accounts, and where they are signed in."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -29,12 +29,43 @@ class RoleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # n
         )
 
 
-class AddUserForm(PreviewedForm):
-    """A person is invited by mail; a service account has a name only."""
-
-    made: User | None = None
+class RolesForm(PreviewedForm):
+    """What a person or a program is called and may; what that changes is shown before it is done."""
 
     roles = RoleChoice()
+    made: User | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "roles" in self.fields and not self.is_new:
+            self.initial["roles"] = Role.objects.filter(user=self.instance).values_list("key", flat=True)
+
+    @property
+    def is_new(self) -> bool:
+        return bool(self.instance._state.adding)  # noqa: SLF001 (documented, "ModelState")
+
+    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
+        user: User = self.instance
+        typed: list[Json] = [data.get(name) for name in ("email", "name", "is_service", "is_active")]
+        roles: list[Json] = [role.key for role in data["roles"]]
+        if self.is_new:
+            return {
+                "title": f"What {data['name'] or data.get('email') or 'somebody new'} may",
+                "about": ["user", "new", *typed, roles],
+                "measure": lambda: impact.as_somebody(of_user(self.made) if self.made else anonymous()[0]),
+                "concerned": lambda: impact.concerned(cast("User", self.made)),
+            }
+        return {
+            "title": f"What changes for {user}",
+            "about": ["user", str(user.pk), *typed, roles],
+            "measure": lambda: of_user(User.objects.get(pk=user.pk)),
+            "concerned": lambda: impact.concerned(user),
+        }
+
+
+class AddUserForm(RolesForm):
+    """A person is invited by mail; a service account has a name only."""
+
     email = forms.CharField(
         label="E-mail address", max_length=254, required=False, help_text="Empty for a service account."
     )
@@ -42,15 +73,6 @@ class AddUserForm(PreviewedForm):
     class Meta:
         model = User
         fields = ("email", "name", "is_service")
-
-    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
-        roles: list[Json] = [role.key for role in data["roles"]]
-        return {
-            "title": f"What {data['name'] or data['email'] or 'somebody new'} may",
-            "about": ["user", "new", data["email"], data["name"], data["is_service"], roles],
-            "measure": lambda: impact.as_somebody(of_user(self.made) if self.made else anonymous()[0]),
-            "concerned": lambda: impact.Concerned(int(not data["is_service"]), 0),
-        }
 
     def change(self, data: dict[str, Any]) -> Model:
         roles = [role.key for role in data["roles"]]
@@ -61,36 +83,12 @@ class AddUserForm(PreviewedForm):
         return self.made
 
 
-class ChangeUserForm(PreviewedForm):
+class ChangeUserForm(RolesForm):
     """What an administrator changes; passwords are only ever set by the person."""
-
-    roles = RoleChoice()
 
     class Meta:
         model = User
         fields = ("email", "name", "is_active")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "roles" in self.fields and self.instance.pk:
-            self.initial["roles"] = Role.objects.filter(user=self.instance).values_list("key", flat=True)
-
-    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
-        user: User = self.instance
-        roles: list[Json] = [role.key for role in data["roles"]]
-        return {
-            "title": f"What changes for {user}",
-            "about": [
-                "user",
-                str(user.pk),
-                data.get("email", ""),
-                data.get("name", ""),
-                data["is_active"],
-                roles,
-            ],
-            "measure": lambda: of_user(User.objects.get(pk=user.pk)),
-            "concerned": lambda: impact.concerned(user),
-        }
 
     def change(self, data: dict[str, Any]) -> Model:
         user: User = self.instance

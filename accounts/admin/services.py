@@ -11,42 +11,35 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import people
-from accounts.admin.base import ActingForm, VerbAdmin
+from accounts.admin.confirming import PreviewingAdmin
 from accounts.admin.keys import STATES, state_of
-from accounts.admin.people import RoleChoice
+from accounts.admin.people import RolesForm
 from accounts.key_use import ago
-from accounts.models.role import Role
 from accounts.models.service import ServiceAccount
 
 
-class ServiceForm(ActingForm):
+class ServiceForm(RolesForm):
     """A name and roles; there is nothing to sign in with."""
 
     name = forms.CharField(max_length=150)
-    roles = RoleChoice()
 
     class Meta:
         model = ServiceAccount
         fields = ("name", "is_active")
         help_texts = {"is_active": "Switched off, all of its keys are refused from the next request on."}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "roles" in self.fields and self.instance.pk:
-            self.initial["roles"] = Role.objects.filter(user=self.instance).values_list("key", flat=True)
-
-    def act(self, data: dict[str, Any]) -> Model:
+    def change(self, data: dict[str, Any]) -> Model:
         roles = [role.key for role in data["roles"]]
-        account: ServiceAccount = self.instance
-        if account.email:
-            return people.change_user(
-                account, name=data["name"], roles=roles, is_active=data.get("is_active"), by=self.principal
-            )
-        return people.add_service(data["name"], roles=roles, by=self.principal)
+        if self.is_new:
+            self.made = people.add_service(data["name"], roles=roles, by=self.principal)
+            return self.made
+        return people.change_user(
+            self.instance, name=data["name"], roles=roles, is_active=data.get("is_active"), by=self.principal
+        )
 
 
 @admin.register(ServiceAccount)
-class ServiceAccountAdmin(VerbAdmin[ServiceAccount]):
+class ServiceAccountAdmin(PreviewingAdmin[ServiceAccount]):
     """Accounts of programs. They can't sign in anywhere: their keys are all they have."""
 
     empty_text = "No service account yet. A program has one of its own, so that nobody’s leaving stops it."

@@ -208,6 +208,28 @@ def test_somebody_new_is_shown_first_too(ada: Client, role: Role) -> None:
     assert Event.objects.filter(type="user.invited").count() == 1
 
 
+def test_what_a_program_may_is_shown_first_as_well(ada: Client, role: Role) -> None:
+    allow(role, collection="articles")
+    at = "/admin/accounts/serviceaccount/"
+    body = {"name": "Robot", "roles": ["desk"]}
+    with Unchanged("shown only"):
+        question = asked(ada, body, f"{at}add/")
+    assert question.impact.readings[0].entries_gained.number == 3
+    assert (question.concerned.people, question.concerned.keys) == (0, 0)
+    assert ada.post(f"{at}add/", body | {confirming.CONFIRMATION: question.token}).status_code == 302
+    robot = User.objects.get(name="Robot")
+    assert robot.role_keys == ("desk",)
+    for change in ({"roles": [], "is_active": "on"}, {}):  # the role is taken away; it is switched off
+        with Unchanged(change):
+            question = asked(ada, {**body, **change}, f"{at}{robot.pk}/change/")
+        assert question.impact.readings[0].entries_lost.number == 3
+    token = question.token
+    assert ada.post(f"{at}{robot.pk}/change/", body | {confirming.CONFIRMATION: token}).status_code == 302
+    assert not User.objects.get(pk=robot.pk).is_active
+    renamed = {"name": "Robot 2", "roles": ["desk"]}
+    assert ada.post(f"{at}{robot.pk}/change/", renamed).status_code == 302  # changes nobody's access
+
+
 def test_what_is_tried_and_taken_back_leaves_no_trace_in_the_cache_of_rules(ada: Client, role: Role) -> None:
     key = make_key(role="desk")
     assert key.get("/api/v1/content/articles").status_code == 404
