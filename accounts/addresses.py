@@ -3,6 +3,7 @@
 import ipaddress
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from django.http import HttpRequest
 
@@ -19,6 +20,18 @@ def client_address(request: HttpRequest) -> str:
     every forwarding header, so nothing that a client sends can change the answer (CVE-2023-44463).
     """
     return str(_parse(request.META.get("REMOTE_ADDR", "")) or "0.0.0.0")  # noqa: S104 (a unix socket has no peer)
+
+
+@lru_cache(maxsize=4096)
+def callers_network(address: str) -> str:
+    """Return what one caller can be taken to hold: an IPv4 address, or the /64 that an IPv6 address is in.
+
+    A subscriber has at least so much, and could take another address for each request. "" for what is no address.
+    """
+    parsed = _parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed or "")
 
 
 def is_within(address: str, networks: Iterable[Network | str]) -> bool:

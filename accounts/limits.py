@@ -5,7 +5,6 @@ one view is kept by the view that the address resolved to. Nothing that a client
 """
 
 import hashlib
-import ipaddress
 import secrets
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from accounts.access import Principal
-from accounts.addresses import client_address
+from accounts.addresses import callers_network, client_address
 from accounts.buckets import Level, Notes, Window, buckets
 from accounts.errors import TooManyRequestsError, UnavailableError
 from accounts.outages import outage
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS: Final = 60
 BURST_SECONDS: Final = 10
-IPV6_PREFIX: Final = (
-    64  # one subscriber has at least so much, and could take another address for each request
-)
 API: Final = "/api/"
 
 
@@ -112,7 +108,7 @@ def hit(policy: Policy, caller: str, *, notes: Notes | None = None, is_counted: 
     Raises UnavailableError when the store is down and guessing must not become free.
     """
     try:
-        levels = buckets().take(policy.windows(_by_network(caller)), notes=notes, is_counted=is_counted)
+        levels = buckets().take(policy.windows(caller), notes=notes, is_counted=is_counted)
     except redis.RedisError as error:
         outage.note(error)
         if policy.fails_open:
@@ -123,15 +119,8 @@ def hit(policy: Policy, caller: str, *, notes: Notes | None = None, is_counted: 
 
 
 def by_address(request: HttpRequest) -> str:
-    """Name the bucket of an address: an IPv4 address, or the /64 that an IPv6 address is in."""
-    return _by_network(f"address:{client_address(request)}")
-
-
-def _by_network(caller: str) -> str:
-    kind, _, address = caller.partition(":")
-    if kind != "address" or ":" not in address or "/" in address:
-        return caller
-    return f"address:{ipaddress.ip_network((address, IPV6_PREFIX), strict=False)}"
+    """Name the bucket of who calls without a credential."""
+    return f"address:{callers_network(client_address(request))}"
 
 
 # --- Requests of the API --------------------------------------------------------------------------------------------

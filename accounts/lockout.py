@@ -16,6 +16,7 @@ from django.http import HttpRequest
 
 from accounts import browsers
 from accounts.access import Area, Principal
+from accounts.addresses import callers_network, client_address
 from accounts.log import Subject, record
 from accounts.models.event import Event
 from accounts.models.user import User
@@ -43,6 +44,11 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is untyped
                 1
             ]  # a known browser, wherever it is: what strangers do at its address is not its doing
         return max(count // times for count, times in zip(found, TIMES, strict=True))
+
+
+def counted_address(request: HttpRequest) -> str:
+    """Return under which address failures are counted: for IPv6 the first of its network, which one caller holds."""
+    return callers_network(client_address(request)).partition("/")[0]
 
 
 def counted_name(request: HttpRequest, credentials: dict[str, str] | None) -> str:

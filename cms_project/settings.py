@@ -225,7 +225,7 @@ AXES_VERBOSE = False
 AXES_DISABLE_ACCESS_LOG = True  # the log of the house has who signed in
 AXES_ENABLE_ADMIN = False
 REFUSED_SIGN_IN_SECONDS = 0.5  # more than any of the ways to refuse one takes
-AXES_CLIENT_IP_CALLABLE = "accounts.addresses.client_address"
+AXES_CLIENT_IP_CALLABLE = "accounts.lockout.counted_address"  # of IPv6 the network
 
 ANONYMOUS_USER_NAME = None  # anonymous is a principal, not a row
 GUARDIAN_MONKEY_PATCH_USER = False  # `has_perm` asks accounts.access, nothing else

@@ -1,10 +1,9 @@
 """What a rule is: which events it looks at, when they are too many, what it says and what to do about it."""
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final
 
 from django.conf import settings
@@ -96,18 +95,6 @@ def plain(text: str, *, most: int = 160) -> str:
 def group_of(*parts: object) -> str:
     """Return the key of a group."""
     return ":".join(str(part) for part in parts)[:LONGEST_GROUP]
-
-
-@lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """Return the network that one caller can be taken to hold: an IPv4 address, or an IPv6 /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if parsed.version == 4:
-        return str(parsed)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 class Known:

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Final
 
 from accounts import devices, lockout
-from accounts.alerting.rule import Hit, Known, Rule, group_of, is_id, network_of
+from accounts.addresses import callers_network
+from accounts.alerting.rule import Hit, Known, Rule, group_of, is_id
 from accounts.log import Subject
 from accounts.models.alert import Severity
 from accounts.models.event import Event
@@ -36,7 +37,7 @@ def _of_account(event: Event, known: Known) -> Iterable[Hit]:
 
 
 def _of_network(event: Event, _known: Known) -> Iterable[Hit]:
-    network = network_of(event.address)
+    network = callers_network(event.address)
     if network:
         place = country(event.address)
         yield Hit(network, {"where": f"{network} ({place})" if place else network})

@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.safestring import mark_safe
 
 from accounts import devices
-from accounts.addresses import client_address
 from accounts.errors import (
     DomainError,
     LockedDownError,
@@ -21,7 +20,7 @@ from accounts.errors import (
     TooManyRequestsError,
     UnavailableError,
 )
-from accounts.limits import SIGN_INS, hit
+from accounts.limits import SIGN_INS, by_address, hit
 from accounts.models.device import Authenticator
 from accounts.models.user import User
 
@@ -176,7 +175,7 @@ def show(
 
 def count(request: HttpRequest) -> None:
     """Count the attempt in the same bucket as those by API. Raises TooManyRequestsError, UnavailableError."""
-    state = hit(SIGN_INS, f"address:{client_address(request)}")
+    state = hit(SIGN_INS, by_address(request))
     if state is not None and state.is_exceeded:
         raise TooManyRequestsError(retry_after=state.resets_in)
 

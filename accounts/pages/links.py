@@ -9,9 +9,8 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods
 
 from accounts import links, passwords
-from accounts.addresses import client_address
 from accounts.errors import DomainError, NotFoundError, TooManyRequestsError
-from accounts.limits import Policy, hit
+from accounts.limits import Policy, by_address, hit
 from accounts.models.user import User
 from accounts.pages.frame import STATUSES, EmailForm, NewPasswordForm, answer, as_json, count, see_other
 from accounts.people import least_length
@@ -102,7 +101,7 @@ def strength(request: HttpRequest) -> HttpResponse:
     user = _whose(request)
     if user is None:
         return as_json({"detail": "There is nobody whose password this would be."}, status=400)
-    state = hit(ESTIMATES, f"address:{client_address(request)}")
+    state = hit(ESTIMATES, by_address(request))
     if state is not None and state.is_exceeded:
         return as_json({"detail": TooManyRequestsError.default_detail}, status=429)
     password = request.POST.get("password", "")[:200]

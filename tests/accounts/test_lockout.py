@@ -60,6 +60,13 @@ def test_fifty_failures_of_anybody_lock_the_address(rita: Person, anonymous: Api
     assert attempt(anonymous, rita.email, PASSWORD, "198.51.100.7").status_code == 200
 
 
+def test_who_holds_a_whole_network_gains_nothing_by_it(rita: Person, anonymous: Api) -> None:
+    for number in range(10):
+        attempt(anonymous, rita.email, address=f"2001:db8::{number + 1}")
+    assert attempt(anonymous, rita.email, PASSWORD, "2001:db8::ffff").status_code == 401
+    assert attempt(anonymous, rita.email, PASSWORD, "2001:db8:0:1::1").status_code == 200
+
+
 def test_a_lock_ends_however_often_it_is_tried(rita: Person, anonymous: Api) -> None:
     start = timezone.now()
     with time_machine.travel(start) as clock:
