@@ -48,15 +48,7 @@ class RoleForm(PreviewedForm):
 
     class Meta:
         model = Role
-        fields = (
-            "key",
-            "name",
-            "require_second_factor",
-            "require_phishing_resistant",
-            "session_hours",
-            "idle_minutes",
-            "requests_per_minute",
-        )
+        fields = ("key", "name", *granting.SETTINGS)
         labels = {
             "require_second_factor": "Asks for a second factor",
             "require_phishing_resistant": "Asks for a passkey",
@@ -93,7 +85,7 @@ class RoleForm(PreviewedForm):
             "role",
             key,
             data["name"],
-            data["require_second_factor"],
+            *(data.get(name) for name in granting.SETTINGS),
             sorted(data.get("areas", ())),
         ]
         return {
@@ -117,8 +109,16 @@ class RoleAdmin(PreviewingAdmin[Role]):
     actions = None
 
     def get_fields(self, request: HttpRequest, obj: Role | None = None) -> Any:  # noqa: ARG002
-        names = ("key", "name", "require_second_factor")
-        return names if obj is not None and obj.is_built_in else (*names, "areas")
+        """Leave out what a built-in role can't have: the public one asks nobody for anything, and neither has areas."""
+        if obj is not None and obj.key == PUBLIC:
+            return ("key", "name", "requests_per_minute")
+        if obj is not None and obj.key == ADMINISTRATOR:
+            return (
+                "key",
+                "name",
+                *granting.DEMANDS,
+            )  # who has it may only tighten it, and nobody else may at all
+        return ("key", "name", *granting.SETTINGS, "areas")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Role | None = None) -> tuple[str, ...]:  # noqa: ARG002
         return ("key",) if obj else ()

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import escape
 
-from accounts import people
+from accounts import granting, people
 from accounts.access import Action
 from accounts.log import seal_pending
 from accounts.models import ApiKey, Event, Policy, Role, User
@@ -124,6 +124,34 @@ def test_roles_and_policies(at_the_admin: Client) -> None:
     answer = at_the_admin.post(f"/admin/accounts/role/{role.pk}/delete/", {"post": "yes"}, follow=True)
     assert "still have this role" in answer.content.decode()
     assert Role.objects.filter(key="editor").exists()
+
+
+def test_what_a_role_asks_of_its_people_is_set_on_its_page(at_the_admin: Client) -> None:
+    role, at = make_role("operator"), "/admin/accounts/role/"
+    text = at_the_admin.get(f"{at}{role.pk}/change/").content.decode()
+    for name in granting.SETTINGS:
+        assert f'name="{name}"' in text
+    asked = {"require_second_factor": "on", "require_phishing_resistant": "on"}
+    numbers = {"session_hours": 4, "idle_minutes": 30, "requests_per_minute": 100}
+    body = {"name": role.name, **asked, **numbers}
+    assert "From 1 to 336" in problems(
+        at_the_admin.post(f"{at}{role.pk}/change/", body | {"session_hours": 337})
+    )
+    assert at_the_admin.post(f"{at}{role.pk}/change/", body).status_code == 302
+    settings = Role.objects.values(*granting.SETTINGS)
+    assert settings.get(pk=role.pk) == dict.fromkeys(asked, True) | numbers
+    public, top = Role.objects.get(key="public"), Role.objects.get(key="administrator")
+    assert "session_hours" not in at_the_admin.get(f"{at}{public.pk}/change/").content.decode()
+    quota = {"name": public.name, "requests_per_minute": 50}
+    assert at_the_admin.post(f"{at}{public.pk}/change/", quota).status_code == 302
+    assert settings.get(pk=public.pk)["requests_per_minute"] == 50
+    # Of one's own role more may be asked, and never less.
+    assert "requests_per_minute" not in at_the_admin.get(f"{at}{top.pk}/change/").content.decode()
+    body = {"name": top.name, "require_second_factor": "on", "session_hours": 8}
+    assert at_the_admin.post(f"{at}{top.pk}/change/", body).status_code == 302
+    assert settings.get(pk=top.pk)["session_hours"] == 8
+    loose = at_the_admin.post(f"{at}{top.pk}/change/", body | {"session_hours": 9})
+    assert "of their own" in problems(loose)
 
 
 def test_built_in_roles_have_no_delete_page(at_the_admin: Client) -> None:
