@@ -109,16 +109,11 @@ def check(text: str, *, using: str, address: str, origin: str) -> tuple[Credenti
     now = timezone.now()
     if row is None or not (is_current or is_previous):
         raise NotAuthenticatedError("This API key is not known.")
-    if row.state == ApiKey.State.REVOKED or not row.owner_is_active:
-        raise NotAuthenticatedError("This API key was revoked.")
-    if row.state == ApiKey.State.DISABLED:
-        raise NotAuthenticatedError("This API key is switched off.")
+    why_dead = refusal(row, now)
+    if why_dead:
+        raise NotAuthenticatedError(why_dead)
     if not is_current and (row.previous_valid_until is None or now >= row.previous_valid_until):
         raise RetiredSecretError(row.public_id, given)
-    if now >= row.expires_at:
-        raise NotAuthenticatedError("This API key has expired.")
-    if is_idle(row.idle_since, row.generations, now):
-        raise NotAuthenticatedError("This API key was not used for so long that it is switched off.")
     if row.allowed_networks and not is_within(address, row.allowed_networks):
         raise NotAuthenticatedError("This API key can't be used from this address.")
     if origin and not row.browser:
@@ -126,6 +121,19 @@ def check(text: str, *, using: str, address: str, origin: str) -> tuple[Credenti
             "This API key is not made for browsers: whoever opens the page could read it."
         )
     return row, given
+
+
+def refusal(row: Credential, now: datetime) -> str:
+    """Return why a key is refused whoever sends it, and from wherever; "" for one that works."""
+    if row.state == ApiKey.State.REVOKED or not row.owner_is_active:
+        return "This API key was revoked."
+    if row.state == ApiKey.State.DISABLED:
+        return "This API key is switched off."
+    if now >= row.expires_at:
+        return "This API key has expired."
+    if is_idle(row.idle_since, row.generations, now):
+        return "This API key was not used for so long that it is switched off."
+    return ""
 
 
 # --- Life -----------------------------------------------------------------------------------------------------------

@@ -14,12 +14,12 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 
-from accounts import impact, principals
+from accounts import api_keys, impact, principals
 from accounts.access import Action, Area, Clause, DataClass, Operator, Principal, Resource, Rule
 from accounts.errors import InvalidInputError, NotAllowedError, NotFoundError, Problem
 from accounts.granting import holds
 from accounts.log import Subject, record
-from accounts.models import ApiKey, Credential, Role, User
+from accounts.models import Credential, Role, User
 from accounts.models.role import PUBLIC
 from accounts.sentences import Speaker
 from content.delivery.views import PUBLISHED, json_bytes, read_document
@@ -122,11 +122,8 @@ def _of_key(name: str, plane: PlaneName) -> Viewer | None:
     row = Credential.objects.filter(pk=key_id).first() if key_id else None
     if row is None:
         return None
-    problem = ""
-    if row.state == ApiKey.State.REVOKED or not row.owner_is_active:
-        problem = "This key was revoked, or its owner is switched off: every request with it is answered 401."
-    elif timezone.now() >= row.expires_at:
-        problem = "This key has expired: every request with it is answered 401."
+    why_dead = api_keys.refusal(row, timezone.now())
+    problem = f"{why_dead} Every request with it is answered 401." if why_dead else ""
     principal = principals.with_object_grants(principals.of_credential(row, using="default"))
     return Viewer(f"key:{row.id}", f"the API key {row.name}", _on(principal, plane), problem)
 
