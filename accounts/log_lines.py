@@ -20,9 +20,13 @@ def moment(value: datetime) -> str:
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    """Return an event as the API and the export show it."""
+    """Return a sealed event as the API and the export show it."""
+    return {"position": event.seal.position, **body_json(event)}
+
+
+def body_json(event: Event) -> dict[str, Any]:
+    """Return an event without its place in the log, which it may not have yet."""
     return {
-        "position": event.seal.position,
         "id": str(event.id),
         "type": event.type,
         "at": moment(event.at),
@@ -79,7 +83,7 @@ def parse_line(line: bytes) -> tuple[Seal, Event]:
 
 
 def event_of(raw: dict[str, Any]) -> Event:
-    """Return the event that `event_json` and its tag describe, not saved. Raises ValueError, KeyError, TypeError."""
+    """Return the event that `body_json` and its tag describe, not saved. Raises ValueError, KeyError, TypeError."""
     actor, subject = raw["actor"], raw["subject"] or {}
     return Event(
         id=UUID(raw["id"]),

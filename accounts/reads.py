@@ -25,7 +25,7 @@ from accounts.access import Principal
 from accounts.canonical import canonical_bytes
 from accounts.errors import UnavailableError
 from accounts.log import Subject, has_right_tag, record, tagged
-from accounts.log_lines import event_of, moment
+from accounts.log_lines import body_json, event_of
 from accounts.models.event import Event
 from accounts.valkey import valkey
 
@@ -114,27 +114,7 @@ def _write(client: redis.Redis, line: bytes) -> int:
 
 
 def _hand_on(event: Event) -> None:
-    line = {
-        "id": str(event.id),
-        "type": event.type,
-        "at": moment(event.at),
-        "actor": {
-            "kind": event.actor_kind,
-            "id": str(event.actor_id) if event.actor_id else None,
-            "label": event.actor_label,
-            "credential": event.credential,
-        },
-        "subject": {
-            "type": event.subject_type,
-            "id": event.subject_id,
-            "collection_id": str(event.collection_id) if event.collection_id else None,
-        },
-        "locale": event.locale,
-        "address": event.address,
-        "request_id": event.request_id,
-        "detail": event.detail,
-        "tag": event.tag,
-    }
+    line = {**body_json(event), "tag": event.tag}
     try:
         waiting = valkey().rpush(QUEUE, json.dumps(line))
     except redis.RedisError as error:
