@@ -187,11 +187,15 @@ HEAVY = {
 @pytest.mark.parametrize("unit", HEAVY.values(), ids=HEAVY.keys())
 def test_time_grows_with_the_length_only(unit):
     def seconds(length: int) -> float:
-        to_html.cache_clear()
+        """Return the least time of three runs: a busy machine makes some of them longer, and none of them shorter."""
         source = unit * (length // len(unit))
-        start = time.process_time()
-        to_html(source)
-        return time.process_time() - start
+        taken = []
+        for _ in range(3):
+            to_html.cache_clear()
+            start = time.process_time()
+            to_html(source)
+            taken.append(time.process_time() - start)
+        return min(taken)
 
     seconds(500)
     small, large = seconds(10_000), seconds(40_000)

@@ -125,6 +125,7 @@ ELSEWHERE: Final = {
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
     "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
+    "who is told of a new address, by mail alone; no page shows it": {"accounts.User.former_email"},
     "what an operator said of a lockdown, shown in the banner while one is on: tested with it": {
         "accounts.Lockdown.reason", "accounts.Lockdown.on_by", "accounts.Lockdown.off_by", "accounts.Lockdown.off_reason",
     },

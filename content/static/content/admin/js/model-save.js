@@ -10,6 +10,7 @@ import { afterDrawer } from "./model-drawer.js";
 const form = document.querySelector("[data-qk-model]");
 let baseline = "";
 let isSaving = false;
+let isAskedAgain = false;
 
 function held() {
   const data = new FormData(form);
@@ -17,8 +18,12 @@ function held() {
   return JSON.stringify([...data]);
 }
 
-/** Save the collection; when that does something to content, only after somebody has agreed. */
+/**
+ * Save the collection; when that does something to content, only after somebody has agreed. Whoever asks while a save
+ * is still on its way is answered by the next one.
+ */
 export async function save() {
+  isAskedAgain = isSaving;
   if (isSaving) return;
   isSaving = true;
   try {
@@ -30,6 +35,7 @@ export async function save() {
   } finally {
     isSaving = false;
   }
+  if (isAskedAgain && held() !== baseline) await save();
 }
 
 /** Send what is typed and show the answer; "asks" when people have agreed to what it would do to content. */
@@ -70,6 +76,7 @@ async function send(more) {
 }
 
 function isAgreed(effects) {
+  isAskedAgain = false;
   const isLoss = "loses" in effects.dataset;
   const dialog = openDialog({
     title: effects.querySelector("h2").textContent,
