@@ -8,14 +8,15 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import api_keys, key_places, key_use, limits, principals
+from accounts import limits, principals
 from accounts.access import Principal
 from accounts.addresses import client_address
 from accounts.buckets import Notes
 from accounts.errors import LockedDownError, NotAuthenticatedError, RetiredSecretError
+from accounts.keys import api_keys, usage, whereabouts
 from accounts.models.credential import Bearer
 from accounts.models.session import Session, goes_on
-from accounts.tokens import AccessToken
+from accounts.sign_in.tokens import AccessToken
 
 Found = tuple[Principal, dict[str, int], Notes | None]  # who, the generations, what to note of a key
 LONGEST_HEADER: Final = 8 * 1024
@@ -58,7 +59,7 @@ class BearerAuthentication(BaseAuthentication):
         except NotAuthenticatedError as error:
             notes = None
             if isinstance(error, RetiredSecretError):
-                notes = key_use.refusal(error.public_id, error.secret_hash)
+                notes = usage.refusal(error.public_id, error.secret_hash)
             limits.count_failure(counted, header, notes=notes)
             raise
         limits.note_good(header)
@@ -85,9 +86,9 @@ class BearerAuthentication(BaseAuthentication):
             raise LockedDownError(
                 "The system is locked down: only keys that do no more than read what is published are taken."
             )
-        key_use.watch(request._request, principal)  # noqa: SLF001 (DRF's wrapper)
-        key_places.note(row.public_id, address)
-        return principal, row.generations, key_use.call(row.public_id, sent, address)
+        usage.watch(request._request, principal)  # noqa: SLF001 (DRF's wrapper)
+        whereabouts.note(row.public_id, address)
+        return principal, row.generations, usage.call(row.public_id, sent, address)
 
     def _of_token(self, text: str) -> Found:
         claims = AccessToken.read(text)

@@ -1,4 +1,4 @@
-"""The one log: recording what happened, and sealing it into a chain. `accounts.audit` proves it untouched."""
+"""The one log: recording what happened, and sealing it into a chain. `accounts.audit.verifying` proves it untouched."""
 
 import json
 import logging
@@ -74,7 +74,7 @@ def tagged(
     locale: str = "",
     detail: Mapping[str, object] | None = None,
 ) -> Event:
-    """Return an event with its tag, not written: `record` writes it; `accounts.reads` may hand it on to a worker."""
+    """Return an event with its tag, not written: `record` writes it; `audit.reads` may hand it on to a worker."""
     event = Event(
         id=uuid7(),
         type=type,

@@ -7,17 +7,17 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
-from accounts import devices, sessions
 from accounts.access import Area, Principal
 from accounts.addresses import canonical_email
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
-from accounts.granting import require_to_hold_roles
 from accounts.ids import uuid7
 from accounts.log import Subject, record
 from accounts.models.generation import ACCESS, KEYS, Generation
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Role
 from accounts.models.user import User
-from accounts.passwords import ALONE, WITH_SECOND_FACTOR, require_good
+from accounts.rights.granting import require_to_hold_roles
+from accounts.sign_in import devices, sessions
+from accounts.sign_in.passwords import ALONE, WITH_SECOND_FACTOR, require_good
 
 INVITED: Final = "user.invited"
 UPDATED: Final = "user.updated"
@@ -114,7 +114,8 @@ def change_user(
                 errors=[Problem.at(["email"], "not-possible", "Service accounts have no mail.")]
             )
         require_to_hold_roles(by, _role_keys(user))  # whoever gets its mail can become it
-        user.former_email = user.former_email or user.email  # `accounts.mails` tells it and forgets it
+        # `sign_in.mails` tells it and forgets it.
+        user.former_email = user.former_email or user.email
         user.email = _free_address(email)
         changed["email"] = True
     if name is not None and name != user.name:

@@ -6,9 +6,12 @@ import redis
 from celery import shared_task
 from django.conf import settings
 
-from accounts import api_keys, archiving, audit, heads, key_places, key_use, log, log_checks, mails, reads
+from accounts import log
 from accounts.access import system
 from accounts.alerting import mailing, reading
+from accounts.audit import archiving, heads, reads, results, verifying
+from accounts.keys import api_keys, usage, whereabouts
+from accounts.sign_in import mails
 
 logger = logging.getLogger("quillkeep.log")
 
@@ -24,7 +27,7 @@ def seal() -> None:
 )
 def verify_log() -> None:
     """Prove the log and keep the result for the badge. Files of archives are read by the command alone."""
-    log_checks.keep(audit.verify(), by="schedule")
+    results.keep(verifying.verify(), by="schedule")
 
 
 @shared_task(
@@ -68,15 +71,15 @@ def flush_key_usage() -> None:
 
     During a lockdown nothing of keys changes; the notes wait in Valkey.
     """
-    key_use.flush(by=system("key use"))
+    usage.flush(by=system("key use"))
     api_keys.end_overlaps(by=system("key use"))
-    key_places.flush()
+    whereabouts.flush()
 
 
 @shared_task(name="accounts.disable_idle_keys", queue="default", ignore_result=True, expires=3600)
 def disable_idle_keys() -> None:
     """Switch off keys that nobody has used for long, once what was used is written down."""
-    key_use.flush(by=system("key use"))
+    usage.flush(by=system("key use"))
     api_keys.disable_idle(by=system("idle keys"))
 
 

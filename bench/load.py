@@ -23,9 +23,11 @@ from django.db import connections  # noqa: E402
 from django.db.models import Model  # noqa: E402
 from psycopg.types.json import Jsonb  # noqa: E402
 
-from accounts import api_keys, granting, people  # noqa: E402
+from accounts import people  # noqa: E402
 from accounts.access import Action, Scopes, system  # noqa: E402
+from accounts.keys import api_keys  # noqa: E402
 from accounts.models import Role, User  # noqa: E402
+from accounts.rights import granting  # noqa: E402
 from bench import corpus, stock, wide  # noqa: E402
 from bench.models import MODELS  # noqa: E402
 from content import documents, editing, indexing, modeling, publishing  # noqa: E402

@@ -12,10 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from accounts import api_keys
 from accounts.access import system
 from accounts.authentication import DeliveryAuthentication
 from accounts.errors import NotAuthenticatedError
+from accounts.keys import api_keys
 from accounts.models import ApiKey
 from accounts.models.credential import Bearer, Credential
 from bench import corpus

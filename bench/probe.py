@@ -28,9 +28,9 @@ from django.db import connections  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from accounts import granting  # noqa: E402
 from accounts.access import system  # noqa: E402
 from accounts.models import Policy  # noqa: E402
+from accounts.rights import granting  # noqa: E402
 from accounts.valkey import valkey  # noqa: E402
 from bench import corpus, plain, principals, stock  # noqa: E402
 from cms_project.wsgi import application  # noqa: E402 (Django must be set up)

@@ -15,12 +15,12 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from accounts import audit, exporting
+from accounts.audit import exporting, verifying
+from accounts.audit.lines import line_json
+from accounts.audit.searching import Sought
 from accounts.canonical import canonical_bytes
 from accounts.keyring import key_ring
 from accounts.log import head_path, seal_pending
-from accounts.log_lines import line_json
-from accounts.log_search import Sought
 from accounts.models import ApiKey, Policy, Role, Seal, User
 from accounts.models.device import Authenticator, Passkey
 from cms_project import environment
@@ -51,7 +51,7 @@ def write(effect: Effect, *, days: int = DAYS, is_verified: bool = True) -> Path
             "people.json": _document(_people()),
             "roles.json": _document(_roles()),
             "keys.json": _document(_keys()),
-            "audit.json": _document(audit.verify().as_json() if is_verified else {"verified": False}),
+            "audit.json": _document(verifying.verify().as_json() if is_verified else {"verified": False}),
             "environment.json": _document(_environment()),
         }
         if head_path().exists():

@@ -12,7 +12,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
 from django_otp.middleware import OTPMiddleware
 
-from accounts.middleware import LiveSessionMiddleware
+from accounts.sign_in.middleware import LiveSessionMiddleware
 from cms_project.problems import wants_pages
 
 

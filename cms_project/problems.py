@@ -22,7 +22,7 @@ from rest_framework.response import Response
 
 from accounts import errors
 from accounts.errors import Problem, RefusedError
-from accounts.passkeys import PasskeyRefusedError
+from accounts.sign_in.passkeys import PasskeyRefusedError
 from cms_project import lockdown
 from cms_project.parsers import BodyTooLargeError, MalformedBodyError
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError

@@ -62,7 +62,7 @@ MIDDLEWARE = [
     "cms_project.middleware.RequestMiddleware",
     "cms_project.middleware.ProblemMiddleware",
     "accounts.limits.RateLimitMiddleware",
-    "accounts.key_use.ScopeUseMiddleware",
+    "accounts.keys.usage.ScopeUseMiddleware",
     "cms_project.middleware.GuardMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -132,7 +132,7 @@ CACHES = {
 }
 VALKEY_URL = ENVIRONMENT.valkey_url
 
-SESSION_ENGINE = "accounts.session_store"  # a copy of the table opens no session
+SESSION_ENGINE = "accounts.sign_in.session_store"  # a copy of the table opens no session
 SESSION_COOKIE_AGE = 8 * 60 * 60
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 
@@ -207,16 +207,18 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 # --- Who is there
 # ---------------------------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "accounts.backends.PasswordBackend"]
-PASSWORD_HASHERS = ["accounts.passwords.PatientArgon2Hasher"]  # Argon2id; no other hash is accepted
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "accounts.sign_in.backends.PasswordBackend"]
+PASSWORD_HASHERS = ["accounts.sign_in.passwords.PatientArgon2Hasher"]  # Argon2id; no other hash is accepted
 RESOURCE_DIRECTORY = "content.directory.ContentDirectory"  # keys of collections and fields for accounts
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
-AXES_HANDLER = "accounts.lockout.Handler"
+AXES_HANDLER = "accounts.sign_in.lockout.Handler"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username", "ip_address"]
-AXES_FAILURE_LIMIT = 10  # of one account from one address; accounts.lockout allows multiples for each alone
-AXES_USERNAME_CALLABLE = "accounts.lockout.counted_name"
+AXES_FAILURE_LIMIT = (
+    10  # of one account from one address; accounts.sign_in.lockout allows multiples for each alone
+)
+AXES_USERNAME_CALLABLE = "accounts.sign_in.lockout.counted_name"
 AXES_COOLOFF_TIME = 0.25  # hours; a lock without end would let anybody lock out anybody
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
@@ -225,7 +227,7 @@ AXES_VERBOSE = False
 AXES_DISABLE_ACCESS_LOG = True  # the log of the house has who signed in
 AXES_ENABLE_ADMIN = False
 REFUSED_SIGN_IN_SECONDS = 0.5  # more than any of the ways to refuse one takes
-AXES_CLIENT_IP_CALLABLE = "accounts.lockout.counted_address"  # of IPv6 the network
+AXES_CLIENT_IP_CALLABLE = "accounts.sign_in.lockout.counted_address"  # of IPv6 the network
 
 ANONYMOUS_USER_NAME = None  # anonymous is a principal, not a row
 GUARDIAN_MONKEY_PATCH_USER = False  # `has_perm` asks accounts.access, nothing else

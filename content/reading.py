@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from accounts import reads
 from accounts.access import DataClass, Principal
+from accounts.audit import reads
 from content.fields.base import FieldSpec
 from content.parameters import Parameters
 from content.query import Reader

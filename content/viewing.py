@@ -14,14 +14,16 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 
-from accounts import api_keys, impact, principals
+from accounts import principals
 from accounts.access import Action, Area, Clause, DataClass, Operator, Principal, Resource, Rule
 from accounts.errors import InvalidInputError, NotAllowedError, NotFoundError, Problem
-from accounts.granting import holds
+from accounts.keys import api_keys
 from accounts.log import Subject, record
 from accounts.models import Credential, Role, User
 from accounts.models.role import PUBLIC
-from accounts.sentences import Speaker
+from accounts.rights import impact
+from accounts.rights.granting import holds
+from accounts.rights.sentences import Speaker
 from content.delivery.views import PUBLISHED, json_bytes, read_document
 from content.fields.base import FieldSpec
 from content.manage.views import DRAFTS, draft_document

@@ -11,12 +11,14 @@ from django.contrib.auth.hashers import make_password
 from django.test import Client
 from django.utils import timezone
 
-from accounts import api_keys, granting, people
+from accounts import people
 from accounts.access import Action, Area, Principal, Scopes, system
 from accounts.alerting import counting
 from accounts.directory import directory
+from accounts.keys import api_keys
 from accounts.models import Alert, Role, Severity, User
 from accounts.principals import of_user
+from accounts.rights import granting
 from content import editing, modeling, publishing
 from content.locales import create_locale
 from content.models import Entry, Locale

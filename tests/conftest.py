@@ -12,7 +12,8 @@ from django.core.cache import cache
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
-from accounts import key_use, limits
+from accounts import limits
+from accounts.keys import usage
 from accounts.outages import outage
 from accounts.valkey import circuit
 from tests import processes
@@ -61,7 +62,7 @@ def valkey() -> Iterator[None]:
     circuit.close()  # what a test broke is whole again
     outage.is_on = False
     limits.forget_failures()
-    key_use.forget()
+    usage.forget()
     for url in (settings.VALKEY_URL, settings.CELERY_BROKER_URL):
         processes.valkey_client(url).flushdb()
     cache.close()

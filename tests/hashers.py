@@ -1,6 +1,6 @@
 """Argon2id with parameters that cost a test nothing; the algorithm is the real one."""
 
-from accounts.passwords import PatientArgon2Hasher
+from accounts.sign_in.passwords import PatientArgon2Hasher
 
 
 class CheapArgon2Hasher(PatientArgon2Hasher):

@@ -18,12 +18,12 @@ from accounts.alerting import mailing
 from accounts.alerting.acknowledging import acknowledge, reopen
 from accounts.alerting.registry import RULES
 from accounts.alerting.rule import Rule
+from accounts.audit.subject_links import Links
 from accounts.errors import DomainError
 from accounts.models.alert import LONGEST_NOTE, Alert, AlertQuerySet, Severity
 from accounts.models.user import User
 from accounts.places import country
 from accounts.principals import of_request
-from accounts.subject_links import Links
 
 PAGE_SIZE: Final = 25
 MOST_AT_ONCE: Final = 100

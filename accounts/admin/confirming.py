@@ -21,7 +21,7 @@ from accounts.access import Action, Principal, Resource
 from accounts.admin.base import ActingForm, VerbAdmin
 from accounts.canonical import Json, canonical_bytes
 from accounts.directory import Directory, directory
-from accounts.impact import LATER, Concerned, Impact, compare
+from accounts.rights.impact import LATER, Concerned, Impact, compare
 
 GOOD_FOR: Final = 15 * 60  # seconds
 CONFIRMATION: Final = "_confirmation"

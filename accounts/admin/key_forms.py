@@ -6,10 +6,10 @@ from typing import Any, Final
 from django import forms
 from django.db.models import Model
 
-from accounts import api_keys, key_scopes
 from accounts.admin.base import ActingForm
 from accounts.admin.scopes import ScopesField
 from accounts.errors import InvalidInputError, Problem
+from accounts.keys import api_keys, scopes
 from accounts.models.api_key import MOST_REQUESTS, ApiKey
 from accounts.models.role import PUBLIC, Role
 
@@ -67,7 +67,7 @@ class AddKeyForm(ActingForm):
             raise forms.ValidationError("Name either an owner or a role.")
         options = {
             "name": data["name"],
-            "scopes": key_scopes.parse_scopes(data["scopes"]),
+            "scopes": scopes.parse_scopes(data["scopes"]),
             "expires_at": data["expires_at"],
             "allowed_networks": data["network_lines"].split(),
             "browser": data["browser"],

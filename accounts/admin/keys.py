@@ -15,13 +15,13 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts import api_keys, key_scopes, key_use
 from accounts.access import Area, Principal
 from accounts.admin.base import VerbAdmin
 from accounts.admin.key_forms import AddKeyForm, OverlapForm
 from accounts.errors import DomainError
-from accounts.key_explained import explain as explain_scopes
-from accounts.key_hints import hint
+from accounts.keys import api_keys, scopes, usage
+from accounts.keys.explaining import explain as explain_scopes
+from accounts.keys.hints import hint
 from accounts.models.api_key import ApiKey
 from accounts.models.event import Event
 from accounts.models.generation import Generation
@@ -120,7 +120,7 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
 
     @admin.display(description="last used", ordering="last_used_at")
     def last_used(self, key: ApiKey) -> str:
-        return key_use.ago(key.last_used_at)
+        return usage.ago(key.last_used_at)
 
     # A new one
 
@@ -132,7 +132,7 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
             return {
                 "name": f"{key.name}, narrower"[:150],
                 "owner": key.owner_id,
-                "scopes": key_scopes.scope_texts(narrower),
+                "scopes": scopes.scope_texts(narrower),
                 "network_lines": "\n".join(key.allowed_networks),
                 "browser": key.browser,
                 "rate_limit": key.rate_limit,
@@ -278,9 +278,9 @@ def _facts(key: ApiKey) -> dict[str, Any]:
         "key": key,
         "state": {"css": css, "mark": mark, "word": word},
         "remarks": remarks(key),
-        "last_used": key_use.ago(key.last_used_at),
-        "verdict": key_use.verdict(key, is_known=api_keys.is_use_known(Generation.objects.current())),
-        "old_refused": key_use.ago(key.old_refused_at) if key.old_refused_at else "",
+        "last_used": usage.ago(key.last_used_at),
+        "verdict": usage.verdict(key, is_known=api_keys.is_use_known(Generation.objects.current())),
+        "old_refused": usage.ago(key.old_refused_at) if key.old_refused_at else "",
     }
 
 

@@ -25,17 +25,17 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from accounts import exporting, log_checks
 from accounts.admin.base import ReadOnlyAdmin
-from accounts.chain import is_sealed_right
+from accounts.audit import exporting, results
+from accounts.audit.chain import is_sealed_right
+from accounts.audit.searching import FILTERS, Sought, TooSlowError, in_time, newest_first, types_in_the_log
+from accounts.audit.subject_links import Links
+from accounts.audit.wording import LOUD, SAID, said
 from accounts.errors import InvalidInputError
 from accounts.log import seal_pending
-from accounts.log_search import FILTERS, Sought, TooSlowError, in_time, newest_first, types_in_the_log
-from accounts.log_words import LOUD, SAID, said
 from accounts.models.archive import Archive, DailyHead
 from accounts.models.event import Event, EventQuerySet, Seal, Unsealed
 from accounts.principals import of_request
-from accounts.subject_links import Links
 
 PAGE_SIZE: Final = 50
 MOST_EXPORTED: Final = 50_000  # in one request; the command has no bound
@@ -306,7 +306,7 @@ def _badge() -> dict[str, Any]:
     last = Seal.objects.order_by("-position").values_list("position", flat=True).first()
     archive = Archive.objects.order_by("-last_position").first()
     return {
-        "badge": log_checks.newest(),
+        "badge": results.newest(),
         "last_position": last or 0,
         "pending": Unsealed.objects.filter(refused_at__isnull=True).count(),
         "archived": archive.last_position if archive else 0,

@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from accounts import devices, impact, lockout, people, sessions
+from accounts import people
 from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.confirming import PreviewedForm, PreviewingAdmin
 from accounts.canonical import Json
@@ -15,6 +15,8 @@ from accounts.models.role import PUBLIC, Role
 from accounts.models.session import Session
 from accounts.models.user import User
 from accounts.principals import anonymous, of_request, of_user
+from accounts.rights import impact
+from accounts.sign_in import devices, lockout, sessions
 
 
 class RoleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time

@@ -10,7 +10,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from accounts import granting, impact
 from accounts.access import Area, Principal
 from accounts.admin import policy_form
 from accounts.admin.base import VerbAdmin
@@ -18,10 +17,11 @@ from accounts.admin.confirming import BACK, CONFIRMATION, NotConfirmedError, ask
 from accounts.canonical import Json
 from accounts.directory import directory
 from accounts.errors import DomainError
-from accounts.granting import PolicyTerms
 from accounts.models.role import ADMINISTRATOR, Policy, Role
 from accounts.principals import of_request
-from accounts.sentences import Speaker, who
+from accounts.rights import granting, impact
+from accounts.rights.granting import PolicyTerms
+from accounts.rights.sentences import Speaker, who
 
 
 @admin.register(Policy)

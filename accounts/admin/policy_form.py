@@ -17,10 +17,10 @@ from accounts.access import Action, Operator
 from accounts.canonical import Scalar
 from accounts.directory import CollectionLabel, Directory, FieldLabel
 from accounts.errors import Problem
-from accounts.granting import PolicyTerms
 from accounts.models.role import PUBLIC, Policy, Role
 from accounts.models.user import User
-from accounts.sentences import ACTIONS, OPERATORS, SYSTEM, VARIABLES, capital
+from accounts.rights.granting import PolicyTerms
+from accounts.rights.sentences import ACTIONS, OPERATORS, SYSTEM, VARIABLES, capital
 
 EVERY: Final = "*"
 MOST_ROWS: Final = 20

@@ -13,7 +13,6 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import granting, impact
 from accounts.access import Area, Principal
 from accounts.admin.confirming import (
     PreviewedForm,
@@ -24,8 +23,9 @@ from accounts.models.api_key import ApiKey
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.user import User
 from accounts.principals import of_request
-from accounts.sentences import AREAS, Speaker, areas_sentence, capital, role_sentences, who
-from accounts.warnings import AccessWarning, access_warnings, seen_by
+from accounts.rights import granting, impact
+from accounts.rights.sentences import AREAS, Speaker, areas_sentence, capital, role_sentences, who
+from accounts.rights.warnings import AccessWarning, access_warnings, seen_by
 
 # Groups are what roles stand on; changed as such they would escape the rules and the log of roles.
 if isinstance(admin.site.get_model_admin(Group), GroupAdmin):

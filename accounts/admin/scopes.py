@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from accounts.access import Action, Area, Principal, Resource
 from accounts.directory import directory
-from accounts.key_scopes import NO_COLLECTION
+from accounts.keys.scopes import NO_COLLECTION
 
 Group = tuple[str, list[tuple[str, str]]]
 

@@ -14,7 +14,7 @@ from accounts import people
 from accounts.admin.confirming import PreviewingAdmin
 from accounts.admin.keys import STATES, state_of
 from accounts.admin.people import RolesForm
-from accounts.key_use import ago
+from accounts.keys.usage import ago
 from accounts.models.service import ServiceAccount
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from accounts.alerting.rule import OPENED, Hit, Known, Rule
-from accounts.key_places import NEW_PLACE
+from accounts.keys.whereabouts import NEW_PLACE
 from accounts.log import Subject
 from accounts.models.alert import Severity
 from accounts.models.event import Event

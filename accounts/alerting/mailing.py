@@ -1,7 +1,7 @@
 """Mails about alerts, to those who look after the log and to the addresses of `SECURITY_ALERT_TO`.
 
-A consumer of the log like `accounts.mails`, with a position of its own: a mail here may wait for a minute, so that what
-is raised together comes together, and nobody's invitation waits for it.
+A consumer of the log like `accounts.sign_in.mails`, with a position of its own: a mail here may wait for a minute, so
+that what is raised together comes together, and nobody's invitation waits for it.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import mails
 from accounts.access import Area
 from accounts.alerting.registry import RULES
 from accounts.alerting.rule import OPENED, is_id
 from accounts.log import Subject
-from accounts.mails import Mail
 from accounts.models.alert import Alert, Severity
 from accounts.models.event import Event, Position, Seal
 from accounts.models.role import ADMINISTRATOR, Role
 from accounts.models.user import User
 from accounts.places import country
+from accounts.sign_in import mails
+from accounts.sign_in.mails import Mail
 
 CONSUMER: Final = "alert-mails"
 TOGETHER: Final = timedelta(minutes=1)

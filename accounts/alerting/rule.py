@@ -9,7 +9,6 @@ from typing import Final
 from django.conf import settings
 
 from accounts.access import Area
-from accounts.agents import describe
 from accounts.log import Subject
 from accounts.models.alert import LONGEST_GROUP, LONGEST_SENTENCE, Severity
 from accounts.models.api_key import ApiKey
@@ -18,6 +17,7 @@ from accounts.models.role import ADMINISTRATOR, Role
 from accounts.models.session import Session
 from accounts.models.user import User
 from accounts.principals import of_user
+from accounts.sign_in.agents import describe
 
 # What alerts themselves write down; no rule listens to it, or one alert would be the cause of the next.
 OPENED: Final = "security.alert"

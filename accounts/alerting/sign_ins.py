@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from accounts import devices, lockout
 from accounts.addresses import callers_network
 from accounts.alerting.rule import Hit, Known, Rule, group_of, is_id
 from accounts.log import Subject
@@ -13,6 +12,7 @@ from accounts.models.event import Event
 from accounts.models.session import Session
 from accounts.people import PASSWORD_CHANGED
 from accounts.places import country
+from accounts.sign_in import devices, lockout
 
 REMEMBERED: Final = timedelta(days=90)  # where somebody was within these is where they are at home
 MOST_SESSIONS: Final = 200  # of them that are looked at, the newest

@@ -11,11 +11,11 @@ from rest_framework.views import APIView
 from accounts.access import Area, Needs
 from accounts.api.paging import PARAMETERS, about_request, page
 from accounts.api.strict import read_query
+from accounts.audit.lines import event_json
+from accounts.audit.searching import FILTERS, Sought, TooSlowError, in_time, newest_first
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import InvalidInputError
 from accounts.log import seal_pending
-from accounts.log_lines import event_json
-from accounts.log_search import FILTERS, Sought, TooSlowError, in_time, newest_first
 from accounts.models.event import Event
 
 _SHOWN: Final = (

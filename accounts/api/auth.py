@@ -7,7 +7,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import sessions, sign_in
 from accounts.access import Area, Needs, Principal, principal_of
 from accounts.api.bodies import LoginBody, RefreshBody, StepUpBody, TokensBody
 from accounts.api.paging import PARAMETERS, about_request, page
@@ -18,7 +17,8 @@ from accounts.errors import ConflictError, NotFoundError
 from accounts.limits import RefreshThrottle, SignInThrottle
 from accounts.models.session import Session
 from accounts.models.user import User
-from accounts.sign_in import Tokens
+from accounts.sign_in import sessions, steps
+from accounts.sign_in.steps import Tokens
 
 ANYONE = Needs("anyone")
 SIGNED_IN = Needs("signed_in")
@@ -41,7 +41,7 @@ class LoginView(APIView):
     def post(self, request: Request) -> Response:
         body = read_body(LoginBody, request)
         return _answer(
-            sign_in.sign_in_api(request._request, body["email"], body["password"], body.get("otp"))  # noqa: SLF001
+            steps.sign_in_api(request._request, body["email"], body["password"], body.get("otp"))  # noqa: SLF001
         )
 
 
@@ -56,7 +56,7 @@ class RefreshView(APIView):
     @extend_schema(request=RefreshBody, responses={200: TokensBody}, auth=[])
     def post(self, request: Request) -> Response:
         body = read_body(RefreshBody, request)
-        return _answer(sign_in.refresh(request._request, body["refresh"]))  # noqa: SLF001
+        return _answer(steps.refresh(request._request, body["refresh"]))  # noqa: SLF001
 
 
 class LogoutView(APIView):
@@ -90,7 +90,7 @@ class StepUpView(APIView):
         if principal.credential != "jwt":
             raise ConflictError("An API key has no session. Its scopes say what it may.")
         session = sessions.of_principal(principal)
-        device = sign_in.check_code(request._request, session.user, body["otp"])  # noqa: SLF001
+        device = steps.check_code(request._request, session.user, body["otp"])  # noqa: SLF001
         sessions.confirm(session, strength=device.strength, reason=body["reason"], by=principal)
         return Response(status=204)
 

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import api_keys, granting, people
+from accounts import people
 from accounts.access import Area, Needs, Principal, principal_of
 from accounts.api.bodies import (
     ApiKeyBody,
@@ -34,11 +34,13 @@ from accounts.api.shapes import (
 from accounts.api.strict import StrictSerializer, read_body, read_query
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import InvalidInputError, NotFoundError, Problem
-from accounts.impact import try_out
-from accounts.key_scopes import parse_scopes
+from accounts.keys import api_keys
+from accounts.keys.scopes import parse_scopes
 from accounts.models.api_key import ApiKey
 from accounts.models.role import Policy, Role
 from accounts.models.user import User
+from accounts.rights import granting
+from accounts.rights.impact import try_out
 
 NO_STORE = {"Cache-Control": "no-store"}
 LIST = OpenApiResponse(description="A page: `data` and `meta`.")

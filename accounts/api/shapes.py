@@ -6,20 +6,20 @@ from typing import Any
 from uuid import UUID
 
 from accounts.access import Action
-from accounts.api_keys import is_flagged_idle, is_use_known
 from accounts.directory import directory
 from accounts.errors import InvalidInputError, Problem
-from accounts.granting import SETTINGS, SYSTEM_NAMES, PolicyTerms
-from accounts.impact import Act, Impact, Reading
-from accounts.key_hints import hint
-from accounts.key_scopes import scope_texts
-from accounts.key_use import verdict
+from accounts.keys.api_keys import is_flagged_idle, is_use_known
+from accounts.keys.hints import hint
+from accounts.keys.scopes import scope_texts
+from accounts.keys.usage import verdict
 from accounts.models.api_key import ApiKey
 from accounts.models.generation import Generation
 from accounts.models.role import PUBLIC, Policy, Role, Strength
 from accounts.models.session import Session
 from accounts.models.user import User
 from accounts.principals import scopes_of
+from accounts.rights.granting import SETTINGS, SYSTEM_NAMES, PolicyTerms
+from accounts.rights.impact import Act, Impact, Reading
 
 
 def moment(value: datetime | None) -> str | None:

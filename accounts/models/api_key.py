@@ -1,4 +1,4 @@
-"""API keys: what is kept of them. Their text, and what is done with them, is in `accounts.api_keys`."""
+"""API keys: what is kept of them. Their text, and what is done with them, is in `accounts.keys.api_keys`."""
 
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
@@ -66,7 +66,7 @@ class ApiKey(models.Model):
         null=True, blank=True
     )  # requests a minute; None: as role or house
 
-    # What `accounts.key_use` writes down, a minute later than it happened.
+    # What `accounts.keys.usage` writes down, a minute later than it happened.
     use_count = models.BigIntegerField(default=0)
     last_used_at = models.DateTimeField(null=True, blank=True)
     last_address = models.CharField(max_length=45, blank=True, default="")

@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from accounts.addresses import canonical_email
 from accounts.ids import uuid7
 from accounts.models.role import PUBLIC, Demands, Role, Strength
-from accounts.passwords import is_long, normalized
+from accounts.sign_in.passwords import is_long, normalized
 
 
 class UserManager(BaseUserManager["User"]):
@@ -115,7 +115,7 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django-
         return ()
 
     def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
-        """Answer Django's question with the one of the house: see `accounts.django_permissions`."""
+        """Answer Django's question with the one of the house: see `accounts.rights.django_permissions`."""
         return bool(_answers("allows")(self, perm, obj))
 
     def has_perms(self, perm_list: Iterable[str], obj: models.Model | None = None) -> bool:
@@ -127,4 +127,4 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django-
 
 def _answers(name: str) -> Callable[..., bool]:
     # Looked up when asked: the answers stand above this table, and need it.
-    return cast("Callable[..., bool]", import_string(f"accounts.django_permissions.{name}"))
+    return cast("Callable[..., bool]", import_string(f"accounts.rights.django_permissions.{name}"))

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import agents, devices, passkeys, people, places, sessions
+from accounts import people, places
 from accounts.errors import DomainError, NotFoundError
 from accounts.models.device import Authenticator, OwnedDevice, Passkey, RecoveryCodes
 from accounts.models.session import Session
@@ -28,6 +28,7 @@ from accounts.pages.frame import (
     show,
 )
 from accounts.principals import of_request
+from accounts.sign_in import agents, devices, passkeys, sessions
 
 P = ParamSpec("P")
 Act = Callable[Concatenate[HttpRequest, User, P], None]

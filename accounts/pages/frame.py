@@ -12,7 +12,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.safestring import mark_safe
 
-from accounts import devices
 from accounts.errors import (
     DomainError,
     LockedDownError,
@@ -23,6 +22,7 @@ from accounts.errors import (
 from accounts.limits import SIGN_INS, by_address, hit
 from accounts.models.device import Authenticator
 from accounts.models.user import User
+from accounts.sign_in import devices
 
 _NEXT: Final = re.compile(r"/admin/(?!/)[A-Za-z0-9/_.~?=&%+:,-]*")
 _SHOWN_KEY: Final = "accounts_new_authenticator"

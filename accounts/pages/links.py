@@ -8,12 +8,12 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from accounts import links, passwords
 from accounts.errors import DomainError, NotFoundError, TooManyRequestsError
 from accounts.limits import Policy, by_address, hit
 from accounts.models.user import User
 from accounts.pages.frame import STATUSES, EmailForm, NewPasswordForm, answer, as_json, count, see_other
 from accounts.people import least_length
+from accounts.sign_in import links, passwords
 
 _LINK_KEY = "accounts_link"
 ESTIMATES = Policy("password-estimates", quota=240, fails_open=True)

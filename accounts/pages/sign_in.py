@@ -9,7 +9,6 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import browsers, devices, passkeys, sessions, sign_in
 from accounts.access import Principal
 from accounts.errors import DomainError, NotAuthenticatedError, StrongerFactorRequiredError
 from accounts.models.device import OwnedDevice, Passkey, RecoveryCodes
@@ -29,9 +28,10 @@ from accounts.pages.frame import (
     qr_code,
     see_other,
 )
-from accounts.passkeys import Ceremony
 from accounts.principals import at_request, of_user
-from accounts.sign_in import Next, Pending
+from accounts.sign_in import browsers, devices, passkeys, sessions, steps
+from accounts.sign_in.passkeys import Ceremony
+from accounts.sign_in.steps import Next, Pending
 
 _FEW = 3  # recovery codes, from where on people are told to make new ones
 
@@ -49,11 +49,11 @@ def password_step(request: HttpRequest) -> HttpResponse:
     form = PasswordForm(request.POST or None)
 
     def by_password() -> HttpResponse:
-        user = sign_in.check_password(request, form.cleaned_data["email"], form.cleaned_data["password"])
-        step = sign_in.what_is_next(user)
+        user = steps.check_password(request, form.cleaned_data["email"], form.cleaned_data["password"])
+        step = steps.what_is_next(user)
         if step is Next.NOTHING:
             return _finish(request, user, None, target)
-        sign_in.remember_step(request, user, target)
+        steps.remember_step(request, user, target)
         return see_other(reverse("admin:login-code" if step is Next.CODE else "admin:login-enrolment"))
 
     def by_passkey(credential: str) -> HttpResponse:
@@ -69,14 +69,14 @@ def password_step(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def code_step(request: HttpRequest) -> HttpResponse:
     """Ask for the second factor. Only a session whose password step was just right gets here, and nowhere else."""
-    pending = sign_in.pending(request)
-    if pending is None or sign_in.what_is_next(pending.user) is not Next.CODE:
+    pending = steps.pending(request)
+    if pending is None or steps.what_is_next(pending.user) is not Next.CODE:
         return redirect("admin:login")
     user = pending.user
     form = CodeForm(request.POST or None)
 
     def by_code() -> HttpResponse:
-        device = sign_in.check_code(request, user, form.cleaned_data["code"])
+        device = steps.check_code(request, user, form.cleaned_data["code"])
         return _go_on(request, user, device, pending.next_url)
 
     def by_passkey(credential: str) -> HttpResponse:
@@ -96,7 +96,7 @@ def code_step(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def enrolment_step(request: HttpRequest) -> HttpResponse:
     """Set up what a role asks for: whoever lacks it gets here, and nowhere else."""
-    pending = sign_in.pending(request)
+    pending = steps.pending(request)
     if pending is None or not _may_enrol(pending):
         return redirect("admin:login")
     user, by = pending.user, _proven(request, pending)
@@ -108,7 +108,7 @@ def enrolment_step(request: HttpRequest) -> HttpResponse:
             raise NotAuthenticatedError("Your role asks for a passkey.")
         device = devices.confirm_authenticator(user, form.cleaned_data["code"], by=by)
         if device is None:
-            sign_in.fail(request, user)
+            steps.fail(request, user)
         return _enrolled(request, user, device, pending)
 
     def by_passkey(credential: str) -> HttpResponse:
@@ -139,7 +139,7 @@ def passkey_options(request: HttpRequest) -> HttpResponse:
 
 
 def _options(request: HttpRequest, ceremony: str) -> dict[str, object]:
-    pending = sign_in.pending(request)
+    pending = steps.pending(request)
     signed_in = request.user if isinstance(request.user, User) else None
     if ceremony == Ceremony.SIGN_IN:
         return passkeys.begin_assertion(request, Ceremony.SIGN_IN, None)
@@ -167,9 +167,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 def _may_enrol(pending: Pending) -> bool:
     """Tell whether something is missing that the person must have, and all that they have was given."""
-    if sign_in.is_strong_enough(pending.user, pending.given):
+    if steps.is_strong_enough(pending.user, pending.given):
         return False
-    return pending.given > Strength.PASSWORD or sign_in.what_is_next(pending.user) is Next.ENROLMENT
+    return pending.given > Strength.PASSWORD or steps.what_is_next(pending.user) is Next.ENROLMENT
 
 
 def _proven(request: HttpRequest, pending: Pending) -> Principal:
@@ -183,7 +183,7 @@ def _accepted(request: HttpRequest, ceremony: Ceremony, user: User | None, crede
     try:
         return passkeys.finish_assertion(request, ceremony, user, credential)
     except passkeys.PasskeyRefusedError:
-        sign_in.count_failure(request, user)
+        steps.count_failure(request, user)
         raise
 
 
@@ -192,14 +192,14 @@ def _go_on(request: HttpRequest, user: User, device: OwnedDevice, target: str) -
 
     Raises StrongerFactorRequiredError for who has it: a phished code shall lead to no passkey of the phisher's.
     """
-    if sign_in.is_strong_enough(user, device.strength):
+    if steps.is_strong_enough(user, device.strength):
         return _finish(request, user, device, target)
     if Passkey.objects.filter(user=user).exists() and not isinstance(device, RecoveryCodes):
-        sign_in.count_failure(request, user)
+        steps.count_failure(request, user)
         raise StrongerFactorRequiredError(
             "Your role asks for your passkey. If you lost it, give a recovery code."
         )
-    sign_in.remember_step(request, user, target, given=device.strength)
+    steps.remember_step(request, user, target, given=device.strength)
     return see_other(reverse("admin:login-enrolment"))
 
 

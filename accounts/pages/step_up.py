@@ -10,14 +10,14 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
-from accounts import devices, passkeys, sessions, sign_in
 from accounts.errors import DomainError, NotAuthenticatedError, StepUpRequiredError
 from accounts.models.device import Passkey
 from accounts.models.role import Strength
 from accounts.models.user import User
 from accounts.pages.frame import STATUSES, count, see_other
-from accounts.passkeys import Ceremony
 from accounts.principals import forget, of_request
+from accounts.sign_in import devices, passkeys, sessions, steps
+from accounts.sign_in.passkeys import Ceremony
 
 # Names of inputs. `then` says "get" where there is no form to go on with, or one whose secrets must be typed anew.
 CODE, PASSKEY, PASSWORD, REASON, THEN = (
@@ -48,13 +48,13 @@ def confirm(request: HttpRequest) -> HttpResponse | None:
         try:
             passkey = passkeys.finish_assertion(request, Ceremony.STEP_UP, user, given[PASSKEY])
         except passkeys.PasskeyRefusedError:
-            sign_in.count_failure(request, user)
+            steps.count_failure(request, user)
             raise
         strength = passkey.strength
     elif given[CODE]:
-        strength = sign_in.check_code(request, user, given[CODE]).strength
+        strength = steps.check_code(request, user, given[CODE]).strength
     elif given[PASSWORD] and not devices.has_factor(user):
-        if sign_in.check_password(request, user.email, given[PASSWORD]).pk != user.pk:
+        if steps.check_password(request, user.email, given[PASSWORD]).pk != user.pk:
             raise NotAuthenticatedError
         strength = Strength.PASSWORD
     else:

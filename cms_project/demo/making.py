@@ -12,12 +12,15 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from accounts import api_keys, devices, granting, people
+from accounts import people
 from accounts.access import Action, Area, Principal, Scopes, system
+from accounts.keys import api_keys
 from accounts.log import record
 from accounts.models import Event, Role, User
 from accounts.models.role import ADMINISTRATOR, PUBLIC
 from accounts.principals import of_user
+from accounts.rights import granting
+from accounts.sign_in import devices
 from cms_project.demo import collections
 from cms_project.servers import write_private
 from content import editing, modeling, publishing

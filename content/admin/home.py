@@ -9,11 +9,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import log_checks, outages
+from accounts import outages
 from accounts.access import Action, Area
 from accounts.alerting import attention
+from accounts.audit import results
 from accounts.models import ApiKey, Unsealed
-from accounts.warnings import AccessWarning, access_warnings, seen_by
+from accounts.rights.warnings import AccessWarning, access_warnings, seen_by
 from content import visits
 from content.admin.desk import Desk, open_entry
 from content.admin.pages import address, page, query, show
@@ -123,7 +124,7 @@ def _attention(desk: Desk) -> list[tuple[str, str]]:
             found.append(
                 ("The log holds an event that Quillkeep did not write. Run “manage.py audit verify”.", log)
             )
-        badge = log_checks.newest()
+        badge = results.newest()
         if badge is not None and not badge.is_good:
             found.append(
                 ("The log is not intact. Look at what was found, and keep a copy of the database.", log)

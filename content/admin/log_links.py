@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from accounts.subject_links import PAGES
+from accounts.audit.subject_links import PAGES
 from content.schema import current
 
 

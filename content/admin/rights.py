@@ -10,9 +10,9 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.access import Action, Area, Principal
 from accounts.errors import DomainError
-from accounts.granting import ENTRY_ACTIONS, entry_grants, grant_entry, withdraw_entry
 from accounts.models import Role, User
 from accounts.models.role import ADMINISTRATOR, PUBLIC
+from accounts.rights.granting import ENTRY_ACTIONS, entry_grants, grant_entry, withdraw_entry
 from content.admin.desk import Desk, isolated, open_entry
 from content.admin.pages import address, page, query, see, show
 

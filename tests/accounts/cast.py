@@ -10,13 +10,16 @@ from uuid import UUID
 from django.test import Client
 from django_otp.oath import TOTP
 
-from accounts import api_keys, devices, granting, people
+from accounts import people
 from accounts.access import Action, DataClass, Grant, Operator, Principal, Scopes, system
 from accounts.admin.confirming import CONFIRMATION
 from accounts.directory import CollectionLabel, FieldLabel
-from accounts.granting import PolicyTerms
+from accounts.keys import api_keys
 from accounts.models import ApiKey, Authenticator, Policy, Role, User
 from accounts.principals import of_user
+from accounts.rights import granting
+from accounts.rights.granting import PolicyTerms
+from accounts.sign_in import devices
 
 PASSWORD = "correct horse battery staple"
 BUILDER = system("a test builds its world")

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connections
 
-from accounts import granting
 from accounts.access import Action, Area, Resource
 from accounts.api import urls
 from accounts.errors import NotAllowedError
 from accounts.models import Event, Generation, Policy, Role, User
 from accounts.principals import of_user
+from accounts.rights import granting
 from tests.accounts.cast import ARTICLES, Api, Person, make_key, make_person, make_policy, make_role
 
 pytestmark = pytest.mark.usefixtures("_django_db_helper")

@@ -14,10 +14,11 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.html import escape
 
-from accounts import granting, people
+from accounts import people
 from accounts.access import Action
 from accounts.log import seal_pending
 from accounts.models import ApiKey, Event, Policy, Role, User
+from accounts.rights import granting
 from tests.accounts.cast import (
     BUILDER,
     PASSWORD,

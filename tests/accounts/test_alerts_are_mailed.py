@@ -11,7 +11,7 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts import lockout, people
+from accounts import people
 from accounts.access import Area, Principal
 from accounts.alerting import mailing
 from accounts.alerting.acknowledging import acknowledge
@@ -21,6 +21,7 @@ from accounts.alerting.reading import raise_due
 from accounts.alerting.rule import OPENED
 from accounts.log import Subject, seal_pending
 from accounts.models import Alert, Event, Position, Tally, User
+from accounts.sign_in import lockout
 from tests.accounts.cast import BUILDER, Person, make_person, make_role
 from tests.accounts.smtp import MailServer
 from tests.accounts.test_alerts_are_raised import GERMANY, fail, happen

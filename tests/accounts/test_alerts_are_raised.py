@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import devices, lockout, people
+from accounts import people
 from accounts.access import Action, Area, Principal
 from accounts.alerting import reading
 from accounts.alerting.acknowledging import acknowledge, reopen
@@ -23,10 +23,11 @@ from accounts.alerting.reading import CONSUMER, MOST_OPEN, OTHERS, raise_due
 from accounts.alerting.registry import RULES, check_thresholds
 from accounts.alerting.rule import OPENED, OWN, Hit, Rule, plain
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError
-from accounts.granting import PolicyTerms, change_policy, change_role
 from accounts.log import Subject, record, seal_pending
 from accounts.models import Alert, Event, Position, Role, Session, Severity, Tally, User
 from accounts.principals import of_user
+from accounts.rights.granting import PolicyTerms, change_policy, change_role
+from accounts.sign_in import devices, lockout
 from tests.accounts.cast import (
     ARTICLES,
     BUILDER,

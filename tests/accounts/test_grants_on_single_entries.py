@@ -4,11 +4,11 @@ import pytest
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from accounts import granting
 from accounts.access import UNNAMED_FIELDS, Action, Operator, Principal, Resource
 from accounts.authentication import BearerAuthentication, DeliveryAuthentication, ManagementAuthentication
 from accounts.errors import InvalidInputError, NotAllowedError
 from accounts.models import Event, Role, User
+from accounts.rights import granting
 from content.models import Collection, Entry
 from tests.accounts.cast import BUILDER, Api, Person, make_person, make_policy, make_role
 

@@ -7,9 +7,9 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts import key_places
 from accounts.alerting.reading import raise_due
-from accounts.key_places import LEARNING, MOST_NETWORKS, NEW_PLACE, network_of
+from accounts.keys import whereabouts
+from accounts.keys.whereabouts import LEARNING, MOST_NETWORKS, NEW_PLACE, network_of
 from accounts.log import seal_pending
 from accounts.models import Alert, ApiKey, Event, KeyPlace
 from accounts.valkey import valkey
@@ -22,14 +22,14 @@ GERMANY, NEXT_DOOR, ELSEWHERE, JAPAN = "185.220.101.1", "185.220.101.77", "81.16
 
 @pytest.fixture
 def key(ada: Person) -> tuple[ApiKey, str]:
-    key_places._noted.clear()
+    whereabouts._noted.clear()
     return make_key(ada.user)
 
 
 def use(key: tuple[ApiKey, str], *addresses: str) -> list[Event]:
     for address in addresses:
         assert Api(Client(REMOTE_ADDR=address), key[1]).get("auth/me").status_code == 200
-    key_places.flush()
+    whereabouts.flush()
     return list(Event.objects.filter(type=NEW_PLACE).order_by("at"))
 
 
@@ -42,7 +42,7 @@ def test_what_a_key_does_in_its_first_week_is_learned(key: tuple[ApiKey, str]) -
 def test_after_it_a_new_country_is_a_warning_and_a_new_network_a_notice(key: tuple[ApiKey, str]) -> None:
     use(key, GERMANY)
     with time_machine.travel(timezone.now() + LEARNING + timedelta(hours=1), tick=True):
-        key_places._noted.clear()
+        whereabouts._noted.clear()
         assert use(key, GERMANY, NEXT_DOOR) == []
         (event,) = use(key, ELSEWHERE)
         assert (event.detail["network"], event.detail["new_country"]) == ("81.169.145.0/24", False)
@@ -50,7 +50,7 @@ def test_after_it_a_new_country_is_a_warning_and_a_new_network_a_notice(key: tup
         assert (event.detail["country"], event.detail["new_country"]) == ("JP", True)
         assert (event.subject_id, event.address) == (str(key[0].pk), JAPAN)
         assert key[1] not in str(event.detail)
-        key_places._noted.clear()
+        whereabouts._noted.clear()
         assert len(use(key, JAPAN)) == 2  # it is known now
         seal_pending()
         raise_due()
@@ -71,26 +71,26 @@ def test_of_a_key_that_moves_about_only_countries_are_told(key: tuple[ApiKey, st
 
 def test_notes_that_a_killed_worker_held_are_written_by_the_next(key: tuple[ApiKey, str]) -> None:
     Api(Client(REMOTE_ADDR=GERMANY), key[1]).get("auth/me")
-    valkey().rename(key_places._NOTES, key_places._WORKING)
-    key_places.flush()
+    valkey().rename(whereabouts._NOTES, whereabouts._WORKING)
+    whereabouts.flush()
     assert KeyPlace.objects.count() == 1
-    assert not valkey().exists(key_places._WORKING)
-    assert key_places.flush() == 0
+    assert not valkey().exists(whereabouts._WORKING)
+    assert whereabouts.flush() == 0
 
 
 def test_a_busy_key_costs_one_note_and_nothing_without_valkey(key: tuple[ApiKey, str]) -> None:
     for _ in range(3):
-        key_places.note(key[0].public_id, GERMANY)
-    assert valkey().hlen(key_places._NOTES) == 1
-    key_places.note(key[0].public_id, "nonsense")
-    key_places.note("gone", JAPAN)
-    assert key_places.flush() == 2
+        whereabouts.note(key[0].public_id, GERMANY)
+    assert valkey().hlen(whereabouts._NOTES) == 1
+    whereabouts.note(key[0].public_id, "nonsense")
+    whereabouts.note("gone", JAPAN)
+    assert whereabouts.flush() == 2
     assert KeyPlace.objects.count() == 1
 
 
 def test_valkey_that_is_gone_breaks_nothing(key: tuple[ApiKey, str], no_valkey: None) -> None:
-    key_places.note(key[0].public_id, GERMANY)
-    assert (key[0].public_id, "185.220.101.0/24") not in key_places._noted
+    whereabouts.note(key[0].public_id, GERMANY)
+    assert (key[0].public_id, "185.220.101.0/24") not in whereabouts._noted
 
 
 def test_networks_are_what_one_owner_holds() -> None:

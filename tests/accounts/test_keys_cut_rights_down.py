@@ -12,10 +12,10 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from accounts import api_keys, key_use
 from accounts.access import Action, Area, Principal, Resource, Scopes
 from accounts.authentication import DeliveryAuthentication, ManagementAuthentication
 from accounts.errors import InvalidInputError, NotAllowedError, NotAuthenticatedError
+from accounts.keys import api_keys, usage
 from accounts.models import ApiKey, Event, User
 from tests.accounts.cast import BUILDER, Api, Person, make_key, make_person, make_policy, make_role
 
@@ -191,9 +191,9 @@ def test_a_key_lives_for_90_days_by_default_and_a_year_at_most(rita: Person) -> 
 def test_use_is_noted_and_written_down(rita: Person, anonymous: Api) -> None:
     key, text = make_key(rita.user)
     assert Api(anonymous.client, text).get("auth/me").status_code == 200
-    assert key_use.flush(by=BUILDER) == 1
+    assert usage.flush(by=BUILDER) == 1
     assert ApiKey.objects.get(pk=key.pk).last_used_at is not None
-    assert key_use.flush(by=BUILDER) == 0
+    assert usage.flush(by=BUILDER) == 0
 
 
 def test_without_the_store_a_key_still_works(rita: Person, no_valkey: None) -> None:

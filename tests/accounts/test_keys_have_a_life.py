@@ -14,11 +14,12 @@ from django.db import DatabaseError, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import api_keys, key_use, tasks
+from accounts import tasks
 from accounts.access import Action, Area
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import ConflictError, NotAllowedError
-from accounts.key_hints import hint
+from accounts.keys import api_keys, usage
+from accounts.keys.hints import hint
 from accounts.models import ApiKey, Event, Generation, ScopeUse, User
 from accounts.valkey import valkey
 from tests.accounts.cast import ARTICLES, BUILDER, Api, Person, make_key, make_person, make_policy, make_role
@@ -40,7 +41,7 @@ def fresh(key: ApiKey) -> ApiKey:
 
 
 def flush(key: ApiKey) -> ApiKey:
-    key_use.flush(by=BUILDER)
+    usage.flush(by=BUILDER)
     return fresh(key)
 
 
@@ -99,7 +100,7 @@ def test_what_a_flush_took_and_could_not_write_is_written_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(Generation.objects, "bump", fail)
         with pytest.raises(DatabaseError):
-            key_use.flush(by=BUILDER)
+            usage.flush(by=BUILDER)
     assert fresh(key).use_count == 0
     status(anonymous, text)
     assert flush(key).use_count == 1
@@ -115,7 +116,7 @@ def test_a_call_that_is_over_the_limit_is_no_use(rita: Person, anonymous: Api) -
 
 def test_the_verdict_says_what_is_known(rita: Person) -> None:
     key, _ = make_key(rita.user)
-    assert key_use.verdict(key, is_known=True) is None
+    assert usage.verdict(key, is_known=True) is None
     key = api_keys.rotate(key, by=BUILDER).key
     hour = timedelta(hours=1)
 
@@ -123,7 +124,7 @@ def test_the_verdict_says_what_is_known(rita: Person) -> None:
         key.rotated_at = NOW() - 10 * hour
         key.new_used_at, key.old_used_at, key.old_use_count = new, old, count
         key.old_address = "192.0.2.1" if old else ""
-        found = key_use.verdict(key, is_known=is_known)
+        found = usage.verdict(key, is_known=is_known)
         assert found is not None
         assert found.is_safe is found.sentence.startswith("Safe to retire")
         return found.sentence
@@ -142,7 +143,7 @@ def test_the_verdict_says_what_is_known(rita: Person) -> None:
     assert said(now - 2 * hour, None, is_known=False).startswith("Not known")
     key.rotated_at = now - hour
     key.old_used_at = None
-    found = key_use.verdict(key, is_known=True)
+    found = usage.verdict(key, is_known=True)
     assert found is not None
     assert not found.is_safe
 
@@ -257,8 +258,8 @@ def test_an_idle_key_is_refused_also_where_the_task_did_not_run(
     idle(key, 91)
     assert status(anonymous, text) == 200  # nothing was ever written down: it may be a busy one
     idle(key, 91)
-    valkey().delete(key_use.USE)
-    key_use.flush(by=BUILDER)
+    valkey().delete(usage.USE)
+    usage.flush(by=BUILDER)
     assert status(anonymous, text) == 401
     settings.IDLE_KEYS_DISABLED_AFTER_DAYS = 0
     assert status(anonymous, text) == 200
@@ -323,8 +324,8 @@ def test_the_scopes_that_a_call_needed_are_noted(reader: Person, anonymous: Api)
         areas=[Area.KEYS],
     )
     key.created_at = NOW() - timedelta(days=200)
-    key_use._note_scopes(key.public_id, [f"{ARTICLES}:read"])
-    key_use.flush(by=BUILDER)
+    usage._note_scopes(key.public_id, [f"{ARTICLES}:read"])
+    usage.flush(by=BUILDER)
     found = hint(key)
     assert found.sentence == "Used 1 of 4 scopes in 90 days."
     assert found.used == ("*:read",)
@@ -342,11 +343,11 @@ def test_an_area_that_was_used_is_noted_and_one_that_was_refused_is_not(ada: Per
     assert api.get("manage/users").status_code == 200
     assert api.get("manage/policies").status_code == 403
     assert api.post("manage/roles", {"key": "?"}).status_code == 400
-    key_use.flush(by=BUILDER)
+    usage.flush(by=BUILDER)
     assert list(ScopeUse.objects.filter(key=key).values_list("scope", flat=True)) == ["admin:users"]
     shown = api.get("manage/users")
     assert shown.status_code == 200
-    key_use.flush(by=BUILDER)
+    usage.flush(by=BUILDER)
     assert ScopeUse.objects.filter(key=key).count() == 1
 
 
@@ -361,9 +362,9 @@ def test_a_scope_in_use_costs_one_note_an_hour(ada: Person, anonymous: Api) -> N
     key, text = make_key(ada.user, areas=[Area.USERS])
     api = Api(anonymous.client, text)
     api.get("manage/users")
-    assert valkey().delete(key_use.SCOPES) == 1
+    assert valkey().delete(usage.SCOPES) == 1
     api.get("manage/users")
-    assert valkey().delete(key_use.SCOPES) == 0
+    assert valkey().delete(usage.SCOPES) == 0
     with time_machine.travel(NOW() + timedelta(minutes=1)):
         assert hint(key).used == ()
 

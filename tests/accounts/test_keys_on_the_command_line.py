@@ -11,8 +11,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts import api_keys, key_kinds, key_use
 from accounts.errors import ConflictError
+from accounts.keys import api_keys, kinds, usage
 from accounts.models import ApiKey, Event
 from tests.accounts.cast import BUILDER, Api, Person, make_key
 
@@ -100,7 +100,7 @@ def test_retiring_waits_until_it_is_safe_unless_forced(rita: Person, anonymous: 
     new = api_keys.rotate(key, by=BUILDER).text
     for text in (old, new):
         assert status(anonymous, text) == 200
-    key_use.flush(by=BUILDER)
+    usage.flush(by=BUILDER)
     with pytest.raises(CommandError, match="Not yet: 1 call on the old secret"):
         keys("retire", key.public_id)
     assert status(anonymous, old) == 200
@@ -114,8 +114,8 @@ def test_retiring_waits_until_it_is_safe_unless_forced(rita: Person, anonymous: 
 
 
 def test_other_rooms_add_kinds_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_kinds, "_kinds", dict(key_kinds._kinds))
-    key_kinds.register("signing", key_kinds.ApiKeys())
+    monkeypatch.setattr(kinds, "_kinds", dict(kinds._kinds))
+    kinds.register("signing", kinds.ApiKeys())
     assert told("list", "--kind", "signing") == {"kind": "signing", "keys": []}
     with pytest.raises(ConflictError):
-        key_kinds.register("api", key_kinds.ApiKeys())
+        kinds.register("api", kinds.ApiKeys())

@@ -12,12 +12,13 @@ import redis
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from accounts import buckets, granting, limits, outages
+from accounts import buckets, limits, outages
 from accounts.access import Action
 from accounts.errors import UnavailableError
 from accounts.limits import Policy, hit
 from accounts.models import Event, Role
 from accounts.pages import frame
+from accounts.rights import granting
 from accounts.valkey import circuit, valkey
 from tests.accounts.cast import BUILDER, Api, Person, make_key, make_person, make_role
 

@@ -11,11 +11,12 @@ from django.conf import LazySettings
 from django.test import Client
 from django.utils import timezone
 
-from accounts import devices, links, lockout, mails, people
+from accounts import people
 from accounts.errors import NotFoundError
-from accounts.links import Purpose
 from accounts.log import seal_pending
 from accounts.models import Event, User
+from accounts.sign_in import devices, links, lockout, mails
+from accounts.sign_in.links import Purpose
 from tests.accounts.cast import BUILDER, PASSWORD, Api, Person, make_person
 from tests.accounts.smtp import MailServer
 

@@ -8,8 +8,8 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts import lockout
 from accounts.models import Authenticator, Event
+from accounts.sign_in import lockout
 from tests.accounts.cast import PASSWORD, Api, Person, make_person, make_role
 
 LOGIN = "/admin/login/"
@@ -101,7 +101,7 @@ def test_locked_switched_off_wrong_and_unknown_get_one_answer(rita: Person, anon
 def test_one_hash_is_made_whatever_the_reason(
     rita: Person, anonymous: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from accounts.passwords import PatientArgon2Hasher
+    from accounts.sign_in.passwords import PatientArgon2Hasher
 
     off = make_person("off@example.com", is_active=False)
     for _ in range(10):

@@ -17,7 +17,7 @@ from accounts.access import (
     Rule,
 )
 from accounts.errors import NotAllowedError
-from accounts.granting import require_to_hold_rules
+from accounts.rights.granting import require_to_hold_rules
 from tests.accounts.test_policies_refuse_in_doubt import Item
 
 HERE, THERE = UUID(int=7), UUID(int=8)

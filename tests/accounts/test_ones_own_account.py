@@ -10,8 +10,9 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts import devices, granting
 from accounts.models import Authenticator, Event, Passkey, RecoveryCodes, Session, User
+from accounts.rights import granting
+from accounts.sign_in import devices
 from tests.accounts.authenticator import SoftAuthenticator
 from tests.accounts.cast import BUILDER, PASSWORD, Person, make_person, make_role
 from tests.accounts.test_passkeys import enrol, options

@@ -12,9 +12,10 @@ from django.contrib.sessions.models import Session as DjangoSession
 from django.test import Client
 from django.utils import timezone
 
-from accounts import devices, granting
 from accounts.models import Authenticator, Event, Passkey, RecoveryCodes, Session, User
-from accounts.session_store import hashed
+from accounts.rights import granting
+from accounts.sign_in import devices
+from accounts.sign_in.session_store import hashed
 from tests.accounts.authenticator import BE, BS, UP, UV, SoftAuthenticator, raw, text
 from tests.accounts.cast import BUILDER, PASSWORD, Api, Person, make_person, make_role
 

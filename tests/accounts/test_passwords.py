@@ -10,9 +10,10 @@ from django.contrib.auth.hashers import identify_hasher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts import passwords, people
+from accounts import people
 from accounts.errors import InvalidInputError, UnavailableError
 from accounts.models import User
+from accounts.sign_in import passwords
 from tests.accounts.cast import BUILDER, PASSWORD, Api, Person, make_person, make_role
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts import devices
 from accounts.errors import ConflictError, NotFoundError
 from accounts.models import Event, RecoveryCodes, Session
+from accounts.sign_in import devices
 from tests.accounts.cast import PASSWORD, Api, Person
 
 LOGIN, CODE = "/admin/login/", "/admin/login/code/"

@@ -6,10 +6,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import granting
 from accounts.access import Action, Area
 from accounts.models import Policy, Role, User
-from accounts.warnings import AccessWarning, access_warnings, seen_by
+from accounts.rights import granting
+from accounts.rights.warnings import AccessWarning, access_warnings, seen_by
 from tests.accounts.cast import (
     ARTICLES,
     BUILDER,

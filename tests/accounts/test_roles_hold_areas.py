@@ -6,13 +6,16 @@ import pytest
 from django.db import IntegrityError, connections
 from django.test import Client
 
-from accounts import api_keys, devices, granting, people
+from accounts import people
 from accounts.access import POWERFUL_AREAS, Action, Area, Principal
 from accounts.errors import NotAllowedError
-from accounts.key_scopes import parse_scopes
+from accounts.keys import api_keys
+from accounts.keys.scopes import parse_scopes
 from accounts.log import seal_pending
 from accounts.models import Event, Generation, Policy, Role, User
 from accounts.principals import load_areas
+from accounts.rights import granting
+from accounts.sign_in import devices
 from tests.accounts.cast import (
     ARTICLES,
     BUILDER,

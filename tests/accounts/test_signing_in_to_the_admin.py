@@ -10,9 +10,10 @@ from django.contrib.sessions.models import Session as DjangoSession
 from django.test import Client
 from django.utils import timezone
 
-from accounts import granting, people
+from accounts import people
 from accounts.models import Authenticator, Event, Session, User
 from accounts.pages.frame import next_url
+from accounts.rights import granting
 from tests.accounts.cast import BUILDER, PASSWORD, Person, make_person, make_role, totp_code
 
 LOGIN, CODE, ENROLMENT = "/admin/login/", "/admin/login/code/", "/admin/login/enrolment/"
@@ -195,7 +196,7 @@ def test_a_session_that_was_ended_elsewhere_is_over(ada: Person, browser: Client
 
 def test_django_s_own_door_does_not_lead_in(ada: Person, browser: Client) -> None:
     """A session made by `django.contrib.auth.login` alone has no row of ours, and so is none."""
-    browser.force_login(User.objects.get(pk=ada.user.pk), backend="accounts.backends.PasswordBackend")
+    browser.force_login(User.objects.get(pk=ada.user.pk), backend="accounts.sign_in.backends.PasswordBackend")
     assert browser.get("/admin/").status_code == 302
 
 

@@ -11,12 +11,15 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from accounts import api_keys, devices, granting, people
+from accounts import people
 from accounts.access import Action, Area, Principal, Scopes
 from accounts.errors import StepUpRequiredError
-from accounts.granting import PolicyTerms
+from accounts.keys import api_keys
 from accounts.models import ApiKey, Authenticator, Event, Policy, Role, Session, User
 from accounts.principals import of_user
+from accounts.rights import granting
+from accounts.rights.granting import PolicyTerms
+from accounts.sign_in import devices
 from tests.accounts.cast import PASSWORD, Api, Person, make_key, make_person, make_policy, make_role
 
 LOGIN, CODE = "/admin/login/", "/admin/login/code/"

@@ -13,8 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from django.utils import timezone
 
-from accounts import audit, heads, tasks
+from accounts import tasks
 from accounts.access import system
+from accounts.audit import heads, verifying
 from accounts.log import Subject, head_path, read_head, record, seal_pending
 from accounts.models import DailyHead, Event, Position, Seal
 from tests.accounts.test_the_log_is_archived import archive_up_to
@@ -82,7 +83,7 @@ def test_the_head_is_posted_once_a_day(settings: LazySettings, tmp_path: Path) -
     sent = tmp_path / "sent.json"
     sent.write_bytes(body)
     assert read_head(sent).position == 3
-    assert audit.verify(head=sent).is_intact
+    assert verifying.verify(head=sent).is_intact
 
 
 def test_a_failure_is_an_event_once_a_day_and_is_tried_again_later_and_later(settings: LazySettings) -> None:
@@ -159,10 +160,10 @@ def test_a_head_that_was_kept_elsewhere_shows_a_cut(tmp_path: Path) -> None:
     assert command("verify", "--head", str(kept))["intact"]
     cut(behind=3)
     head_path().write_bytes(early)
-    assert audit.verify().is_intact  # nothing on this machine tells
+    assert verifying.verify().is_intact  # nothing on this machine tells
     with pytest.raises(CommandError, match="not intact"):
         command("verify", "--head", str(kept))
-    (finding,) = audit.verify(head=kept).findings
+    (finding,) = verifying.verify(head=kept).findings
     assert (finding.problem, finding.position) == ("cut", 4)
 
 
@@ -173,10 +174,10 @@ def test_the_heads_of_earlier_days_show_a_cut_too() -> None:
     with time_machine.travel(timezone.now() + timedelta(days=1)):
         write(2)
         tasks.keep_head()
-    assert audit.verify().is_intact
+    assert verifying.verify().is_intact
     cut(behind=3)
     head_path().write_bytes(early)
-    assert [(finding.problem, finding.position) for finding in audit.verify().findings] == [("cut", 4)]
+    assert [(finding.problem, finding.position) for finding in verifying.verify().findings] == [("cut", 4)]
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"position": 1}', "x" * 100_000])
@@ -184,12 +185,12 @@ def test_a_head_that_is_none_is_found(tmp_path: Path, content: str) -> None:
     write()
     file = tmp_path / "head.json"
     file.write_text(content)
-    assert [finding.problem for finding in audit.verify(head=file).findings] == ["head"]
-    assert [finding.problem for finding in audit.verify(head=tmp_path / "none").findings] == ["head"]
+    assert [finding.problem for finding in verifying.verify(head=file).findings] == ["head"]
+    assert [finding.problem for finding in verifying.verify(head=tmp_path / "none").findings] == ["head"]
 
 
 def test_a_head_in_an_archived_range_is_compared_with_the_file(tmp_path: Path) -> None:
-    from accounts import archiving
+    from accounts.audit import archiving
 
     Position.objects.all().delete()  # of the house's own consumers, which no worker moves on here
     write(3)
@@ -198,8 +199,8 @@ def test_a_head_in_an_archived_range_is_compared_with_the_file(tmp_path: Path) -
     write(4)
     archive_up_to(5)
     seal_pending()
-    assert audit.verify(head=kept, archives=archiving.folder()).is_intact
-    unread = audit.verify(head=kept)
+    assert verifying.verify(head=kept, archives=archiving.folder()).is_intact
+    unread = verifying.verify(head=kept)
     assert unread.is_intact
     assert "that file was not read" in unread.warnings[0]
     assert Seal.objects.count() == 3

@@ -12,8 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import audit, log_checks, log_search
 from accounts.access import Principal, system
+from accounts.audit import results, searching, verifying
 from accounts.log import Subject, record, seal_pending
 from accounts.models import Event, LogCheck
 from accounts.principals import of_user
@@ -162,9 +162,9 @@ def test_a_wrong_filter_is_named(as_ada: Api, query: str, parameter: str) -> Non
 def test_a_search_that_reads_too_much_is_stopped(
     as_ada: Api, at_the_admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_search, "TIMEOUT", "20ms")
+    monkeypatch.setattr(searching, "TIMEOUT", "20ms")
     monkeypatch.setattr(
-        log_search.Sought, "filter", lambda _, events: events.extra(where=["pg_sleep(0.1) IS NOT NULL"])
+        searching.Sought, "filter", lambda _, events: events.extra(where=["pg_sleep(0.1) IS NOT NULL"])
     )
     answer = as_ada.get("manage/audit")
     assert (answer.status_code, answer.json()["code"]) == (400, "search-too-slow")
@@ -299,14 +299,14 @@ def test_stored_text_is_shown_as_text(at_the_admin: Client) -> None:
 def test_the_badge_says_when_the_log_was_proved(at_the_admin: Client) -> None:
     assert "Not verified yet." in text(at_the_admin.get(LOG))
     seal_pending()
-    log_checks.keep(audit.verify(), by="schedule")
+    results.keep(verifying.verify(), by="schedule")
     page = text(at_the_admin.get(LOG))
     assert "The log is intact." in page
     assert f"{Event.objects.sealed().count()} seals" in page
 
 
 def test_looking_at_the_log_verifies_nothing(at_the_admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "verify", lambda *_, **__: pytest.fail("not on a page view"))
+    monkeypatch.setattr(verifying, "verify", lambda *_, **__: pytest.fail("not on a page view"))
     assert at_the_admin.get(LOG).status_code == 200
 
 
@@ -318,14 +318,14 @@ def test_the_badge_names_the_position_of_a_finding(at_the_admin: Client) -> None
         cursor.execute("ALTER TABLE accounts_event DISABLE TRIGGER USER")
         cursor.execute("UPDATE accounts_event SET type = 'x.two' WHERE id = %s", [event.pk])
         cursor.execute("ALTER TABLE accounts_event ENABLE TRIGGER USER")
-    log_checks.keep(audit.verify(), by="schedule")
+    results.keep(verifying.verify(), by="schedule")
     page = text(at_the_admin.get(LOG))
     assert "The log is not intact." in page
     assert f"Position {position}, altered" in page
 
 
 def test_a_badge_that_somebody_wrote_by_sql_is_not_believed(at_the_admin: Client) -> None:
-    log_checks.keep(audit.verify(), by="schedule")
+    results.keep(verifying.verify(), by="schedule")
     with connections["default"].cursor() as cursor:  # the application's own role may insert
         cursor.execute(
             "INSERT INTO accounts_logcheck (at, by, is_intact, result, key_id, mac)"
@@ -337,8 +337,8 @@ def test_a_badge_that_somebody_wrote_by_sql_is_not_believed(at_the_admin: Client
 def test_an_intact_log_is_no_event_and_a_wounded_one_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     event = write("x.one")
     seal_pending()
-    log_checks.keep(audit.verify(), by="schedule")
-    log_checks.keep(audit.verify(), by="schedule")
+    results.keep(verifying.verify(), by="schedule")
+    results.keep(verifying.verify(), by="schedule")
     assert Event.objects.count() == 1
     assert LogCheck.objects.count() == 2
     with connections["owner"].cursor() as cursor:
@@ -346,7 +346,7 @@ def test_an_intact_log_is_no_event_and_a_wounded_one_is_told_once(caplog: pytest
         cursor.execute("UPDATE accounts_event SET type = 'x.two' WHERE id = %s", [event.pk])
         cursor.execute("ALTER TABLE accounts_event ENABLE TRIGGER USER")
     for _ in range(3):
-        log_checks.keep(audit.verify(), by="schedule")
+        results.keep(verifying.verify(), by="schedule")
     told = Event.objects.get(type="log.verification-failed")
     assert (told.actor_kind, told.detail["position"]) == ("system", 1)
     critical = [line for line in caplog.records if line.levelname == "CRITICAL"]
@@ -360,7 +360,7 @@ def test_the_schedule_verifies_and_keeps_what_it_found() -> None:
     write("x.one")
     seal_pending()
     tasks.verify_log()
-    badge = log_checks.newest()
+    badge = results.newest()
     assert badge
     assert (badge.is_good, badge.by, badge.result["checked"]) == (True, "schedule", 1)
     assert not badge.is_stale

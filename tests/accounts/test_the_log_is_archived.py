@@ -19,11 +19,13 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
-from accounts import archiving, audit, exporting, mails, tasks
+from accounts import tasks
 from accounts.access import system
-from accounts.archiving import ArchiveBlockedError
+from accounts.audit import archiving, exporting, verifying
+from accounts.audit.archiving import ArchiveBlockedError
 from accounts.log import Subject, record, seal_pending
 from accounts.models import Archive, Event, Position, Seal
+from accounts.sign_in import mails
 from tests.database import ROOT
 
 pytestmark = pytest.mark.usefixtures("_django_db_helper")
@@ -64,12 +66,12 @@ def positions() -> list[int]:
     return list(Seal.objects.order_by("position").values_list("position", flat=True))
 
 
-def places(result: audit.Verification) -> list[tuple[str, int | None]]:
+def places(result: verifying.Verification) -> list[tuple[str, int | None]]:
     return [(finding.problem, finding.position) for finding in result.findings]
 
 
-def verify() -> audit.Verification:
-    return audit.verify(archives=archiving.folder())
+def verify() -> verifying.Verification:
+    return verifying.verify(archives=archiving.folder())
 
 
 def files() -> list[str]:
@@ -314,7 +316,7 @@ ARCHIVE = textwrap.dedent("""
     import django
     django.setup()
     from django.utils import timezone
-    from accounts import archiving
+    from accounts.audit import archiving
     from accounts.access import system
     {before}
     for done in archiving.archive(timezone.now(), by=system("a test")):

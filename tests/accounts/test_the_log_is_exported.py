@@ -17,12 +17,12 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import exporting
 from accounts.access import Principal
 from accounts.admin import log as log_pages
-from accounts.exporting import safe_cell
+from accounts.audit import exporting
+from accounts.audit.exporting import safe_cell
+from accounts.audit.searching import Sought
 from accounts.log import Subject, record, seal_pending
-from accounts.log_search import Sought
 from accounts.models import Event
 from tests.accounts.cast import Person
 from tests.content.admin.conftest import sign_in

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections, transaction
 
-from accounts import audit
 from accounts.access import system
+from accounts.audit import verifying
 from accounts.ids import uuid7
 from accounts.log import Subject, head_path, record, seal_pending
 from accounts.models import Event, Position, Seal, Unsealed
@@ -53,11 +53,11 @@ def owner(*, with_triggers: bool) -> Iterator[Any]:
 def five() -> list[Event]:
     events = write("a.one", "a.two", "a.three", "a.four", "a.five")
     assert seal_pending() == 5
-    assert audit.verify().is_intact
+    assert verifying.verify().is_intact
     return events
 
 
-def places(result: audit.Verification) -> list[tuple[str, int | None]]:
+def places(result: verifying.Verification) -> list[tuple[str, int | None]]:
     return [(finding.problem, finding.position) for finding in result.findings]
 
 
@@ -105,7 +105,7 @@ def test_an_early_event_that_commits_late_gets_a_later_position() -> None:
         other.commit()
     assert seal_pending() == 1
     assert [event.type for event in Event.objects.after(0)] == ["a.late", "a.early"]
-    assert audit.verify().is_intact
+    assert verifying.verify().is_intact
 
 
 @pytest.mark.parametrize("table", ["accounts_event", "accounts_seal"])
@@ -114,7 +114,7 @@ def test_triggers_refuse_even_the_owner(five: list[Event], table: str, statement
     change = "type = 'x'" if table == "accounts_event" else "mac = 'x'"
     with owner(with_triggers=True) as cursor, pytest.raises(DatabaseError, match="insert-only"):
         cursor.execute(statement.format(table, change))
-    assert audit.verify().is_intact
+    assert verifying.verify().is_intact
 
 
 @pytest.mark.parametrize("table", ["accounts_event", "accounts_seal"])
@@ -137,7 +137,7 @@ def test_the_application_has_no_right_to_try(five: list[Event], table: str, stat
 def test_an_altered_event_is_found(five: list[Event], column: str) -> None:
     with owner(with_triggers=False) as cursor:
         cursor.execute(f"UPDATE accounts_event SET {column} = 'x' WHERE id = %s", [five[2].id])
-    assert places(audit.verify()) == [("altered", 3)]
+    assert places(verifying.verify()) == [("altered", 3)]
 
 
 @pytest.mark.parametrize(
@@ -152,20 +152,20 @@ def test_an_altered_event_is_found(five: list[Event], column: str) -> None:
 def test_every_part_of_an_event_counts(five: list[Event], change: str) -> None:
     with owner(with_triggers=False) as cursor:
         cursor.execute(f"UPDATE accounts_event SET {change} WHERE id = %s", [five[4].id])
-    assert places(audit.verify()) == [("altered", 5)]
+    assert places(verifying.verify()) == [("altered", 5)]
 
 
 def test_an_altered_seal_is_found(five: list[Event]) -> None:
     with owner(with_triggers=False) as cursor:
         cursor.execute("UPDATE accounts_seal SET sealed_at = sealed_at - interval '1 day' WHERE position = 2")
-    assert places(audit.verify()) == [("altered", 2)]
+    assert places(verifying.verify()) == [("altered", 2)]
 
 
 def test_a_removed_event_is_found(five: list[Event]) -> None:
     with owner(with_triggers=False) as cursor:
         cursor.execute("DELETE FROM accounts_seal WHERE position = 3")
         cursor.execute("DELETE FROM accounts_event WHERE id = %s", [five[2].id])
-    assert places(audit.verify()) == [("removed", 3)]
+    assert places(verifying.verify()) == [("removed", 3)]
 
 
 def test_closing_the_gap_does_not_hide_it(five: list[Event]) -> None:
@@ -174,12 +174,12 @@ def test_closing_the_gap_does_not_hide_it(five: list[Event]) -> None:
         cursor.execute("DELETE FROM accounts_event WHERE id = %s", [five[2].id])
         cursor.execute("UPDATE accounts_seal SET position = 3 WHERE position = 4")
         cursor.execute("UPDATE accounts_seal SET position = 4 WHERE position = 5")
-    assert ("altered", 3) in places(audit.verify())
+    assert ("altered", 3) in places(verifying.verify())
 
 
 def test_a_cut_tail_is_found(five: list[Event]) -> None:
     cut_tail(five)
-    assert places(audit.verify()) == [("cut", 4)]
+    assert places(verifying.verify()) == [("cut", 4)]
 
 
 def cut_tail(five: list[Event]) -> None:
@@ -192,7 +192,7 @@ def test_waiting_for_the_next_events_does_not_hide_the_cut(five: list[Event]) ->
     cut_tail(five)
     write("a.six", "a.seven", "a.eight")
     assert seal_pending() == 3
-    assert ("cut", 5) in places(audit.verify())
+    assert ("cut", 5) in places(verifying.verify())
     assert head_path().stat().st_mode & 0o777 == 0o600
 
 
@@ -208,7 +208,7 @@ def test_two_swapped_events_are_found(five: list[Event]) -> None:
             cursor.execute(
                 "ALTER TABLE accounts_seal ADD CONSTRAINT accounts_seal_event_id_key UNIQUE (event_id)"
             )
-    assert ("altered", 2) in places(audit.verify())
+    assert ("altered", 2) in places(verifying.verify())
 
 
 INSERT = """
@@ -226,7 +226,7 @@ def test_a_row_inserted_past_the_application_is_never_sealed_and_found(five: lis
         )  # the application's own role may insert: the tag is what it can't make by SQL
     seal_pending()
     assert Seal.objects.count() == 5
-    assert places(audit.verify()) == [("inserted", 6)]
+    assert places(verifying.verify()) == [("inserted", 6)]
     write("a.six")
     seal_pending()
     assert Seal.objects.count() == 6
@@ -241,14 +241,14 @@ def test_a_row_inserted_with_a_seal_of_its_own_is_found(five: list[Event]) -> No
             " SELECT 6, %s, mac, key_id, sealed_at FROM accounts_seal WHERE position = 5",
             [forged],
         )
-    assert places(audit.verify()) == [("altered", 6)]
+    assert places(verifying.verify()) == [("altered", 6)]
 
 
 def test_an_event_taken_out_of_the_queue_is_found(five: list[Event]) -> None:
     write("a.six")
     Unsealed.objects.all().delete()
     assert seal_pending() == 0
-    assert [finding.problem for finding in audit.verify().findings] == ["removed"]
+    assert [finding.problem for finding in verifying.verify().findings] == ["removed"]
 
 
 def test_an_event_removed_before_its_seal_is_found(five: list[Event]) -> None:
@@ -256,7 +256,7 @@ def test_an_event_removed_before_its_seal_is_found(five: list[Event]) -> None:
     with owner(with_triggers=False) as cursor:
         cursor.execute("DELETE FROM accounts_event WHERE id = %s", [six.id])
     seal_pending()
-    result = audit.verify()
+    result = verifying.verify()
     assert [(finding.problem, finding.event_id) for finding in result.findings] == [("removed", str(six.id))]
 
 
@@ -265,7 +265,7 @@ def test_an_event_removed_before_its_seal_is_found(five: list[Event]) -> None:
 )
 def test_a_head_that_is_not_ours_is_found(five: list[Event], spoil: Callable[[str], str]) -> None:
     head_path().write_text(spoil(head_path().read_text()))
-    assert places(audit.verify()) == [("head", None)]
+    assert places(verifying.verify()) == [("head", None)]
 
 
 def test_the_command_says_so_and_exits_accordingly(five: list[Event]) -> None:
@@ -308,7 +308,7 @@ def test_what_json_can_not_keep_is_cleaned_or_refused() -> None:
     with transaction.atomic():
         record("x.y", actor=ACTOR, subject=None, detail={"text": "a\x00b\ud800"})
     seal_pending()
-    assert audit.verify().is_intact
+    assert verifying.verify().is_intact
     with pytest.raises(TypeError), transaction.atomic():
         record("x.y", actor=ACTOR, subject=None, detail={"n": 0.1})
 

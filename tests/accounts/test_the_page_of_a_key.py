@@ -8,11 +8,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import api_keys, links, outages, people
+from accounts import outages, people
 from accounts.access import Action, Area, Scopes
 from accounts.errors import InvalidInputError
-from accounts.links import Purpose
+from accounts.keys import api_keys
 from accounts.models import ApiKey, Event, ScopeUse, Session, User
+from accounts.sign_in import links
+from accounts.sign_in.links import Purpose
 from tests.accounts.cast import (
     ARTICLES,
     BUILDER,
@@ -318,7 +320,7 @@ def test_a_service_account_gets_no_invitation_password_or_authenticator(
     assert not service.has_usable_password()
     assert not outbox
     client = Client()
-    client.force_login(service, backend="accounts.backends.PasswordBackend")  # even with a session
+    client.force_login(service, backend="accounts.sign_in.backends.PasswordBackend")  # even with a session
     assert client.get("/admin/").status_code == 302
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from accounts.errors import NotAuthenticatedError
 from accounts.keyring import key_ring
 from accounts.models import Session, User
-from accounts.tokens import AccessToken, QuillkeepToken, RefreshToken
+from accounts.sign_in.tokens import AccessToken, QuillkeepToken, RefreshToken
 from tests.accounts.cast import Api, Person
 
 

@@ -6,11 +6,12 @@ from datetime import timedelta
 from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page
 
-from accounts import links, people
+from accounts import people
 from accounts.access import Action
-from accounts.links import Purpose
 from accounts.log import seal_pending
 from accounts.models import Event, Role, Session, User
+from accounts.sign_in import links
+from accounts.sign_in.links import Purpose
 from tests.accounts.cast import BUILDER, PASSWORD, make_key, make_person, make_policy, make_role
 from tests.browser.conftest import make_administrator, sign_in, watch
 from tests.builders import make_alert

@@ -10,9 +10,9 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from accounts import mails
 from accounts.log import seal_pending
 from accounts.models import ApiKey, Authenticator, Event, Passkey, RecoveryCodes, Session
+from accounts.sign_in import mails
 from tests.accounts.cast import PASSWORD, Person, make_person, make_role
 from tests.browser.conftest import make_administrator, sign_in, watch
 from tests.processes import LiveServer

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from accounts.access import Action
-from accounts.granting import grant_entry
+from accounts.rights.granting import grant_entry
 from content import editing, publishing
 from tests.accounts.cast import make_person
 from tests.browser.conftest import faults_in_every_dress, signed_in

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import Policy, Role
-from accounts.sentences import Speaker, role_sentences
+from accounts.rights.sentences import Speaker, role_sentences
 from content.schema import current
 from tests.builders import allow, make_collection, make_role, make_user
 

@@ -11,7 +11,8 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts import audit, reads, tasks
+from accounts import tasks
+from accounts.audit import reads, verifying
 from accounts.log import seal_pending
 from accounts.models import Event
 from accounts.valkey import valkey
@@ -248,8 +249,8 @@ def test_the_delivery_plane_alone_hands_the_event_on_to_a_worker(entry: Entry, d
     assert event.credential.startswith("api-key:")
     assert valkey().llen(reads.QUEUE) == valkey().llen(reads.WORKING) == 0
     seal_pending()
-    assert audit.verify().pending == 0
-    assert not [item for item in audit.verify().findings if item.problem != "head"]
+    assert verifying.verify().pending == 0
+    assert not [item for item in verifying.verify().findings if item.problem != "head"]
 
 
 def test_a_worker_that_was_killed_in_the_middle_loses_and_doubles_nothing(

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.access import Action
-from accounts.granting import grant_entry, withdraw_entry
+from accounts.rights.granting import grant_entry, withdraw_entry
 from tests.builders import ROOT, make_collection, make_entry, make_key, make_role, make_user
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 from django_otp.oath import TOTP
 
-from accounts.audit import verify
-from accounts.devices import enrol
+from accounts.audit.verifying import verify
 from accounts.log import seal_pending
+from accounts.sign_in.devices import enrol
 from content.models import FieldIndex, PublishedDocument
 from content.tasks import index
 from tests.builders import PASSWORD, ROOT, make_user

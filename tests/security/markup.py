@@ -14,13 +14,16 @@ from django.test import Client
 from django.urls import resolve
 from django.utils import timezone
 
-from accounts import api_keys, granting, log_checks, people
+from accounts import people
 from accounts.access import Action, Scopes
-from accounts.audit import Verification
-from accounts.chain import Finding
+from accounts.audit import results
+from accounts.audit.chain import Finding
+from accounts.audit.verifying import Verification
+from accounts.keys import api_keys
 from accounts.log import Subject, record, seal_pending
 from accounts.models import Authenticator, DailyHead, Passkey, Session, User
 from accounts.principals import of_user
+from accounts.rights import granting
 from content import editing, fields, publishing
 from content.fields.base import FieldSpec
 from content.locales import create_locale
@@ -189,7 +192,7 @@ def make_marked(ada: User) -> Marked:
     Passkey.objects.create(
         user=ada, name=canary("passkeyname"), confirmed=True, credential_id=b"x", public_key=b""
     )
-    log_checks.keep(Verification(findings=[Finding("altered", 1, None, canary("finding"))]), by="schedule")
+    results.keep(Verification(findings=[Finding("altered", 1, None, canary("finding"))]), by="schedule")
     DailyHead.objects.create(day=timezone.now().date(), head={}, problem=canary("headproblem"))
     seal_pending()
     return marked

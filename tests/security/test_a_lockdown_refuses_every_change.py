@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import pytest
 from django.db import connections
 
-from accounts import middleware
 from accounts.access import LOOKING, Action, Area, Principal, Resource
 from accounts.authentication import ManagementAuthentication
 from accounts.errors import LockedDownError
+from accounts.sign_in import middleware
 from cms_project import frozen, lockdown, lockdown_gate
 from tests.accounts.cast import make_person
 from tests.builders import ROOT, Api, anonymous, make_collection, make_entry, make_key

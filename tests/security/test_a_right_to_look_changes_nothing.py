@@ -9,8 +9,9 @@ from django.contrib import admin
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from accounts import django_permissions, middleware
 from accounts.models import ApiKey, Authenticator, Event, Policy, Role, Session, User
+from accounts.rights import django_permissions
+from accounts.sign_in import middleware
 from tests.accounts.cast import confirmed
 from tests.security.admin_matrix import ADA, EVERYBODY, Cast, Stage, make_cast, make_stage, visits
 from tests.security.world import Unchanged, make_world

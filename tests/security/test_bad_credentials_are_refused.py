@@ -18,10 +18,10 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import links
-from accounts.api_keys import KeyText, parse
 from accounts.errors import NotAuthenticatedError
-from accounts.links import Purpose
+from accounts.keys.api_keys import KeyText, parse
+from accounts.sign_in import links
+from accounts.sign_in.links import Purpose
 from tests.accounts.cast import make_person
 from tests.builders import anonymous, make_key, make_role
 from tests.security.paths import UNKNOWN, api_paths

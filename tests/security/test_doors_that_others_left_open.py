@@ -12,11 +12,12 @@ from django.core import mail
 from django.db import connection
 from django.test import Client
 
-from accounts import devices, links, mails, people
+from accounts import people
 from accounts.access import Area
-from accounts.links import Purpose
 from accounts.log import seal_pending
 from accounts.models import Authenticator, Event, Session
+from accounts.sign_in import devices, links, mails
+from accounts.sign_in.links import Purpose
 from cms_project.logs import JSONFormatter
 from tests.accounts.authenticator import SoftAuthenticator
 from tests.accounts.cast import BUILDER, PASSWORD, Api, Person, make_key, make_person, make_role
@@ -224,7 +225,7 @@ def test_passwords_are_looked_at_in_one_place() -> None:
                 found.add(str(file.relative_to(ROOT)))
     # The backend asks, the user's model answers; the steps of the sign-in call the backend.
     assert found == {
-        "accounts/backends.py", "accounts/models/user.py", "accounts/sign_in.py", "accounts/pages/sign_in.py",
+        "accounts/sign_in/backends.py", "accounts/models/user.py", "accounts/sign_in/steps.py", "accounts/pages/sign_in.py",
         "accounts/pages/step_up.py",
     }  # fmt: skip
 

@@ -6,8 +6,9 @@ from uuid import uuid4
 import pytest
 from django.db import connections
 
-from accounts import devices, people
+from accounts import people
 from accounts.models import User
+from accounts.sign_in import devices
 from content import editing, publishing
 from tests.accounts.cast import totp_code
 from tests.builders import (

@@ -8,9 +8,9 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from accounts import links
-from accounts.links import Purpose
 from accounts.models import User
+from accounts.sign_in import links
+from accounts.sign_in.links import Purpose
 from tests.accounts.cast import PASSWORD, Api, make_key, make_person
 from tests.security.paths import api_paths, filled
 from tests.security.test_every_endpoint_asks import PUBLIC

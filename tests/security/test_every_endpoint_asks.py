@@ -9,9 +9,9 @@ from rest_framework.views import APIView
 
 from accounts import access
 from accounts.access import Action, Needs, Principal
-from accounts.granting import SETTINGS
 from accounts.models import ApiKey, Event, Policy, Role, Session, User
 from accounts.models.device import Authenticator as Device
+from accounts.rights.granting import SETTINGS
 from cms_project.schema_view import SchemaView
 from content import editing, modeling, publishing
 from content.models import Collection, DraftDocument, Entry, Field, Locale, PublishedDocument, Version
@@ -33,11 +33,11 @@ ROOT_FOLDER = Path(__file__).parents[2]
 # Where the system's own principal is made, and why nobody's rights are asked there.
 SYSTEM = {
     "accounts/access.py": "makes it",
-    "accounts/heads.py": "notes that the head of the log was not sent",
-    "accounts/log_checks.py": "notes that the log is not intact",
-    "accounts/mails.py": "tells which mails were sent",
+    "accounts/audit/heads.py": "notes that the head of the log was not sent",
+    "accounts/audit/results.py": "notes that the log is not intact",
+    "accounts/sign_in/mails.py": "tells which mails were sent",
     "accounts/alerting/reading.py": "tells of alerts",
-    "accounts/key_places.py": "tells of new places",
+    "accounts/keys/whereabouts.py": "tells of new places",
     "accounts/management/commands/alerts.py": "the operator on the machine",
     "accounts/management/commands/audit.py": "the operator on the machine",
     "accounts/management/commands/createadmin.py": "the operator on the machine",

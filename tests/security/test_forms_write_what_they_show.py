@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from accounts import middleware
 from accounts.models import User
+from accounts.sign_in import middleware
 from content.models import Collection, DraftDocument, Entry, Field, ListLayout, Locale, SavedView, Version
 from content.schema import current
 from tests.accounts.cast import make_person

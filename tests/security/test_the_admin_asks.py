@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts import middleware
 from accounts.models import Event, Unsealed
+from accounts.sign_in import middleware
 from tests.accounts.cast import make_person
 from tests.content.admin.conftest import sign_in
 from tests.security.admin_matrix import (

@@ -16,9 +16,9 @@ from accounts.alerting.registry import RULES
 from accounts.alerting.rule import OPENED
 from accounts.api.alerts import alert_json
 from accounts.log import record, seal_pending
-from accounts.mails import REFUSED, SENT
 from accounts.models.alert import Alert, Severity
 from accounts.models.event import Event
+from accounts.sign_in.mails import REFUSED, SENT
 
 
 class Command(BaseCommand):

@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from accounts import archiving, audit, exporting, heads, log_checks
 from accounts.access import system
-from accounts.archiving import ArchiveBlockedError
-from accounts.chain import Finding
+from accounts.audit import archiving, exporting, heads, results, verifying
+from accounts.audit.archiving import ArchiveBlockedError
+from accounts.audit.chain import Finding
+from accounts.audit.searching import FILTERS, Sought
 from accounts.errors import InvalidInputError
 from accounts.log import seal_pending, sync_folder
-from accounts.log_search import FILTERS, Sought
 
 BY = system("manage.py audit")
 
@@ -94,10 +94,10 @@ class Command(BaseCommand):
             return
         seal_pending()
         with _progress("Checking seals") as progress:
-            result = audit.verify(
+            result = verifying.verify(
                 progress, archives=options["archives"] or archiving.folder(), head=options["head"]
             )
-        log_checks.keep(result, by="command")
+        results.keep(result, by="command")
         if options["json"]:
             self.stdout.write(json.dumps(result.as_json(), ensure_ascii=False))
         else:
@@ -105,7 +105,7 @@ class Command(BaseCommand):
         if not result.is_intact:
             raise CommandError(f"The log is not intact: {_counted(len(result.findings), 'finding')}.")
 
-    def _show(self, result: audit.Verification) -> None:
+    def _show(self, result: verifying.Verification) -> None:
         for warning in result.warnings:
             self.stderr.write(f"Note: {warning}")
         if not result.is_intact:
@@ -128,7 +128,7 @@ class Command(BaseCommand):
                 "intact": not result.findings,
                 "checked": result.checked,
                 "file": manifest.file if manifest else None,
-                "findings": audit.Verification(findings=result.findings).as_json()["findings"],
+                "findings": verifying.Verification(findings=result.findings).as_json()["findings"],
             }
             self.stdout.write(json.dumps(found, ensure_ascii=False))
         elif result.findings:

@@ -11,10 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from accounts.access import system
-from accounts.devices import enrol
 from accounts.errors import DomainError
 from accounts.models.role import ADMINISTRATOR
 from accounts.people import add_person
+from accounts.sign_in.devices import enrol
 
 
 class Command(BaseCommand):

@@ -9,9 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.access import system
-from accounts.api_keys import DEFAULT_OVERLAP
 from accounts.errors import DomainError
-from accounts.key_kinds import KeyKind, kinds
+from accounts.keys.api_keys import DEFAULT_OVERLAP
+from accounts.keys.kinds import KeyKind, kinds
 
 COLUMNS = ("public_id", "name", "owner", "state", "expires_at", "last_used_at", "calls", "verdict")
 

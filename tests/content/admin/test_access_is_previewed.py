@@ -6,10 +6,10 @@ import pytest
 from django.core.signing import TimestampSigner
 from django.test import Client
 
-from accounts import granting
 from accounts.access import Area
 from accounts.admin import confirming
 from accounts.models import Event, Generation, Policy, Role, User
+from accounts.rights import granting
 from tests.accounts.cast import confirmed, make_person
 from tests.builders import ROOT, allow, make_collection, make_entry, make_key, make_role, make_user
 from tests.content.admin.conftest import sign_in

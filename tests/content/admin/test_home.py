@@ -5,9 +5,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts import log_checks
-from accounts.audit import Verification
-from accounts.chain import Finding
+from accounts.audit import results
+from accounts.audit.chain import Finding
+from accounts.audit.verifying import Verification
 from content.models import Entry
 from tests.builders import make_collection, make_entry
 from tests.content.admin.conftest import SignIn
@@ -97,10 +97,10 @@ def test_an_empty_home_says_what_to_do(ada: Client, as_somebody: SignIn) -> None
 
 def test_a_log_that_is_not_intact_needs_attention(ada: Client, as_somebody: SignIn) -> None:
     broken = Verification(findings=[Finding("altered", 7, None, "The event was changed.")])
-    log_checks.keep(broken, by="schedule")
+    results.keep(broken, by="schedule")
     assert "The log is not intact" in ada.get("/admin/").content.decode()
     assert "The log is not intact" not in as_somebody("mallory").get("/admin/").content.decode()
-    log_checks.keep(Verification(), by="schedule")
+    results.keep(Verification(), by="schedule")
     assert "The log is not intact" not in ada.get("/admin/").content.decode()
 
 

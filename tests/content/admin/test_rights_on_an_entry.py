@@ -6,8 +6,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.access import Action
-from accounts.granting import entry_grants, grant_entry
 from accounts.models import Event
+from accounts.rights.granting import entry_grants, grant_entry
 from content.models import Entry
 from tests.accounts.cast import make_person
 from tests.builders import ROOT, make_collection, make_entry, make_role, make_user

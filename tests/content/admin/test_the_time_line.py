@@ -8,8 +8,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.access import Action
-from accounts.granting import grant_entry
 from accounts.models import Event, Role
+from accounts.rights.granting import grant_entry
 from content import editing, publishing
 from content.models import Entry, Version
 from content.timeline import Place

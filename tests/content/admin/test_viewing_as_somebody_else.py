@@ -7,9 +7,10 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from accounts import api_keys, granting
 from accounts.access import Action, Area, Scopes
+from accounts.keys import api_keys
 from accounts.models import ApiKey, Event, Role, User
+from accounts.rights import granting
 from content.models import Entry
 from tests.accounts.cast import make_person
 from tests.builders import (

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts import archiving
+from accounts.audit import archiving
 from accounts.log import seal_pending
 from accounts.models import Event, Position, User
 from content import editing, publishing

@@ -27,7 +27,7 @@ from accounts.models.session import LIVES, Session
 from accounts.models.user import User
 from accounts.principals import SESSION_ID_KEY, at_request, of_user
 
-BACKEND: Final = "accounts.backends.PasswordBackend"
+BACKEND: Final = "accounts.sign_in.backends.PasswordBackend"
 LONGEST_REASON: Final = 200
 
 

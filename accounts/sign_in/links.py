@@ -18,7 +18,6 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts import lockout
 from accounts.addresses import canonical_email
 from accounts.canonical import canonical_bytes
 from accounts.errors import NotFoundError
@@ -27,6 +26,7 @@ from accounts.log import Subject, record
 from accounts.models.user import User
 from accounts.people import set_password
 from accounts.principals import anonymous, at_request, of_user
+from accounts.sign_in import lockout
 
 RESET_ASKED: Final = "user.reset-asked"
 _FORM: Final = re.compile(
@@ -99,7 +99,7 @@ def use(request: HttpRequest, token: str, password: str) -> User:
 
 @transaction.atomic
 def ask_for_reset(request: HttpRequest, email: str) -> None:
-    """Note that somebody forgot a password; `accounts.mails` sends the link after the commit.
+    """Note that somebody forgot a password; `accounts.sign_in.mails` sends the link after the commit.
 
     The same is done for an address that nobody has, so that neither the answer nor its time tells (CVE-2024-45231).
     """

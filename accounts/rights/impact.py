@@ -15,7 +15,7 @@ from accounts.models.api_key import ApiKey
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Role
 from accounts.models.user import User
 from accounts.principals import load_areas, load_rules
-from accounts.sentences import ACTIONS, AREAS, SENSITIVE
+from accounts.rights.sentences import ACTIONS, AREAS, SENSITIVE
 
 # Who has a role and has made nothing yet: "their own entries" are none, and still it is seen which fields they show.
 SOMEBODY: Final = UUID(int=0)

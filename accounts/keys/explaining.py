@@ -8,7 +8,7 @@ from uuid import UUID
 
 from accounts.access import EVERY_FIELD, Action, Area, Grant, Principal, Resource, Scopes
 from accounts.directory import Directory, directory
-from accounts.key_scopes import scope_texts
+from accounts.keys.scopes import scope_texts
 from accounts.models.api_key import ApiKey
 from accounts.principals import of_user, scopes_of
 

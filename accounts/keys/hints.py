@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.access import Action, Area, Scopes
-from accounts.key_scopes import NO_COLLECTION, scope_texts
+from accounts.keys.scopes import NO_COLLECTION, scope_texts
 from accounts.models.api_key import ApiKey
 from accounts.principals import scopes_of
 

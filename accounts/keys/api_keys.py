@@ -26,8 +26,7 @@ from accounts.errors import (
     Problem,
     RetiredSecretError,
 )
-from accounts.granting import require_to_hold_roles
-from accounts.key_scopes import require_to_hold_scopes, scope_texts, scopes_json
+from accounts.keys.scopes import require_to_hold_scopes, scope_texts, scopes_json
 from accounts.log import Subject, record
 from accounts.models.api_key import LONGEST_LIFE, MOST_REQUESTS, ApiKey
 from accounts.models.credential import Credential
@@ -36,6 +35,7 @@ from accounts.models.role import PUBLIC
 from accounts.models.user import User
 from accounts.people import add_service
 from accounts.principals import scopes_of
+from accounts.rights.granting import require_to_hold_roles
 
 DEFAULT_LIFE: Final = timedelta(days=90)
 DEFAULT_OVERLAP: Final = timedelta(hours=24)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.access import POWERFUL_AREAS, Action, Area, Principal
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
 from accounts.models.user import User
-from accounts.sentences import ACTIONS, AREAS, Speaker, listed
+from accounts.rights.sentences import ACTIONS, AREAS, Speaker, listed
 
 MOST_ADMINISTRATORS: Final = 5
 MANY_PEOPLE: Final = 10  # from here on, more than a fifth of them is too many as well

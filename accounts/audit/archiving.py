@@ -20,12 +20,12 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from accounts.access import Principal
+from accounts.audit.chain import Chain, Finding
+from accounts.audit.exporting import SUFFIX, Manifest, Written, check, mac_before
+from accounts.audit.lines import line_bytes, moment
 from accounts.canonical import canonical_bytes
-from accounts.chain import Chain, Finding
-from accounts.exporting import SUFFIX, Manifest, Written, check, mac_before
 from accounts.keyring import key_ring
 from accounts.log import Subject, record, replace_whole, sync_folder
-from accounts.log_lines import line_bytes, moment
 from accounts.models.archive import Archive
 from accounts.models.event import Event, Position, Seal
 

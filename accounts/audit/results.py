@@ -9,11 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.access import system
-from accounts.audit import Verification
+from accounts.audit.lines import moment
+from accounts.audit.verifying import Verification
 from accounts.canonical import canonical_bytes
 from accounts.keyring import key_ring
 from accounts.log import Subject, record
-from accounts.log_lines import moment
 from accounts.models.archive import LogCheck
 
 logger = logging.getLogger("quillkeep.log")

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from accounts import api_keys
 from accounts.access import Principal
 from accounts.errors import ConflictError, NotFoundError
-from accounts.key_use import Verdict, verdict
+from accounts.keys import api_keys
+from accounts.keys.usage import Verdict, verdict
 from accounts.models.api_key import ApiKey
 from accounts.models.generation import Generation
 

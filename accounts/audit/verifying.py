@@ -10,10 +10,10 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Max
 
-from accounts import archiving, exporting, heads
-from accounts.chain import Chain, Finding
+from accounts.audit import archiving, exporting, heads
+from accounts.audit.chain import Chain, Finding
+from accounts.audit.lines import LineError, event_json, parse_line
 from accounts.log import Head, HeadError, has_right_tag, head_path, read_head
-from accounts.log_lines import LineError, event_json, parse_line
 from accounts.models.archive import Archive
 from accounts.models.event import Event, Seal, Unsealed
 

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from accounts import sessions
 from accounts.access import Area, Principal
 from accounts.errors import ConflictError, InvalidInputError, NotAuthenticatedError, NotFoundError, Problem
-from accounts.granting import require_to_hold_roles
 from accounts.log import Subject, record
 from accounts.models.device import Authenticator, OwnedDevice, Passkey, RecoveryCodes
 from accounts.models.generation import KEYS, Generation
 from accounts.models.role import Strength
 from accounts.models.user import User
+from accounts.rights.granting import require_to_hold_roles
+from accounts.sign_in import sessions
 
 ENROLLED, REMOVED, CODES_MADE = "device.enrolled", "device.removed", "recovery-codes.made"
 MOST_PASSKEYS = 20

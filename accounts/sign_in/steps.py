@@ -16,9 +16,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import lockout, sessions
 from accounts.addresses import canonical_email
-from accounts.devices import has_codes, has_factor
 from accounts.errors import (
     LockedOutError,
     NotAuthenticatedError,
@@ -31,9 +29,11 @@ from accounts.models.device import Authenticator, OwnedDevice, RecoveryCodes
 from accounts.models.role import Strength
 from accounts.models.session import Session, goes_on
 from accounts.models.user import User
-from accounts.passwords import require_sane_size
 from accounts.principals import anonymous, at_request, of_user
-from accounts.tokens import ACCESS_LIFE, AccessToken, RefreshToken
+from accounts.sign_in import lockout, sessions
+from accounts.sign_in.devices import has_codes, has_factor
+from accounts.sign_in.passwords import require_sane_size
+from accounts.sign_in.tokens import ACCESS_LIFE, AccessToken, RefreshToken
 
 PENDING_KEY: Final = "accounts_pending"
 PENDING_LIFE: Final = timedelta(minutes=5)

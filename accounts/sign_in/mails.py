@@ -17,14 +17,14 @@ from django.db.models import Max
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from accounts import devices, links
 from accounts.access import system
-from accounts.links import Purpose
 from accounts.log import Subject, record
 from accounts.models.device import issuer
 from accounts.models.event import Event, Position, Seal
 from accounts.models.user import User
 from accounts.people import INVITED, PASSWORD_CHANGED, UPDATED
+from accounts.sign_in import devices, links
+from accounts.sign_in.links import Purpose
 
 logger = logging.getLogger("quillkeep.mails")
 

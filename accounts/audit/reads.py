@@ -22,10 +22,10 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.access import Principal
+from accounts.audit.lines import body_json, event_of
 from accounts.canonical import canonical_bytes
 from accounts.errors import UnavailableError
 from accounts.log import Subject, has_right_tag, record, tagged
-from accounts.log_lines import body_json, event_of
 from accounts.models.event import Event
 from accounts.valkey import valkey
 

@@ -15,12 +15,12 @@ from typing import IO, Any, Final, Literal
 from django.utils import timezone
 
 from accounts.access import Principal
+from accounts.audit.chain import Chain, Finding
+from accounts.audit.lines import MAX_LINE, LineError, line_bytes, line_json, moment, parse_line
+from accounts.audit.searching import Sought
 from accounts.canonical import canonical_bytes
-from accounts.chain import Chain, Finding
 from accounts.keyring import key_ring
 from accounts.log import GENESIS, Subject, has_right_tag, newest, record
-from accounts.log_lines import MAX_LINE, LineError, line_bytes, line_json, moment, parse_line
-from accounts.log_search import Sought
 from accounts.models.archive import Archive
 from accounts.models.event import Event, EventQuerySet, Seal
 

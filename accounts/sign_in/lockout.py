@@ -1,8 +1,8 @@
 """Lock-out after failed sign-ins, by account, by address and by both: django-axes with a limit of its own for each.
 
 Somebody who guesses must be stopped; somebody who only wants to lock another person out must gain nothing. So a
-browser that has signed in as a person before (`accounts.browsers`) is counted apart from strangers, and every lock
-ends by itself after the cool-off, however often it is tried in between.
+browser that has signed in as a person before (`accounts.sign_in.browsers`) is counted apart from strangers, and every
+lock ends by itself after the cool-off, however often it is tried in between.
 """
 
 from typing import Final
@@ -14,12 +14,12 @@ from django.db import transaction
 from django.db.models import Max, Q
 from django.http import HttpRequest
 
-from accounts import browsers
 from accounts.access import Area, Principal
 from accounts.addresses import callers_network, client_address
 from accounts.log import Subject, record
 from accounts.models.event import Event
 from accounts.models.user import User
+from accounts.sign_in import browsers
 
 FAILED: Final = "sign-in.failed"
 LOCKED_OUT: Final = "sign-in.locked-out"

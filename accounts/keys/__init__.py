@@ -1,0 +1,1 @@
+"""API keys: their life, what they may do, and how they are used."""
