@@ -18,7 +18,7 @@ from accounts.alerting import mailing
 from accounts.alerting.acknowledging import acknowledge, reopen
 from accounts.alerting.registry import RULES
 from accounts.alerting.rule import Rule
-from accounts.audit.subject_links import Links
+from accounts.audit.subject_links import Links, of_user
 from accounts.errors import DomainError
 from accounts.models.alert import LONGEST_NOTE, Alert, AlertQuerySet, Severity
 from accounts.models.user import User
@@ -178,7 +178,7 @@ def _filtered(chosen: dict[str, str]) -> AlertQuerySet:
 
 def _lines(alerts: list[Alert]) -> list[Line]:
     actors = {alert.actor_id for alert in alerts if alert.actor_id is not None}
-    people = set(User.objects.filter(pk__in=actors).values_list("pk", flat=True))
+    users = User.objects.in_bulk(actors)
     links = Links()
     return [
         Line(
@@ -187,7 +187,7 @@ def _lines(alerts: list[Alert]) -> list[Line]:
             RULES[alert.rule].title if alert.rule in RULES else alert.rule,
             Severity(alert.severity),
             links.page(alert.subject_type, alert.subject_id, None) or "",
-            reverse("admin:accounts_user_change", args=[alert.actor_id]) if alert.actor_id in people else "",
+            of_user(users[alert.actor_id]) if alert.actor_id in users else "",
             country(alert.address) if alert.address else "",
         )
         for alert in alerts

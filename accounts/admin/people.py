@@ -1,4 +1,4 @@
-"""People and service accounts, and where they are signed in."""
+"""People, and where they are signed in."""
 
 from typing import Any, cast
 
@@ -48,7 +48,7 @@ class RolesForm(PreviewedForm):
 
     def preview(self, data: dict[str, Any]) -> dict[str, Any]:
         user: User = self.instance
-        typed: list[Json] = [data.get(name) for name in ("email", "name", "is_service", "is_active")]
+        typed: list[Json] = [data.get(name) for name in ("email", "name", "is_active")]
         roles: list[Json] = [role.key for role in data["roles"]]
         if self.is_new:
             return {
@@ -66,22 +66,17 @@ class RolesForm(PreviewedForm):
 
 
 class AddUserForm(RolesForm):
-    """A person is invited by mail; a service account has a name only."""
+    """A person is invited by mail."""
 
-    email = forms.CharField(
-        label="E-mail address", max_length=254, required=False, help_text="Empty for a service account."
-    )
+    email = forms.CharField(label="E-mail address", max_length=254)
 
     class Meta:
         model = User
-        fields = ("email", "name", "is_service")
+        fields = ("email", "name")
 
     def change(self, data: dict[str, Any]) -> Model:
         roles = [role.key for role in data["roles"]]
-        if data["is_service"]:
-            self.made = people.add_service(data["name"], roles=roles, by=self.principal)
-        else:
-            self.made = people.add_person(data["email"], name=data["name"], roles=roles, by=self.principal)
+        self.made = people.add_person(data["email"], name=data["name"], roles=roles, by=self.principal)
         return self.made
 
 
@@ -93,11 +88,9 @@ class ChangeUserForm(RolesForm):
         fields = ("email", "name", "is_active")
 
     def change(self, data: dict[str, Any]) -> Model:
-        user: User = self.instance
-        email = None if user.is_service else data.get("email")
         return people.change_user(
-            user,
-            email=email,
+            self.instance,
+            email=data.get("email"),
             name=data.get("name"),
             roles=[role.key for role in data["roles"]],
             is_active=data.get("is_active"),
@@ -107,21 +100,19 @@ class ChangeUserForm(RolesForm):
 
 @admin.register(User)
 class UserAdmin(PreviewingAdmin[User]):
-    """People and service accounts."""
+    """People; the accounts of programs have pages of their own."""
 
-    empty_text = (
-        "Nobody is here yet. People sign in with what they are invited by; service accounts hold API keys."
-    )
+    empty_text = "Nobody is here yet. People are invited by mail, and choose how they sign in."
     form = ChangeUserForm
-    list_display = ("email", "name", "role_names", "is_active", "is_service", "last_login")
-    list_filter = ("is_active", "is_service")
+    list_display = ("email", "name", "role_names", "is_active", "last_login")
+    list_filter = ("is_active",)
     search_fields = ("email", "name")
     search_help_text = "E-mail address or name"
     ordering = ("email",)
     actions = ("invite_again", "end_sessions", "remove_factors", "lift_lock")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        return super().get_queryset(request).prefetch_related("groups__role")
+        return super().get_queryset(request).filter(is_service=False).prefetch_related("groups__role")
 
     def get_form(self, request: HttpRequest, obj: User | None = None, *args: Any, **kwargs: Any) -> Any:
         return super().get_form(request, obj, *args, **(kwargs if obj else {**kwargs, "form": AddUserForm}))

@@ -18,6 +18,7 @@ from accounts.admin.confirming import (
     PreviewedForm,
     PreviewingAdmin,
 )
+from accounts.audit.subject_links import of_user
 from accounts.canonical import Json
 from accounts.models.api_key import ApiKey
 from accounts.models.role import ADMINISTRATOR, PUBLIC, Policy, Role
@@ -219,7 +220,7 @@ def _about(role: Role, principal: Principal) -> dict[str, Any]:
         found["who"] = who(role)
     if principal.administers(Area.USERS) and role.key != PUBLIC:
         holders = User.objects.filter(groups=role).order_by("is_service", "email")
-        found["holders"] = list(holders[:MOST_HOLDERS])
+        found["holders"] = [(user, of_user(user)) for user in holders[:MOST_HOLDERS]]
         found["more_holders"] = max(holders.count() - MOST_HOLDERS, 0)
     if principal.administers(Area.KEYS) and role.key != PUBLIC:
         keys = ApiKey.objects.filter(owner__groups=role, expires_at__gt=timezone.now())

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.urls import NoReverseMatch, reverse
 
 from accounts.models.role import Role
+from accounts.models.user import User
 
 Page = Callable[[str, UUID | None], str | None]
 
@@ -20,6 +21,17 @@ def _role(subject_id: str, _: UUID | None) -> str | None:
     return reverse("admin:accounts_role_change", args=[found]) if found else None
 
 
+def _user(subject_id: str, _: UUID | None) -> str | None:
+    found = User.objects.filter(pk=subject_id).first()
+    return of_user(found) if found else None
+
+
+def of_user(user: User) -> str:
+    """Return the page of a person, or of the account of a program."""
+    model = "serviceaccount" if user.is_service else "user"
+    return reverse(f"admin:accounts_{model}_change", args=[user.pk])
+
+
 # The kind of subject → its page, from the subject's id and the id of its collection; None where there is none.
 PAGES: Final[dict[str, Page]] = {
     "alert": _row("alert"),
@@ -27,7 +39,7 @@ PAGES: Final[dict[str, Page]] = {
     "policy": _row("policy"),
     "role": _role,
     "session": _row("session"),
-    "user": _row("user"),
+    "user": _user,
 }
 
 

@@ -12,7 +12,8 @@ from accounts import outages, people
 from accounts.access import Action, Area, Scopes
 from accounts.errors import InvalidInputError
 from accounts.keys import api_keys
-from accounts.models import ApiKey, Event, ScopeUse, Session, User
+from accounts.log import seal_pending
+from accounts.models import ApiKey, Event, Role, ScopeUse, Session, User
 from accounts.sign_in import links
 from accounts.sign_in.links import Purpose
 from tests.accounts.cast import (
@@ -273,6 +274,18 @@ def test_service_accounts_are_listed_apart_with_their_keys(
     assert f"add/?owner={service.pk}" in one
     assert "password" not in one.lower()
     assert browser.get(f"/admin/accounts/serviceaccount/{rita.user.pk}/change/").status_code == 302
+
+
+def test_whatever_shows_a_service_account_leads_to_its_page(browser: Client, service: User) -> None:
+    page = f"/admin/accounts/serviceaccount/{service.pk}/change/"
+    role = Role.objects.get(key="reader")
+    assert f'href="{page}"' in browser.get(f"/admin/accounts/role/{role.pk}/change/").content.decode()
+    seal_pending()
+    assert f'href="{page}"' in browser.get("/admin/accounts/event/").content.decode()
+    assert "Website" not in browser.get("/admin/accounts/user/").content.decode()
+    assert browser.get(f"/admin/accounts/user/{service.pk}/change/").status_code == 302
+    person = {"name": "Robot", "roles": ["reader"], "is_service": "on"}
+    assert "required" in browser.post("/admin/accounts/user/add/", person).content.decode()
 
 
 def test_a_service_account_is_made_changed_and_switched_off(browser: Client) -> None:
