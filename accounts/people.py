@@ -56,7 +56,7 @@ def add_person(
 
 @transaction.atomic
 def invite(user: User, *, by: Principal) -> None:
-    """Ask for a mail that lets somebody choose their password; `accounts.invitations` sends it after the commit."""
+    """Ask for a mail that lets somebody choose their password; `accounts.sign_in.mails` sends it after the commit."""
     by.require_area(Area.USERS)
     by.require_step_up()
     if user.is_service or not user.is_active:
