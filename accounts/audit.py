@@ -1,6 +1,7 @@
 """Proves that nobody altered, removed or inserted a row of the log, and names the place where somebody did."""
 
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -291,6 +292,6 @@ def _mac_in(archive: Archive, position: int, place: Path | None) -> str | None:
             seal, _ = parse_line(line)
             if seal.position == position:
                 return seal.mac
-    except (LineError, OSError, EOFError):
+    except (LineError, OSError, EOFError, zlib.error):
         pass  # the file's own check says what is wrong with it
     return None
