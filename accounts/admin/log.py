@@ -245,7 +245,8 @@ def _page(sought: Sought, before: int | None, events: EventQuerySet) -> tuple[li
 def _line(event: Event, links: Links) -> Line:
     kind, subject_id = event.subject_type, event.subject_id
     short = subject_id if len(subject_id) < 20 else f"…{subject_id[-6:]}"
-    told = {key: value for key, value in event.detail.items() if key != "sha256"}
+    told = dict(event.detail) if isinstance(event.detail, dict) else {}  # a forged row may hold anything
+    told.pop("sha256", None)
     text = "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in told.items())
     return Line(
         event=event,

@@ -55,6 +55,6 @@ class Links:
         if key not in self._known:
             try:
                 self._known[key] = PAGES[kind](subject_id, collection_id) if kind in PAGES else None
-            except NoReverseMatch:
+            except (NoReverseMatch, ValueError):  # an id that is none
                 self._known[key] = None
         return self._known[key]
