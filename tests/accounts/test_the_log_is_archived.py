@@ -267,7 +267,7 @@ def test_a_damaged_file_is_found_though_a_head_saw_a_position_in_it() -> None:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         found = {problem for problem, _ in places(verify())}
         assert found
-        assert found <= {"file", "altered"}
+        assert found <= {"file", "altered", "cut"}  # it may be the MAC itself that was hit
 
 
 def test_a_file_that_is_elsewhere_is_a_warning(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from django.conf import LazySettings
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import resolve
 
 from accounts import tasks
 from accounts.audit import reads, verifying
@@ -236,6 +237,7 @@ def test_what_everybody_may_read_is_in_the_access_log_alone(entry: Entry) -> Non
 
 @pytest.fixture
 def delivery_alone(settings: LazySettings) -> None:
+    assert resolve("/healthz")  # the URLs are those of the process that tests run in, whichever test comes first
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, plane="delivery")
 
 
