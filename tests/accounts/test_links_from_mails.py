@@ -64,7 +64,9 @@ def test_an_invited_person_chooses_a_password_once(server: MailServer) -> None:
     assert browser.post(NEW, {"password": "short", "repeated": "short"}).status_code == 400
     assert browser.post(NEW, {"password": OTHER, "repeated": OTHER + "x"}).status_code == 400
     assert not User.objects.get(pk=edith.pk).has_usable_password()
+    assert "is kept" not in browser.get(LOGIN).content.decode()
     assert browser.post(NEW, {"password": OTHER, "repeated": OTHER})["Location"] == LOGIN
+    assert "Your password is kept. Sign in with it." in browser.get(LOGIN).content.decode()
     assert User.objects.get(pk=edith.pk).check_password(OTHER)
     assert choose(Client(), token).status_code == 404
     assert browser.get("/admin/").status_code == 302  # a link lets nobody in
