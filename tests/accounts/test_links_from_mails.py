@@ -119,10 +119,11 @@ def test_asking_tells_nothing_of_who_has_an_account(rita: Person, server: MailSe
     off = make_person("off@example.com", is_active=False)
     service = people.add_service("Robot", by=BUILDER)
     answers = []
+    own = {"X-Request-ID", "Expires"}  # of each request, and of the second that it came in
     for email in (rita.email, off.email, service.email, "nobody@example.com", "ríta@example.com", "x", "ß@ß"):
         before = Event.objects.count()
         answer = Client().post(FORGOTTEN, {"email": email})
-        headers = {name: value for name, value in answer.headers.items() if name != "X-Request-ID"}
+        headers = {name: value for name, value in answer.headers.items() if name not in own}
         answers.append((answer.status_code, answer.content, headers, Event.objects.count() - before))
     for told in answers:
         assert told == answers[0]
