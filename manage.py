@@ -3,9 +3,11 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from django.core.management import execute_from_command_line
+from django.db import DatabaseError
 
 from cms_project import environment
 
@@ -21,7 +23,14 @@ def main() -> None:
     except environment.EnvironmentFaultsError as error:
         sys.exit(str(error))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cms_project.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except DatabaseError as error:
+        if not import_module("cms_project.lockdown").is_refusal(
+            error
+        ):  # it needs Django, which is set up by now
+            raise
+        sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
 
 
 if __name__ == "__main__":

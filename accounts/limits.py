@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -62,6 +62,11 @@ SIGN_INS: Final = Policy("sign-ins", quota=30, overall=300, fails_open=False)
 REFRESHES: Final = Policy("refreshes", quota=30, fails_open=False)
 # What does not pass for a credential, by address, and refused before the database is asked.
 FAILURES: Final = Policy("failures", quota=60, fails_open=True)
+
+
+def known_callers(policy: Policy) -> Policy:
+    """Return a policy without its ceiling over all callers, which strangers could use up for everybody."""
+    return replace(policy, overall=None)
 
 
 def of_requests_per_minute(quota: int) -> Policy:
@@ -236,7 +241,15 @@ class Throttle(BaseThrottle):
 class SignInThrottle(Throttle):
     """Thirty sign-ins a minute from an address, whoever is named in them; three hundred from all of them."""
 
-    policy = SIGN_INS
+    policy: ClassVar[Policy] = SIGN_INS
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        if not (isinstance(request.auth, Principal) and request.auth.credential == "jwt"):
+            return super().allow_request(request, view)
+        # Who has a session is no stranger: a flood of sign-ins must not keep anybody from stepping up.
+        counted: HttpRequest = request._request  # noqa: SLF001 (DRF's wrapper)
+        _count(counted, known_callers(self.policy), by_address(counted))
+        return True
 
 
 class RefreshThrottle(Throttle):

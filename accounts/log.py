@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +20,7 @@ from accounts.canonical import canonical_bytes
 from accounts.ids import uuid7
 from accounts.keyring import key_ring
 from accounts.models.archive import Archive
-from accounts.models.event import Event, Seal, Unsealed
+from accounts.models.event import UNREADABLE, Event, Seal, Unsealed
 
 logger = logging.getLogger("quillkeep.log")
 
@@ -32,6 +32,7 @@ GENESIS: Final = "0" * 64  # what the first seal is chained to
 DANGEROUS: Final = frozenset({"user", "role", "policy", "api-key", "session", "lockdown", "endpoint", "log"})
 _LOCK_ID: Final = 0x71_6B_6C_6F_67  # "qklog": the advisory lock that one sealer holds
 _BATCH: Final = 500
+LONGEST_WAIT: Final = timedelta(days=1)  # of an event for its seal
 MAX_HEAD_BYTES: Final = 64 * 1024
 
 
@@ -129,7 +130,11 @@ def event_bytes(event: Event) -> bytes:
 def has_right_tag(event: Event) -> bool:
     """Tell whether the application wrote this row just so; somebody with SQL alone can't make the tag."""
     key_id, _, mac = event.tag.partition(":")
-    return key_ring().verifies(event_bytes(event), mac, purpose=TAG_PURPOSE, key_id=key_id)
+    try:
+        body = event_bytes(event)
+    except UNREADABLE:
+        return False  # JSON that can be read and not be written
+    return key_ring().verifies(body, mac, purpose=TAG_PURPOSE, key_id=key_id)
 
 
 def seal_bytes(previous_mac: str, position: int, event: Event, sealed_at: datetime) -> bytes:
@@ -171,10 +176,13 @@ def _seal_batch(*, wait: bool) -> int:
     now = timezone.now()
     position, mac = newest()
     seals: list[Seal] = []
-    refused = set(ids)  # what is left in it in the end: without a right tag, or gone since it was queued
-    events = Event.objects.in_bulk(ids)
+    # What is left in it in the end: without a right tag, with a seal already, archived before, or gone.
+    refused = set(ids)
+    has_seal = set(Seal.objects.filter(event_id__in=ids).values_list("event_id", flat=True))
+    events = Event.objects.by_id(ids)
+    beginning = beginning_of_the_tables()
     for event in (events[event_id] for event_id in ids if event_id in events):
-        if not has_right_tag(event):
+        if not has_right_tag(event) or event.id in has_seal or is_repeated(event, beginning):
             continue
         refused.discard(event.id)
         position += 1
@@ -183,7 +191,7 @@ def _seal_batch(*, wait: bool) -> int:
     Seal.objects.bulk_create(seals)
     if refused:
         logger.critical(
-            "The log has %d rows that the application did not write, or lacks them; run `audit verify`.",
+            "The log has %d rows that the application did not write so, or lacks them; run `audit verify`.",
             len(refused),
         )
         Unsealed.objects.filter(event_id__in=refused).update(refused_at=now)
@@ -193,11 +201,25 @@ def _seal_batch(*, wait: bool) -> int:
     return len(ids)
 
 
+def beginning_of_the_tables() -> datetime | None:
+    """Return when the oldest event behind the archives was sealed, None while nothing is archived."""
+    archive = Archive.objects.order_by("-last_position").first()
+    if archive is None:
+        return None
+    behind = Seal.objects.filter(position=archive.last_position + 1)
+    return behind.values_list("sealed_at", flat=True).first()
+
+
+def is_repeated(event: Event, beginning: datetime | None) -> bool:
+    """Tell whether an event without a seal was archived already, so that somebody wrote it back: its tag is right."""
+    return beginning is not None and event.at < min(beginning, timezone.now() - LONGEST_WAIT)
+
+
 def newest() -> tuple[int, str]:
     """Return position and MAC of the newest seal, or of the end of the archives; before the first one 0 and GENESIS."""
-    last = Seal.objects.order_by("-position").first()
+    last = Seal.objects.order_by("-position").values_list("position", "mac").first()
     if last is not None:
-        return last.position, last.mac
+        return last
     archive = Archive.objects.order_by("-last_position").first()
     return (archive.last_position, archive.last_mac) if archive else (0, GENESIS)
 
@@ -288,7 +310,7 @@ def read_head(path: Path) -> Head:
             raw: Any = json.loads(file.read(MAX_HEAD_BYTES))
         head = Head(int(raw["position"]), str(raw["event_id"]), str(raw["mac"]), str(raw["sealed_at"]))
         key_id, signature = str(raw["key_id"]), str(raw["signature"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, *UNREADABLE) as error:
         raise HeadError(f"{path.name} can't be read as a head of the log.") from error
     if not key_ring().verifies(head.as_bytes(), signature, purpose=HEAD_PURPOSE, key_id=key_id):
         raise HeadError(f"{path.name} has a wrong signature.")

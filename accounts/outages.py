@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
+from datetime import timedelta
 from typing import Final
 
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from accounts.access import system
 from accounts.log import Subject, record
@@ -16,6 +18,8 @@ logger = logging.getLogger("quillkeep.limits")
 GONE: Final = "limits.unavailable"
 BACK: Final = "limits.available"
 EVERY_SECONDS: Final = 30.0  # a process says it so often while it lasts
+# Whoever knew of an outage may be gone before it is over, and then nobody tells its end; the next one must be told.
+TOLD_FOR: Final = timedelta(hours=1)
 _STORE: Final = Subject("store", "valkey")
 _LOCK_ID: Final = 0x71_6B_6C_69_6D  # "qklim": one process at a time looks whether it was told already
 
@@ -66,12 +70,19 @@ outage: Final = Outage()
 
 def is_ongoing() -> bool:
     """Tell whether the log knows of an outage that is not over."""
-    return _last_told() == GONE
+    last = _last_told()
+    return last is not None and last.type == GONE
 
 
-def _last_told() -> str:
-    told = Event.objects.filter(type__in=(GONE, BACK)).order_by("-at").values_list("type", flat=True)
-    return told.first() or BACK
+def _last_told() -> Event | None:
+    return Event.objects.filter(type__in=(GONE, BACK)).order_by("-at").first()
+
+
+def _is_told(type_: str) -> bool:
+    last = _last_told()
+    if last is None:
+        return type_ == BACK
+    return last.type == type_ and (type_ == BACK or timezone.now() - last.at < TOLD_FOR)
 
 
 def _tell(type_: str) -> None:
@@ -80,7 +91,7 @@ def _tell(type_: str) -> None:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_ID])
-            if _last_told() != type_:
+            if not _is_told(type_):
                 record(type_, actor=system("limits"), subject=_STORE)
     except DatabaseError:  # a process of the delivery plane may write nothing
         logger.warning("The outage could not be written to the log of the house.")

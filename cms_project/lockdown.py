@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal
 
-from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -26,6 +26,8 @@ logger = logging.getLogger("quillkeep.lockdown")
 LONGEST_REASON: Final = 500
 REFUSED_STATE: Final = "QK423"  # SQLSTATE of what the triggers refuse
 PATIENCE: Final = timedelta(seconds=3)  # how long transactions that had begun before may go on
+
+TRIES: Final = 5  # against somebody who takes a lock again as often as they are cut off
 
 # What else lets somebody in and must end when a lockdown begins. A room above accounts adds its own where it is put
 # together (`cms_project.lockdown.ENDINGS.append(…)` in the app's `ready`): each is called in a transaction of its own
@@ -64,14 +66,14 @@ Step = Callable[[Effect, Principal], None]
 def begin(*, reason: str, by: Principal, keep_sessions: bool = False) -> Effect:
     """Lock the system down. Raises InvalidInputError without a reason, before anything is done.
 
-    The row is committed first and alone, so that nothing and nobody can delay it; it waits for no lock. From then on
+    The row is committed first and alone; whoever holds a lock that it or its event waits for is cut off. From then on
     every new statement is refused. Then the transactions that are under way end, by themselves or not, and then the
     sessions. When one is on already, it stays as it is, and what is alive now ends again.
     """
     reason = _clean(reason)
     by = replace(by, reason="")  # of a step-up: the log keeps it there, and here the one of the lockdown
-    lockdown, is_new = _begin(reason, by)
-    effect = Effect(lockdown, is_new, keep_sessions)
+    lockdown, is_new, cut_off = _begin_against_locks(reason, by)
+    effect = Effect(lockdown, is_new, keep_sessions, cut_off=cut_off)
     others: list[Step] = [] if keep_sessions else [partial(_end_other, ending) for ending in ENDINGS]
     steps: list[Step] = [_drain, _end_sessions, *others, _tell]
     for step in steps:
@@ -83,9 +85,26 @@ def begin(*, reason: str, by: Principal, keep_sessions: bool = False) -> Effect:
     return effect
 
 
+def _begin_against_locks(reason: str, by: Principal) -> tuple[Lockdown, bool, int]:
+    """Begin, and cut off who holds it up: a web process that was taken over could lock what the row needs."""
+    cut_off = 0
+    for _ in range(TRIES - 1):
+        try:
+            return *_begin(reason, by), cut_off
+        except OperationalError:
+            logger.exception(
+                "Something holds the lockdown up; every transaction of the application is ended."
+            )
+            cut_off += _cut_off(_now())
+    return *_begin(reason, by), cut_off
+
+
 def _begin(reason: str, by: Principal) -> tuple[Lockdown, bool]:
     try:
         with transaction.atomic(durable=True):
+            with connection.cursor() as cursor:
+                patience = f"{int(PATIENCE.total_seconds() * 1000)}ms"
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [patience])
             found = Lockdown(on_by=_name(by), reason=reason)
             found.save(force_insert=True)
             record(
@@ -107,15 +126,25 @@ def _drain(effect: Effect, by: Principal) -> None:  # noqa: ARG001 (a step like 
 
     What begins after this moment sees the row in whatever it asks, and is refused. Those that stay are ended.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        begun: datetime = cursor.fetchone()[0]
+    begun = _now()
     if not _wait_for_older(begun):
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM {_OLDER}", [begun])  # noqa: S608 (a constant)
-            effect.cut_off = sum(1 for (is_ended,) in cursor.fetchall() if is_ended)
+        effect.cut_off += _cut_off(begun)
         if not _wait_for_older(begun):
             effect.faults.append("A transaction that began before still runs, and may write: end it by hand.")
+
+
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now
+
+
+def _cut_off(begun: datetime) -> int:
+    """End the transactions that began before; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_terminate_backend(pid) FROM {_OLDER}", [begun])  # noqa: S608 (a constant)
+        return sum(1 for (is_ended,) in cursor.fetchall() if is_ended)
 
 
 # Transactions of our own role; the owner's are not ours to see, and are not refused either.

@@ -128,7 +128,7 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
         "collection.changed",
         actor=by,
         subject=Subject("collection", str(collection_id)),
-        detail={"change": "deleted", "key": before.key},
+        detail={"change": "deleted", "key": before.key, "entries": count},
     )
     Generation.objects.bump(schema.GENERATION, "access", f"content:{collection_id}")
 

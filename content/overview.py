@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.access import Action, Principal
 from content.models import DraftDocument, Version, Visit
+from content.reading import note_titles
 from content.rows import NO_ROWS, flag, rows_of
 from content.schema import CollectionSpec, Schema
 from content.visits import FRESH
@@ -126,16 +127,23 @@ class Overview:
         """Return a line for each entry, in the default locale if it may be seen there."""
         default = self.schema.default_locale.code
         found: dict[UUID, Line] = {}
+        named: set[UUID] = set()
         names = ("entry_id", "collection_id", "locale", "title", "status", "last_published_at", "_titled")
         for entry_id, collection_id, locale, title, status, published_at, titled in rows.values_list(*names):
             if entry_id in found and locale != default:
                 continue
             moment, label = told.get(entry_id, (published_at, ""))
-            shown = title if titled and title.strip() else f"Untitled ({str(entry_id)[-6:]})"
+            if is_named := titled and bool(title.strip()):
+                named.add(entry_id)
+            shown = title if is_named else f"Untitled ({str(entry_id)[-6:]})"
             found[entry_id] = Line(
                 entry_id, self.schema.by_id[collection_id], locale, shown, status, moment, label
             )
-        return _newest(found.values())[:most]
+        lines = _newest(found.values())[:most]
+        note_titles(
+            ((line.collection, line.entry_id) for line in lines if line.entry_id in named), by=self.by
+        )
+        return lines
 
 
 def _newest(lines: Iterable[Line]) -> list[Line]:

@@ -81,6 +81,43 @@ def note_entry(
     )
 
 
+def note_titles(
+    shown: Iterable[tuple[CollectionSpec, object]],
+    *,
+    by: Principal,
+    asked: Iterable[CollectionSpec] = (),
+    is_draft: bool = True,
+) -> None:
+    """Log what a page of the admin calls entries, where their title is personal or secret: on cards, in choices.
+
+    `shown` are collections and ids; `asked` are collections whose titles were looked through without finding any,
+    which tells of them too.
+    """
+    collections: dict[str, CollectionSpec] = {}
+    ids: dict[str, list[str]] = {}
+    for collection in asked:
+        collections[collection.key], ids[collection.key] = collection, []
+    for collection, entry_id in shown:
+        collections[collection.key] = collection
+        ids.setdefault(collection.key, []).append(str(entry_id))
+    for key, collection in collections.items():
+        title = collection.title_field
+        if title is None or not is_sensitive(title):
+            continue
+        reads.note(
+            reads.Read(
+                collection=key,
+                collection_id=collection.id,
+                ids=ids[key],
+                is_list=True,
+                is_draft=is_draft,
+                sensitive={key: [title.key]},
+                where="admin",
+            ),
+            by=by,
+        )
+
+
 def _asked_by(reader: Reader, collection: CollectionSpec, parameters: Parameters) -> set[str]:
     """Return the sensitive fields that were filtered, sorted or searched by: an answer tells of them, shown or not."""
     found: set[str] = set()

@@ -259,7 +259,8 @@ def _names(events: Iterable[Event]) -> dict[str, str]:
 def _line(event: Event, links: Links, names: Mapping[str, str]) -> Line:
     kind, subject_id = event.subject_type, event.subject_id
     short = names.get(subject_id) or (subject_id if len(subject_id) < 20 else f"…{subject_id[-6:]}")
-    told = {key: value for key, value in event.detail.items() if key != "sha256"}
+    told = dict(event.detail) if isinstance(event.detail, dict) else {}  # a forged row may hold anything
+    told.pop("sha256", None)
     text = "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in told.items())
     return Line(
         event=event,

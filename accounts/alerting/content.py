@@ -28,6 +28,14 @@ def _each(event: Event, _known: Known) -> Iterable[Hit]:
     yield Hit(group, words, subject)
 
 
+def _erased(event: Event, _known: Known) -> Iterable[Hit]:
+    group, words, subject = _who(event)
+    if event.type == "entry.deleted":
+        yield Hit(group, words, subject)
+    elif event.detail.get("change") == "deleted" and event.detail.get("entries"):
+        yield Hit(group, words, subject, weight=event.detail["entries"])  # with their collection
+
+
 def _counted(event: Event, _known: Known) -> Iterable[Hit]:
     group, words, subject = _who(event)
     count = event.detail.get("count", 1)
@@ -50,7 +58,8 @@ RULES: Final = (
         "mass-read.sensitive",
         "Many personal or secret fields read",
         Severity.CRITICAL,
-        frozenset({"sensitive.read"}),
+        # Through the eyes of others whole documents are seen, whatever is in them.
+        frozenset({"sensitive.read", "access.viewed-as"}),
         "{who} read personal or secret fields of {count} entries, from {where}.",
         "Revoke the key or switch the account off unless it was meant: this may have to be reported as a breach.",
         _counted,
@@ -83,10 +92,10 @@ RULES: Final = (
         "mass-purge",
         "Many entries were erased for good",
         Severity.CRITICAL,
-        frozenset({"entry.deleted"}),
+        frozenset({"entry.deleted", "collection.changed"}),
         "{who} erased {count} entries for good.",
         "Switch the account off or revoke the key unless it was meant; only a backup has them now.",
-        _each,
+        _erased,
         threshold=20,
         window=_TEN_MINUTES,
     ),

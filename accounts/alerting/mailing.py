@@ -50,9 +50,9 @@ def send_due(*, waits: bool = True) -> int:
         return 0
     together = [event for event in events if event.at <= ripe or not waits]
     ids = [event.subject_id for event in together if is_id(event.subject_id)]
-    alerts = sorted(
-        Alert.objects.open().filter(pk__in=ids), key=lambda alert: (-alert.severity, alert.first_at)
-    )
+    # Also those that are acknowledged: who took an account over must not hide it within the minute.
+    raised = Alert.objects.filter(pk__in=ids).select_related("acknowledged_by")
+    alerts = sorted(raised, key=lambda alert: (-alert.severity, alert.first_at))
     sent = _send(alerts) if alerts else 0
     Position.objects.advance(CONSUMER, to=together[-1].seal.position)
     return sent
@@ -124,6 +124,7 @@ def _words(alert: Alert) -> dict[str, object]:
         "last_at": alert.last_at,
         "spans_minutes": alert.spans_minutes,
         "address": f"{alert.address} ({place})" if place else alert.address,
+        "by": "" if alert.is_open else getattr(alert.acknowledged_by, "email", "somebody who is gone"),
         "advice": rule.advice if rule is not None else "",
         "url": settings.PUBLIC_URL + reverse("admin:accounts_alert_change", args=[alert.pk]),
     }

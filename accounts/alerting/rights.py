@@ -14,7 +14,7 @@ from accounts.models.role import PUBLIC
 from accounts.models.user import User
 
 _GIVES: Final = frozenset({"policy.created", "policy.updated"})
-_WRITES: Final = frozenset(set(Action) - {Action.READ, Action.READ_DRAFT, Action.PREVIEW})
+_MORE: Final = frozenset(set(Action) - {Action.READ})  # than to read what is published
 _DANGEROUS: Final = frozenset({Action.PURGE, Action.EXPORT, Action.MANAGE_SCHEMA})
 _SENSITIVE: Final = frozenset({DataClass.PERSONAL, DataClass.SECRET})
 _FLAGS: Final = {"require_second_factor": "a second factor", "require_phishing_resistant": "a passkey"}
@@ -63,7 +63,9 @@ def _widened(event: Event, _known: Known) -> Iterable[Hit]:
     role = str(event.detail.get("role", ""))
     if role == PUBLIC:
         return
-    gained = _gained(event, "actions") & _WRITES
+    gained = _gained(event, "actions") & _MORE
+    if not gained and event.detail.get("widened"):  # to more entries or fields
+        gained = set(_listed(event.detail.get("actions"))) & _MORE
     if not gained:
         return
     words = {
@@ -99,6 +101,9 @@ def _sensitive(event: Event, _known: Known) -> Iterable[Hit]:
 
 def _made_powerful(event: Event, known: Known) -> Iterable[Hit]:
     given = _listed(event.detail.get("roles" if event.type == "user.created" else "roles_added"))
+    if event.type == "user.updated" and event.detail.get("is_active") is True:  # switched on again
+        user = known.user(event.subject_id)
+        given += user.role_keys if user is not None else ()
     gained = sorted(set(given) & known.administering_roles.keys())
     if not gained or not _has_company(event):
         return
@@ -115,27 +120,26 @@ def _has_company(event: Event) -> bool:
 
 
 def _loosened(event: Event, _known: Known) -> Iterable[Hit]:
-    loosened = [
-        said for name, said in _FLAGS.items() if event.detail.get(name) is False and _was(event, name)
-    ]
+    before = _before_change(event)
+    loosened = [said for name, said in _FLAGS.items() if before.get(name) is True]
     for name, said in _LIMITS.items():
-        before = _was(event, name) if name in event.detail else None
         after = event.detail.get(name)
-        if isinstance(before, int) and (after is None or after > before):
+        if isinstance(before.get(name), int) and (after is None or after > before[name]):
             loosened.append(said)
     if loosened:
         words = {"by": event.actor_label, "role": event.subject_id, "what": ", ".join(loosened)}
         yield Hit(event.subject_id, words, Subject("role", event.subject_id))
 
 
-def _was(event: Event, name: str) -> Any:
-    """Return what the log last said of a role's demand before this event; the log keeps what changed only."""
-    told = (earlier.detail for earlier in _before(event, "role.created", "role.updated"))
-    return next((detail[name] for detail in told if name in detail), None)
+def _before_change(event: Event) -> dict[str, Any]:
+    """Return what changed of a role, as it was. The event says so itself: earlier ones may be none, or archived."""
+    before = event.detail.get("before")
+    return before if isinstance(before, dict) else {"areas": []}
 
 
 def _opens_areas(event: Event, _known: Known) -> Iterable[Hit]:
-    areas = set(_listed(event.detail.get("areas"))) - set(_listed(_was(event, "areas")))
+    now, before = _listed(event.detail.get("areas")), _before_change(event)
+    areas = set(now) - set(_listed(before.get("areas", now)))
     if areas:
         words = {"by": event.actor_label, "role": event.subject_id, "areas": ", ".join(sorted(areas))}
         yield Hit(event.subject_id, words, Subject("role", event.subject_id))
@@ -153,7 +157,7 @@ RULES: Final = (
     ),
     Rule(
         "policy-widened",
-        "A role may write more than before",
+        "A role may do more than before",
         Severity.NOTICE,
         _GIVES,
         "{by} let the role {role} do more in {what}: {acts}.",

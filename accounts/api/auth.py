@@ -129,13 +129,12 @@ class SessionsView(APIView):
     @extend_schema(responses={200: OpenApiResponse(description="A list of sessions.")})
     def get(self, request: Request) -> Response:
         parameters = read_query(request, PARAMETERS)
-        principal = principal_of(request)
-        current = principal.credential_id if principal.credential == "jwt" else ""
+        principal = _signed_in(request)
         return page(
             Session.objects.live().filter(user=principal.user_id),
             parameters,
             order="-pk",
-            shape=lambda session: session_json(session, current=current),
+            shape=lambda session: session_json(session, current=principal.credential_id),
             about=about_request(request, parameters),
         )
 
@@ -150,16 +149,23 @@ class SessionView(APIView):
     @extend_schema(responses={200: OpenApiResponse(description="The session.")})
     def get(self, request: Request, session_id: UUID) -> Response:
         read_query(request, ())
-        principal = principal_of(request)
-        current = principal.credential_id if principal.credential == "jwt" else ""
-        return Response(session_json(_own(session_id, principal), current=current))
+        principal = _signed_in(request)
+        return Response(session_json(_own(session_id, principal), current=principal.credential_id))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
         read_query(request, ())
-        principal = principal_of(request)
+        principal = _signed_in(request)
         sessions.end(_own(session_id, principal), by=principal)
         return Response(status=204)
+
+
+def _signed_in(request: Request) -> Principal:
+    """Return who acts in a session of their own: no scope of a key is about the sessions of its owner."""
+    principal = principal_of(request)
+    if principal.credential != "jwt":
+        raise ConflictError("An API key has no session, and nothing to do with those of its owner.")
+    return principal
 
 
 def _own(session_id: UUID, principal: Principal) -> Session:

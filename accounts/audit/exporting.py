@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.access import Principal
 from accounts.audit.chain import Chain, Finding
-from accounts.audit.lines import MAX_LINE, LineError, line_bytes, line_json, moment, parse_line
+from accounts.audit.lines import MAX_LINE, WRONG, LineError, line_bytes, line_json, moment, parse_line
 from accounts.audit.searching import Sought
 from accounts.canonical import canonical_bytes
 from accounts.keyring import key_ring
@@ -34,6 +34,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 # What spreadsheets run as a formula (OWASP, CSV injection; CVE-2024-34448), also behind blanks and quotes.
 _FORMULA: Final = frozenset("=+-@＝＋－＠")
 _BEGINNING: Final = frozenset("\t\r\n\x00")
+# Where another locale's spreadsheet begins a cell: behind its separator, quotes or not (OWASP).
+_NEXT_CELL: Final = re.compile(r"([;\t\r\n][\s\"']*)(?=[=+\-@＝＋－＠])")
 COLUMNS: Final = (
     "position", "id", "type", "at", "actor_kind", "actor_id", "actor_label", "credential", "subject_type",
     "subject_id", "collection_id", "locale", "address", "request_id", "detail", "sealed_at", "mac", "key_id",
@@ -86,7 +88,7 @@ def read_manifest(path: Path) -> Manifest:
         key_id, signature = str(raw.pop("key_id")), str(raw.pop("signature"))
         manifest = Manifest(**raw)
         signed = manifest.as_bytes()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, *WRONG) as error:
         raise ManifestError(f"{path.name} can't be read as a manifest of the log.") from error
     if not key_ring().verifies(signed, signature, purpose=PURPOSE, key_id=key_id):
         raise ManifestError(f"{path.name} has a wrong signature.")
@@ -223,8 +225,9 @@ def safe_cell(value: object) -> str:
     text = "" if value is None else str(value)
     bare = text.lstrip(" \u00a0\u3000\"'\ufeff\u200b")
     if text[:1] in _BEGINNING or bare[:1] in _FORMULA or bare[:1] in _BEGINNING:
-        return f"'{text}" if text else text
-    return text
+        rest = bare.lstrip()
+        return f"'{text[: len(text) - len(rest)]}" + _NEXT_CELL.sub(r"\1'", rest)
+    return _NEXT_CELL.sub(r"\1'", text)
 
 
 def _cells(event: Event) -> list[object]:

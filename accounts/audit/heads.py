@@ -69,8 +69,6 @@ def keep_today(*, force: bool = False) -> Kept | None:
     is_due = row.sent_at is None and (row.next_attempt_at is None or row.next_attempt_at <= now)
     if not force and not is_due:
         return Kept(row.day, row.head, is_sent=row.sent_at is not None)
-    if force:
-        row.head = _newest_head() or row.head
     try:
         send(row.head, day=row.day)
     except HeadNotSentError as error:
@@ -110,12 +108,13 @@ def send(head: dict[str, Any], *, day: date) -> None:
 
 def _today() -> DailyHead | None:
     day = datetime.now(UTC).date()
-    row = DailyHead.objects.filter(day=day).first()
-    if row is None:
-        head = _newest_head()
-        if head is None:
-            return None
-        row, _ = DailyHead.objects.get_or_create(day=day, defaults={"head": head})
+    head = _newest_head()
+    if head is None:
+        return None
+    row, _ = DailyHead.objects.get_or_create(day=day, defaults={"head": head})
+    row.head = (
+        head  # what stands in the table may be an old one that somebody put there: signed, and behind a cut
+    )
     path = folder() / f"{day.isoformat()}.json"
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

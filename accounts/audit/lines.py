@@ -10,6 +10,10 @@ from accounts.models.event import Event, Seal
 MAX_LINE: Final = 1024 * 1024  # bytes; an event is far below
 
 
+# What reading a line raises that is not one of ours.
+WRONG: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
 class LineError(Exception):
     """A line is not one of ours."""
 
@@ -75,20 +79,20 @@ def parse_line(line: bytes) -> tuple[Seal, Event]:
             event_id=event.id,
             mac=str(raw["mac"]),
             key_id=str(raw["key_id"]),
-            sealed_at=datetime.fromisoformat(raw["sealed_at"]),
+            sealed_at=datetime.fromisoformat(raw["sealed_at"]).astimezone(UTC),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except WRONG as error:
         raise LineError("This line is not one of the log.") from error
     return seal, event
 
 
 def event_of(raw: dict[str, Any]) -> Event:
-    """Return the event that `body_json` and its tag describe, not saved. Raises ValueError, KeyError, TypeError."""
+    """Return the event that `body_json` and its tag describe, not saved. Raises one of WRONG."""
     actor, subject = raw["actor"], raw["subject"] or {}
     return Event(
         id=UUID(raw["id"]),
         type=str(raw["type"]),
-        at=datetime.fromisoformat(raw["at"]),
+        at=datetime.fromisoformat(raw["at"]).astimezone(UTC),
         actor_kind=str(actor["kind"]),
         actor_id=UUID(actor["id"]) if actor["id"] else None,
         actor_label=str(actor["label"]),

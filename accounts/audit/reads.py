@@ -8,7 +8,6 @@ that nobody with Valkey alone can make one up; a worker writes it down. What Val
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,9 +21,10 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.access import Principal
-from accounts.audit.lines import body_json, event_of
+from accounts.audit.lines import WRONG, body_json, event_of
 from accounts.canonical import canonical_bytes
 from accounts.errors import UnavailableError
+from accounts.keyring import key_ring
 from accounts.log import Subject, has_right_tag, record, tagged
 from accounts.models.event import Event
 from accounts.valkey import valkey
@@ -33,6 +33,7 @@ logger = logging.getLogger("quillkeep.log")
 
 DRAFT: Final = "draft.read"
 SENSITIVE: Final = "sensitive.read"
+MARK_PURPOSE: Final = "read-mark"
 WINDOW: Final = timedelta(minutes=5)
 MAX_IDS: Final = 20  # named in the event; all of them count for telling reads apart
 QUEUE: Final = "quillkeep:reads"
@@ -101,7 +102,7 @@ def _write(client: redis.Redis, line: bytes) -> int:
     try:
         event = event_of(json.loads(line))
         is_ours = has_right_tag(event)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except WRONG:
         is_ours, event = False, None
     if event is None or not is_ours:
         logger.critical("Somebody put a read into the queue that the application did not write.")
@@ -156,7 +157,8 @@ def _mark(read: Read, by: Principal) -> str:
         str(read.collection_id), list(read.ids), read.locale, list(read.versions), read.where,
         {key: sorted(names) for key, names in read.sensitive.items()},
     ]  # fmt: skip
-    return _SEEN + hashlib.sha256(canonical_bytes(parts)).hexdigest()
+    # With a key, or somebody with Valkey could say beforehand that a read is in the log.
+    return _SEEN + key_ring().mac(canonical_bytes(parts), purpose=MARK_PURPOSE)[1]
 
 
 def _is_seen(mark: str) -> bool:

@@ -221,10 +221,13 @@ def _read_moment(name: str, text: str, is_typed: bool) -> datetime:  # noqa: FBT
 
 
 def _read_network(_name: str, text: str, _zone: bool) -> str:  # noqa: FBT001
+    wrong = ValueError("An address or a network, such as 192.0.2.7 or 192.0.2.0/24.")
+    if "%" in text:
+        raise wrong  # the zone of a machine's own network: PostgreSQL knows none
     try:
         network: Network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError("An address or a network, such as 192.0.2.7 or 192.0.2.0/24.") from None
+        raise wrong from None
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is not None and network.prefixlen == 128:
         return str(mapped)

@@ -56,6 +56,6 @@ class Links:
         if key not in self._known:
             try:
                 self._known[key] = PAGES[kind](subject_id, collection_id) if kind in PAGES else None
-            except (NoReverseMatch, ValidationError):  # no id of ours: the page still shows the event
+            except (NoReverseMatch, ValueError, ValidationError):  # an id that is none
                 self._known[key] = None
         return self._known[key]

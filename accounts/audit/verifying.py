@@ -1,6 +1,7 @@
 """Proves that nobody altered, removed or inserted a row of the log, and names the place where somebody did."""
 
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,9 +14,17 @@ from django.db.models import Max
 from accounts.audit import archiving, exporting, heads
 from accounts.audit.chain import Chain, Finding
 from accounts.audit.lines import LineError, event_json, parse_line
-from accounts.log import Head, HeadError, has_right_tag, head_path, read_head
+from accounts.log import (
+    Head,
+    HeadError,
+    beginning_of_the_tables,
+    has_right_tag,
+    head_path,
+    is_repeated,
+    read_head,
+)
 from accounts.models.archive import Archive
-from accounts.models.event import Event, Seal, Unsealed
+from accounts.models.event import NEVER, UNREADABLE, Event, Seal, Unsealed
 
 __all__ = ["Chain", "Finding", "Verification", "event_json", "verify"]
 
@@ -91,8 +100,9 @@ def verify(
                 path not in days or known.position >= end.expected
             ):  # what is archived is proved by its own chain
                 _compare_head(result, path, known, archives)
+        first = end.expected
         _check_chain(result, end, progress or (lambda *_: None))
-        _check_unsealed(result)
+        _check_unsealed(result, first)
     return result
 
 
@@ -100,6 +110,13 @@ def verify(
 
 
 def _check_chain(result: Verification, chain: Chain, progress: Progress) -> None:
+    # The walk begins behind the archives: a row with a place before that would be read by people and by no proof.
+    early = Seal.objects.filter(position__lt=chain.expected).order_by("position")
+    for position, event_id in early.values_list("position", "event_id"):
+        detail = (
+            "A seal stands here, where the tables hold none: before the first position, or in an archive."
+        )
+        result.findings.append(Finding("inserted", position, str(event_id), detail))
     for seal, event in _chain(chain.expected - 1, result.last_position):
         result.findings += chain.take(seal, event)
         result.checked += 1
@@ -111,21 +128,40 @@ def _chain(after: int, last: int) -> Iterator[tuple[Seal, Event | None]]:
     """Yield seals in order with their events, None for an event that is gone."""
     position = after
     while True:
-        seals = list(
-            Seal.objects.filter(position__gt=position, position__lte=last).order_by("position")[:_BATCH]
-        )
+        seals = _seals(position, last, _BATCH)
         if not seals:
             return
-        events = {event.id: event for event in Event.objects.filter(id__in=[seal.event_id for seal in seals])}
+        events = Event.objects.by_id([seal.event_id for seal in seals])
         for seal in seals:
             yield seal, events.get(seal.event_id)
         position = seals[-1].position
 
 
-def _check_unsealed(result: Verification) -> None:
+def _seals(after: int, last: int, number: int) -> list[Seal]:
+    """Return the next seals; in the place of one that can't be read stands one that fits nowhere."""
+    found = Seal.objects.filter(position__gt=after, position__lte=last).order_by("position")[:number]
+    try:
+        return list(found)
+    except UNREADABLE:
+        if number > 1:
+            return [
+                seal
+                for position in found.values_list("position", flat=True)
+                for seal in _seals(position - 1, position, 1)
+            ]
+        position, event_id = found.values_list("position", "event_id")[0]
+        return [Seal(position=position, event_id=event_id, mac="", key_id="", sealed_at=NEVER)]
+
+
+def _check_unsealed(result: Verification, first: int) -> None:
     """Find events that have no seal and never will: inserted past the application, or taken out of the queue."""
+    again = Seal.objects.filter(event_id__in=Unsealed.objects.values("event_id"), position__gte=first)
+    for position, event_id in again.order_by("position").values_list("position", "event_id"):
+        detail = "This event was put into the queue of the sealer once more."
+        result.findings.append(Finding("inserted", position, str(event_id), detail))
+    beginning = beginning_of_the_tables()
     query = """
-        SELECT e.id, u.event_id IS NOT NULL
+        SELECT e.id, u.event_id IS NOT NULL AND u.refused_at IS NULL
         FROM accounts_event e
         LEFT JOIN accounts_seal s ON s.event_id = e.id
         LEFT JOIN accounts_unsealed u ON u.event_id = e.id
@@ -142,23 +178,17 @@ def _check_unsealed(result: Verification) -> None:
         )
     for start in range(0, len(rows), _BATCH):
         queued = dict(rows[start : start + _BATCH])
-        for event in Event.objects.filter(id__in=queued).order_by("id"):
+        for event in sorted(Event.objects.by_id(queued).values(), key=lambda event: event.id):
+            place = result.last_position + 1
             if not has_right_tag(event):
-                place = result.last_position + 1
-                result.findings.append(
-                    Finding(
-                        "inserted",
-                        place,
-                        str(event.id),
-                        "The application did not write this event; it has no seal.",
-                    )
-                )
+                detail = "The application did not write this event; it has no seal."
+                result.findings.append(Finding("inserted", place, str(event.id), detail))
+            elif is_repeated(event, beginning):
+                detail = "This event was archived already, and somebody wrote it once more; it has no seal."
+                result.findings.append(Finding("inserted", place, str(event.id), detail))
             elif not queued[event.id]:
-                result.findings.append(
-                    Finding(
-                        "removed", None, str(event.id), "This event was taken out of the queue of the sealer."
-                    )
-                )
+                detail = "This event was taken out of the queue of the sealer."
+                result.findings.append(Finding("removed", None, str(event.id), detail))
             else:
                 result.pending += 1
 
@@ -262,6 +292,6 @@ def _mac_in(archive: Archive, position: int, place: Path | None) -> str | None:
             seal, _ = parse_line(line)
             if seal.position == position:
                 return seal.mac
-    except (LineError, OSError, EOFError):
+    except (LineError, OSError, EOFError, zlib.error):
         pass  # the file's own check says what is wrong with it
     return None

@@ -134,7 +134,7 @@ def authenticator(request: HttpRequest) -> HttpResponse:
     is_first = not devices.has_factor(user)
     if request.method == "POST":
         try:
-            count(request)
+            count(request, user.email)
             if form.is_valid():
                 device = devices.confirm_authenticator(user, form.cleaned_data["code"], by=by)
                 if device is not None:
@@ -163,7 +163,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"title": "Add a passkey", "name": request.POST.get("name", "")[:64]}
     if request.method == "POST":
         try:
-            count(request)
+            count(request, user.email)
             name = devices.clean_name(request.POST.get("name", ""))
             made = passkeys.finish_registration(request, user, request.POST.get("credential", ""), name=name)
             return _enrolled(request, devices.add_passkey(made, by=by), is_first=is_first)

@@ -19,10 +19,10 @@ from accounts.errors import (
     TooManyRequestsError,
     UnavailableError,
 )
-from accounts.limits import SIGN_INS, by_address, hit
+from accounts.limits import SIGN_INS, by_address, hit, known_callers
 from accounts.models.device import Authenticator
 from accounts.models.user import User
-from accounts.sign_in import devices
+from accounts.sign_in import browsers, devices
 
 _NEXT: Final = re.compile(r"/admin/(?!/)[A-Za-z0-9/_.~?=&%+:,-]*")
 _SHOWN_KEY: Final = "accounts_new_authenticator"
@@ -120,9 +120,11 @@ def answer(
     context: Mapping[str, Any],
     *,
     passkey: Callable[[str], HttpResponse] | None = None,
+    email: str = "",
 ) -> HttpResponse:
     """Show the form; with a valid POST, act, and show what was refused at its place.
 
+    `email` is the account that is tried, as for `count`.
     `passkey` is called instead, with what the browser's authenticator sent, when that came.
     """
     status = 200
@@ -130,7 +132,7 @@ def answer(
         status = 400
         credential = request.POST.get("credential", "")
         try:
-            count(request)
+            count(request, email)
             if credential and passkey is not None:
                 form = type(form)()  # nothing was typed, so nothing of it is missing
                 return passkey(credential)
@@ -173,9 +175,15 @@ def show(
     return response
 
 
-def count(request: HttpRequest) -> None:
-    """Count the attempt in the same bucket as those by API. Raises TooManyRequestsError, UnavailableError."""
-    state = hit(SIGN_INS, by_address(request))
+def count(request: HttpRequest, email: str = "") -> None:
+    """Count the attempt in the same bucket as those by API. Raises TooManyRequestsError, UnavailableError.
+
+    `email` is the account that it is about, where that is known: the ceiling over all is for strangers to it. Ten
+    addresses reach it, and who floods it must not keep people from signing in, stepping up and locking down.
+    """
+    is_own = isinstance(request.user, User) and request.user.email == email
+    is_known = bool(email) and (is_own or bool(browsers.known(request, email)))
+    state = hit(known_callers(SIGN_INS) if is_known else SIGN_INS, by_address(request))
     if state is not None and state.is_exceeded:
         raise TooManyRequestsError(retry_after=state.resets_in)
 

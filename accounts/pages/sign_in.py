@@ -10,6 +10,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import Principal
+from accounts.addresses import canonical_email
 from accounts.errors import DomainError, NotAuthenticatedError, StrongerFactorRequiredError
 from accounts.models.device import OwnedDevice, Passkey, RecoveryCodes
 from accounts.models.role import Strength
@@ -60,7 +61,11 @@ def password_step(request: HttpRequest) -> HttpResponse:
         passkey = _accepted(request, Ceremony.SIGN_IN, None, credential)
         return _finish(request, passkey.user, passkey, target)
 
-    return answer(request, "accounts/sign_in.html", form, by_password, {"next": target}, passkey=by_passkey)
+    email = canonical_email(request.POST.get("email", "")) or ""
+    context = {"next": target}
+    return answer(
+        request, "accounts/sign_in.html", form, by_password, context, passkey=by_passkey, email=email
+    )
 
 
 @never_cache
@@ -87,7 +92,7 @@ def code_step(request: HttpRequest) -> HttpResponse:
         "has_passkey": Passkey.objects.filter(user=user).exists(),
         "has_codes": devices.has_codes(user),
     }
-    return answer(request, "accounts/code.html", form, by_code, context, passkey=by_passkey)
+    return answer(request, "accounts/code.html", form, by_code, context, passkey=by_passkey, email=user.email)
 
 
 @never_cache
@@ -132,7 +137,8 @@ def enrolment_step(request: HttpRequest) -> HttpResponse:
 def passkey_options(request: HttpRequest) -> HttpResponse:
     """Answer a script with a fresh challenge, and what the browser needs besides, for one ceremony."""
     try:
-        count(request)
+        pending = steps.pending(request)
+        count(request, pending.user.email if pending else getattr(request.user, "email", ""))
         return as_json(_options(request, request.POST.get("for", "")))
     except DomainError as error:
         return as_json({"detail": error.detail}, status=STATUSES.get(type(error), 400))

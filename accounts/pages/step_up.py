@@ -42,7 +42,7 @@ def confirm(request: HttpRequest) -> HttpResponse | None:
     user, by = request.user, of_request(request)
     if not isinstance(user, User):
         raise NotAuthenticatedError
-    count(request)
+    count(request, user.email)
     session = sessions.of_principal(by)
     if given[PASSKEY]:
         try:

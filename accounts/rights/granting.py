@@ -148,6 +148,7 @@ def change_role(
     role = _locked(role)
     require_to_hold_roles(by, [role.key])  # or a lesser role could switch its second factor off
     former, before = role.name, Demands.of([role], has_long_password=True)
+    said = {item: getattr(role, item) for item in (*DEMANDS, "areas")}
     if name is not None and name != role.name:
         _require_free_name(name=name)
         role.name = name
@@ -163,7 +164,8 @@ def change_role(
     if role.key in by.roles and (is_more or not _only_tightens(before, role)):
         raise NotAllowedError("Nobody changes a role of their own, but to ask for more.")
     role.save()
-    _record_role("role.updated", role, by, **changed)
+    told = {item: value for item, value in said.items() if value != getattr(role, item)}
+    _record_role("role.updated", role, by, before=told, **changed)
     return role
 
 
@@ -297,9 +299,11 @@ def change_policy(policy: Policy, terms: PolicyTerms, *, by: Principal) -> Polic
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
     _check(_locked(policy.role), terms, by)
     _require_to_hold(policy, by)
+    former = _rule(policy)
     _write(policy, terms)
     policy.save(force_update=True)
-    _record_policy("policy.updated", policy, by)
+    # Values of conditions are not logged, so nobody could tell it from the log later.
+    _record_policy("policy.updated", policy, by, widened=not _is_within(_rule(policy), former))
     return policy
 
 
@@ -317,9 +321,34 @@ def remove_policy(policy: Policy, *, by: Principal) -> None:
 
 def _require_to_hold(policy: Policy, by: Principal) -> None:
     """Stop somebody from taking away what they have not themselves; that is authorised before and after (D2)."""
-    rule = rule_of(policy, is_public=policy.role.key == PUBLIC)
+    rule = _rule(policy)
     if rule is not None:
         require_to_hold_rules(by, [rule])
+
+
+def _rule(policy: Policy) -> Rule | None:
+    return rule_of(policy, is_public=policy.role.key == PUBLIC)
+
+
+def _is_within(rule: Rule | None, former: Rule | None) -> bool:
+    """Tell whether a rule gives nothing that the former one did not: no act, no row and no field.
+
+    A condition with another value counts as wider.
+    """
+    if rule is None or former is None:
+        return rule is None
+    given, held = rule.fields, former.fields
+    return (
+        rule.actions <= former.actions
+        and former.collection_id in (None, rule.collection_id)
+        and set(former.rows) <= set(rule.rows)
+        and given.classes <= held.classes
+        and all(_class_of(rule, item) in held.classes for item in given.ids - held.ids)
+    )
+
+
+def _class_of(rule: Rule, field_id: UUID) -> str | None:
+    return directory().field_data_class(rule.collection_id, field_id) if rule.collection_id else None
 
 
 def _check(role: Role, terms: PolicyTerms, by: Principal) -> None:
@@ -396,7 +425,7 @@ def _write(policy: Policy, terms: PolicyTerms) -> None:
     policy.presets = {str(field_id): value for field_id, value in terms.presets}
 
 
-def _record_policy(type_: str, policy: Policy, by: Principal) -> None:
+def _record_policy(type_: str, policy: Policy, by: Principal, **detail: object) -> None:
     record(
         type_,
         actor=by,
@@ -408,6 +437,7 @@ def _record_policy(type_: str, policy: Policy, by: Principal) -> None:
             "every_field": policy.every_field,
             "fields": list(policy.field_ids),
             "filtered_by": [f"{row[0]} {row[1]}" for row in policy.rows],
+            **detail,
         },
     )
     Generation.objects.bump(ACCESS)

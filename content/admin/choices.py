@@ -23,6 +23,7 @@ from content import fields
 from content.admin.pages import address
 from content.fields.base import Card, ComponentSpec, FieldSpec
 from content.models import Collection, DraftDocument, Entry, PublishedDocument, Visit
+from content.reading import note_titles
 from content.rows import flag, rows_of
 from content.schema import CollectionSpec, Schema
 
@@ -47,6 +48,7 @@ class Found:
     states: tuple[tuple[str, str], ...]  # (locale, state), the default locale first
     updated_at: datetime
     opens: bool  # whether there is a form to show
+    is_named: bool  # whether its title is one that somebody wrote
 
     @property
     def status(self) -> str:
@@ -186,6 +188,10 @@ def search(
     wanted = list(dict.fromkeys([*visited, *best]))
     seen = entries_of(schema, principal, wanted, among=collections, trashed=False)
     found = [seen[entry_id] for entry_id in wanted if entry_id in seen]
+    if terms:
+        met = {entry.collection.id for entry in found}
+        missed = [item for item in collections if item.id not in met and _reads_titles(principal, item)]
+        note_titles((), by=principal, asked=missed)
     if (
         state
     ):  # of an entry that is both changed and public, only the former is its state to those who see drafts
@@ -219,7 +225,9 @@ def entries_of(
     grouped: dict[UUID, list[tuple[Any, ...]]] = {}
     for row in _together(branches):
         grouped.setdefault(row[0], []).append(row)
-    return {entry_id: _entry(schema, rows) for entry_id, rows in grouped.items()}
+    found = {entry_id: _entry(schema, rows) for entry_id, rows in grouped.items()}
+    _note(found.values(), principal)
+    return found
 
 
 def titles_of(schema: Schema, principal: Principal, ids: Iterable[UUID]) -> dict[UUID, str]:
@@ -247,6 +255,7 @@ def _entry(schema: Schema, rows: list[tuple[Any, ...]]) -> Found:
         tuple(states.items()),
         max(row[5] for row in ordered),
         bool(drafts),
+        bool(title),
     )
 
 
@@ -263,13 +272,29 @@ def _offered(
     grouped: dict[UUID, dict[UUID, list[tuple[Any, ...]]]] = {item.id: {} for item in collections}
     for row in sorted(_together(branches), key=lambda row: row[5], reverse=True):
         grouped[row[1]].setdefault(row[0], []).append(row)
-    return {
-        collection_id: [
-            (str(entry_id), _entry(schema, rows).title)
-            for entry_id, rows in list(entries.items())[:MAX_OFFERED]
-        ]
+    found = {
+        collection_id: [_entry(schema, rows) for rows in list(entries.values())[:MAX_OFFERED]]
         for collection_id, entries in grouped.items()
     }
+    _note((entry for entries in found.values() for entry in entries), principal)
+    return {
+        collection_id: [(str(entry.id), entry.title) for entry in entries]
+        for collection_id, entries in found.items()
+    }
+
+
+def _note(found: Iterable[Found], principal: Principal) -> None:
+    """Log the titles that are personal, those of drafts and those of what is public."""
+    named = [entry for entry in found if entry.is_named]
+    for opens in (True, False):
+        titles = [(entry.collection, entry.id) for entry in named if entry.opens is opens]
+        note_titles(titles, by=principal, is_draft=opens)
+
+
+def _reads_titles(principal: Principal, collection: CollectionSpec) -> bool:
+    title = collection.title_field
+    grants = (principal.grant(action, on=collection.resource) for action in (Action.READ_DRAFT, Action.READ))
+    return title is not None and any(grant.allows(title) for grant in grants if grant)
 
 
 def _by_time(

@@ -262,6 +262,70 @@ def test_who_may_but_read_the_log_is_a_notice() -> None:
     assert [alert.severity for alert in raised("new-administrator")] == [Severity.CRITICAL]
 
 
+@pytest.mark.parametrize(
+    "wider",
+    [
+        PolicyTerms(ARTICLES, frozenset({Action.UPDATE}), (), False, frozenset({TITLE})),
+        PolicyTerms(
+            ARTICLES,
+            frozenset({Action.UPDATE}),
+            (("_locale", "in", ["en", "de"]),),
+            False,
+            frozenset({TITLE}),
+        ),
+        PolicyTerms(ARTICLES, frozenset({Action.UPDATE}), (("_locale", "in", ["en"]),), True),
+    ],
+    ids=["no condition", "another value", "more fields"],
+)
+def test_a_policy_that_reaches_further_by_the_same_acts_is_told(ada: Person, wider: PolicyTerms) -> None:
+    """A narrow policy is told of and acknowledged; what it is widened to afterwards must not pass unseen."""
+    policy = make_policy(
+        make_role("writer"),
+        Action.UPDATE,
+        collection=ARTICLES,
+        rows=[("_locale", "in", ["en"])],
+        every_field=False,
+        fields=[TITLE],
+    )
+    caught_up()
+    change_policy(policy, wider, by=BUILDER)
+    (alert,) = raised("policy-widened")
+    assert "role writer do more in articles: update" in alert.sentence
+
+
+def test_a_policy_that_reaches_less_far_is_not_told(ada: Person) -> None:
+    policy = make_policy(make_role("writer"), Action.UPDATE)
+    caught_up()
+    own = (("_created_by", "eq", "$user"),)
+    acts = frozenset({Action.UPDATE})
+    change_policy(policy, PolicyTerms(ARTICLES, acts, (), True), by=BUILDER)
+    change_policy(policy, PolicyTerms(ARTICLES, acts, own, True), by=BUILDER)
+    change_policy(policy, PolicyTerms(ARTICLES, acts, own, False, frozenset({TITLE})), by=BUILDER)
+    assert raised("policy-widened") == []
+    change_policy(policy, PolicyTerms(ARTICLES, acts, own, False, frozenset({TITLE, PHONE})), by=BUILDER)
+    assert [alert.count for alert in raised("policy-widened")] == [1]
+
+
+def test_drafts_that_are_opened_to_a_role_are_told(ada: Person) -> None:
+    make_policy(make_role("website2"), Action.READ)
+    assert raised("policy-widened") == []
+    make_policy(Role.objects.get(key="website2"), Action.READ_DRAFT)
+    assert [alert.severity for alert in raised("policy-widened")] == [Severity.WARNING]
+
+
+def test_an_administrator_who_is_switched_on_again_is_a_new_one(ada: Person) -> None:
+    former = make_person("former@example.com", roles=["administrator"])
+    plain_one = make_person("plain@example.com")
+    for person in (former, plain_one):
+        people.change_user(person.user, is_active=False, by=BUILDER)
+    caught_up()
+    people.change_user(plain_one.user, is_active=True, by=BUILDER)
+    assert raised("new-administrator") == []
+    people.change_user(former.user, is_active=True, by=BUILDER)
+    (alert,) = raised("new-administrator")
+    assert alert.sentence.endswith("gave former@example.com the role administrator.")
+
+
 def test_a_new_administrator_is_critical_and_the_first_one_is_not() -> None:
     make_person("ada@example.com", roles=["administrator"])
     assert raised("new-administrator") == []
@@ -285,6 +349,19 @@ def test_a_role_that_asks_for_less_is_told_and_one_that_asks_for_more_is_not(ada
     assert alert.sentence.endswith("loosened what the role writer asks for: a second factor.")
     change_role(role, session_hours=None, by=BUILDER)
     assert [alert.count for alert in raised("demands-loosened")] == [3]
+
+
+def test_a_role_of_which_the_log_knows_nothing_yet_is_told_when_it_asks_for_less(ada: Person) -> None:
+    """A ready role is made by a migration, and of an old one the log may be archived."""
+    auditor = Role.objects.create(
+        key="auditor", name="Auditor", areas=["audit"], require_second_factor=True, session_hours=4
+    )
+    caught_up()
+    change_role(auditor, name="Auditors", by=BUILDER)
+    assert raised("demands-loosened") == raised("role-opens-areas") == []
+    change_role(auditor, require_second_factor=False, session_hours=8, by=BUILDER)
+    (alert,) = raised("demands-loosened")
+    assert alert.sentence.endswith("asks for: a second factor, the length of sessions.")
 
 
 def test_a_key_that_administers_is_told(ada: Person) -> None:
@@ -325,6 +402,24 @@ def test_many_entries_that_vanish_by_one_hand_are_told(rita: Person, type_: str,
     assert raised(rule) == []
     happen(type_, by=rita.principal, subject=Subject("entry", "20"))
     assert [alert.count for alert in raised(rule)] == [20]
+
+
+def test_entries_that_are_erased_with_their_collection_count_too(rita: Person) -> None:
+    subject = Subject("collection", str(ARTICLES))
+    for detail in ({"change": "changed", "fields": []}, {"change": "deleted", "key": "a", "entries": 19}):
+        happen("collection.changed", by=rita.principal, subject=subject, **detail)
+    happen("collection.changed", by=rita.principal, subject=subject, change="deleted", key="b", entries=0)
+    assert raised("mass-purge") == []
+    happen("entry.deleted", by=rita.principal, subject=Subject("entry", "1"))
+    assert [alert.count for alert in raised("mass-purge")] == [20]
+
+
+def test_what_is_seen_through_the_eyes_of_others_counts_as_read(ada: Person) -> None:
+    for number in range(199):
+        happen("access.viewed-as", by=ada.principal, subject=Subject("entry", str(number)))
+    assert raised("mass-read.sensitive") == []
+    happen("sensitive.read", by=ada.principal)
+    assert [alert.count for alert in raised("mass-read.sensitive")] == [200]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,14 @@ def test_the_list_tells_everything_but_secrets(rita: Person) -> None:
         assert key.secret_hash not in shown
 
 
+def test_a_name_commands_no_terminal_and_makes_up_no_line(rita: Person) -> None:
+    make_key(rita.user, name="x\x1b]0;y\x07\nstate=active  verdict=Safe to retire")
+    shown = keys("list")[0]
+    assert len(shown.splitlines()) == 1
+    assert shown.rstrip("\n").isprintable()
+    assert r"name='x\x1b]0;y\x07\nstate=active  verdict=Safe to retire'" in shown
+
+
 @pytest.mark.parametrize("named", ["pk", "public_id"])
 def test_rotating_prints_the_new_secret_alone_and_once(rita: Person, anonymous: Api, named: str) -> None:
     key, old = make_key(rita.user)

@@ -5,12 +5,16 @@ import re
 import threading
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
+import time_machine
 from django.db import connections
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts import buckets, limits, outages
 from accounts.access import Action
@@ -20,7 +24,7 @@ from accounts.models import Event, Role
 from accounts.pages import frame
 from accounts.rights import granting
 from accounts.valkey import circuit, valkey
-from tests.accounts.cast import BUILDER, Api, Person, make_key, make_person, make_role
+from tests.accounts.cast import BUILDER, PASSWORD, Api, Person, make_key, make_person, make_role
 
 pytestmark = pytest.mark.usefixtures("_django_db_helper")
 SOME = Policy("some", quota=3, fails_open=False)
@@ -142,6 +146,31 @@ def test_all_sign_ins_together_have_a_ceiling(anonymous: Api, monkeypatch: pytes
         answers.append(anonymous.post("auth/login", {"email": "x@example.com", "password": "x"}))
     assert [answer.status_code for answer in answers] == [401] * 4 + [429] * 2
     assert "overall" not in answers[-1].headers["RateLimit"]
+
+
+def test_strangers_who_use_the_ceiling_up_keep_nobody_out_of_a_browser_they_know(
+    ada: Person, anonymous: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else ten addresses were enough to stop all sign-ins, and every act that asks for a step-up, lockdowns too."""
+    few = Policy("sign-ins", quota=3, overall=4, fails_open=False)
+    browser, api = Client(), ada.sign_in()
+    browser.post("/admin/login/", {"email": ada.email, "password": PASSWORD})
+    browser.post("/admin/login/code/", {"code": ada.code()})
+    browser.post("/admin/logout/")
+    monkeypatch.setattr(limits, "SIGN_INS", few)
+    monkeypatch.setattr(limits.SignInThrottle, "policy", few)
+    monkeypatch.setattr(frame, "SIGN_INS", few)
+    wrong = {"email": "x@example.com", "password": "x"}
+    codes = []
+    for number in range(5):
+        anonymous.client.defaults["REMOTE_ADDR"] = f"192.0.2.{number}"
+        codes.append(anonymous.post("auth/login", wrong).status_code)
+    assert codes[-1] == 429
+    assert browser.post("/admin/login/", wrong).status_code == 429  # as somebody else it is a stranger
+    assert browser.post("/admin/login/", {"email": ada.email, "password": PASSWORD}).status_code == 303
+    assert browser.post("/admin/login/code/", {"code": ada.code()}).status_code == 303
+    assert browser.post("/admin/login/", wrong).status_code == 429  # its own address is full by now, too
+    assert api.post("auth/step-up", {"otp": ada.code(), "reason": "An attack"}).status_code == 204
 
 
 def test_the_door_of_the_admin_counts_in_the_same_bucket(
@@ -288,6 +317,16 @@ def test_an_outage_is_told_once_and_so_is_its_end(
         "limits.unavailable",
         "limits.available",
     }
+
+
+def test_an_outage_whose_end_nobody_told_does_not_hide_the_next_one() -> None:
+    """All processes that knew of it were ended before the store was back, as when a host starts anew."""
+    outages.Outage().note(redis.ConnectionError())
+    outages.Outage().note(redis.ConnectionError())
+    with time_machine.travel(timezone.now() + timedelta(hours=2), tick=True):
+        outages.Outage().note(redis.ConnectionError())
+        outages.Outage().note(redis.ConnectionError())
+    assert Event.objects.filter(type=outages.GONE).count() == 2
 
 
 def test_a_store_that_hangs_costs_one_request_the_wait_and_not_each(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from accounts.models import Authenticator, Event, Session, User
-from tests.accounts.cast import PASSWORD, Api, Person, make_person, make_role, totp_code
+from tests.accounts.cast import PASSWORD, Api, Person, make_key, make_person, make_role, totp_code
 
 
 def without_instance(answer: Any) -> tuple[int, dict[str, Any]]:
@@ -142,6 +142,20 @@ def test_sessions_are_seen_and_ended_by_their_owner_alone(rita: Person, as_rita:
     assert as_rita.delete(f"auth/sessions/{other}").status_code == 204
     assert second.get("auth/me").status_code == 401
     assert as_rita.get("auth/me").status_code == 200
+
+
+def test_a_key_neither_sees_nor_ends_the_sessions_of_its_owner(rita: Person, as_rita: Api) -> None:
+    """A key lies in websites and scripts; whoever finds it learns nothing of where its owner signs in."""
+    key = Api(as_rita.client, make_key(rita.user)[1])
+    (session,) = as_rita.get("auth/sessions").json()["data"]
+    for answer in (
+        key.get("auth/sessions"),
+        key.get(f"auth/sessions/{session['id']}"),
+        key.delete(f"auth/sessions/{session['id']}"),
+    ):
+        assert answer.status_code == 409
+        assert session["id"] not in answer.content.decode()
+    assert as_rita.get(f"auth/sessions/{session['id']}").json()["current"] is True
 
 
 @pytest.mark.parametrize("change", ["switched off", "password", "token version", "session expired"])

@@ -86,6 +86,22 @@ def test_the_head_is_posted_once_a_day(settings: LazySettings, tmp_path: Path) -
     assert verifying.verify(head=sent).is_intact
 
 
+def test_an_old_head_that_somebody_put_into_the_table_is_not_sent(
+    settings: LazySettings, tmp_path: Path
+) -> None:
+    """Its signature is right, and it would hide that the log is cut behind it."""
+    settings.AUDIT_HEAD_TO = f"file://{tmp_path}/sent.json"
+    write()
+    tasks.keep_head()
+    old = DailyHead.objects.get()
+    write()
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        DailyHead.objects.create(day=timezone.now().date(), head=old.head)  # by SQL, as the application may
+        tasks.keep_head()
+        assert read_head(tmp_path / "sent.json").position == 6
+        assert read_head(heads.folder() / f"{timezone.now():%Y-%m-%d}.json").position == 6
+
+
 def test_a_failure_is_an_event_once_a_day_and_is_tried_again_later_and_later(settings: LazySettings) -> None:
     write()
     start = timezone.now()

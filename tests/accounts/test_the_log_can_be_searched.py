@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -158,6 +158,8 @@ def test_a_forged_address_does_not_break_the_search(as_ada: Api) -> None:
         ("until=never", "until"),
         ("address=300.1.1.1", "address"),
         ("address=10.0.0.0/40", "address"),
+        ("address=fe80::1%25eth0", "address"),
+        ("address=fe80::1%25eth0/64", "address"),
         ("actor=%1b", "actor"),
         ("actor=", "actor"),
         ("type=", "type"),
@@ -307,6 +309,30 @@ def test_stored_text_is_shown_as_text(at_the_admin: Client) -> None:
         page = at_the_admin.get(path).content.decode()
         assert "<script>alert" not in page
         assert "<img src=x>" not in page
+
+
+def test_a_forged_row_in_the_log_hides_no_other_one(at_the_admin: Client) -> None:
+    """Whoever writes one by SQL, with a seal, must not make the page fail for those who audit."""
+    with transaction.atomic():
+        record("x.before", actor=Principal("user", label="m"), subject=Subject("thing", "1"))
+    seal_pending()
+    for number, (kind, detail) in enumerate((("collection", "{}"), ("thing", '[1, "x"]'), ("thing", '"x"'))):
+        forged = uuid4()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO accounts_event (id, type, at, actor_kind, actor_label, credential, subject_type,"
+                " subject_id, locale, request_id, address, detail, tag)"
+                " VALUES (%s, 'x.forged', now(), 'user', 'm', '', %s, 'x', '', '', '', %s, 'x')",
+                [forged, kind, detail],
+            )
+            cursor.execute(
+                "INSERT INTO accounts_seal (position, event_id, mac, key_id, sealed_at) VALUES (%s, %s, 'x', 'x', now())",
+                [1000 + number, forged],
+            )
+        assert at_the_admin.get(f"{LOG}{forged}/change/").status_code == 200
+    shown = at_the_admin.get(LOG)
+    assert shown.status_code == 200
+    assert "x.before" in text(shown)
 
 
 def test_the_badge_says_when_the_log_was_proved(at_the_admin: Client) -> None:

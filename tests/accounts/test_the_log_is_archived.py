@@ -23,7 +23,7 @@ from accounts import tasks
 from accounts.access import system
 from accounts.audit import archiving, exporting, verifying
 from accounts.audit.archiving import ArchiveBlockedError
-from accounts.log import Subject, record, seal_pending
+from accounts.log import Subject, head_path, record, seal_pending
 from accounts.models import Archive, Event, Position, Seal
 from accounts.sign_in import mails
 from tests.database import ROOT
@@ -253,6 +253,21 @@ def test_a_torn_file_and_one_with_another_manifest_are_found() -> None:
             (archiving.folder() / (first.file + suffix)).read_bytes()
         )
     assert places(verify())[0] == ("file", 4)
+
+
+def test_a_damaged_file_is_found_though_a_head_saw_a_position_in_it() -> None:
+    """The head's place is looked for in the file as well."""
+    head = archiving.folder().parent / "audit-head.20260101T000000.json"
+    head.write_bytes(head_path().read_bytes())  # it saw position 10
+    write("a.11", "a.12")
+    (done,) = archive_up_to(11)
+    path = archiving.folder() / done.file
+    whole = path.read_bytes()
+    for place in range(12, len(whole) - 8, 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        found = {problem for problem, _ in places(verify())}
+        assert found
+        assert found <= {"file", "altered"}
 
 
 def test_a_file_that_is_elsewhere_is_a_warning(tmp_path: Path) -> None:

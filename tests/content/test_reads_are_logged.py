@@ -1,5 +1,6 @@
 """Reads of drafts, and of personal and secret fields, are events: names and never values, one a request."""
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import tasks
 from accounts.audit import reads, verifying
+from accounts.canonical import canonical_bytes
 from accounts.log import seal_pending
 from accounts.models import Event
 from accounts.valkey import valkey
@@ -274,12 +276,29 @@ def test_a_read_that_somebody_made_up_in_valkey_is_not_written(
     entry: Entry, delivery_alone: None, change: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     ok(reader("name", "mail").get(f"{PUBLIC}/{entry.pk}"))
+    valkey().rpush(reads.QUEUE, "[" * 100_000, '{"at": "0001-01-01T00:00:00+14:00"}')
     line = json.loads(valkey().lpop(reads.QUEUE))  # type: ignore[arg-type]
     valkey().rpush(reads.QUEUE, json.dumps(line | change) if change else "nonsense")
     tasks.record_reads()
     assert logged() == []
     assert "did not write" in caplog.text
     assert valkey().llen(reads.WORKING) == 0
+
+
+def test_nobody_with_valkey_alone_can_say_that_a_read_is_in_the_log(entry: Entry) -> None:
+    """Who knows what will be read knows all of the mark but the key."""
+    marks: list[bytes] = []
+
+    def watched(value: object) -> bytes:
+        marks.append(canonical_bytes(value))
+        return marks[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reads, "canonical_bytes", watched)
+        ok(reader("name", "mail").get(f"{PUBLIC}/{entry.pk}"))
+    assert valkey().keys(f"{reads._SEEN}*")
+    (known,) = set(marks)
+    assert not valkey().exists(reads._SEEN + hashlib.sha256(known).hexdigest())
 
 
 def test_without_valkey_the_delivery_plane_alone_refuses_what_it_can_not_log(
@@ -327,6 +346,75 @@ def test_a_list_of_the_admin_is_logged_when_it_shows_or_asks_by_a_personal_field
     assert ada.get("/admin/content/people/?q=canary").status_code == 200
     event = only()
     assert (event.type, event.detail["where"], event.detail["of"]) == ("sensitive.read", "admin", "drafts")
+
+
+@pytest.fixture
+def named(entry: Entry) -> Entry:
+    """What people call a guest is personal."""
+    make_collection("guests", [{"key": "name", "type": "text", "required": True, "data_class": "personal"}])
+    make_collection(
+        "visits",
+        [
+            {"key": "title", "type": "text", "required": True},
+            {"key": "guest", "type": "reference", "options": {"collections": ["guests"]}},
+        ],
+    )
+    return make_entry("guests", name="CANARY-NAME")
+
+
+@pytest.fixture
+def browser(named: Entry) -> Client:
+    return sign_in(make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
+
+
+def of_guests() -> list[Event]:
+    return [event for event in logged() if event.detail.get("fields") == {"guests": ["name"]}]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/choices/?in=guests",
+        "/admin/choices/?in=guests&q=canary",
+        "/admin/choices/?id={guest}",
+        "/admin/content/visits/{visit}/change/",
+        "/admin/content/visits/add/",
+        "/admin/content/guests/{guest}/history/",
+        "/admin/content/guests/{guest}/trash/",
+        "/admin/content/guests/{guest}/unpublish/",
+        "/admin/",
+    ],
+)
+def test_a_title_that_is_personal_is_read_wherever_it_is_shown(
+    browser: Client, named: Entry, path: str
+) -> None:
+    visit = make_entry("visits", title="A visit", guest=str(named.pk))
+    answer = browser.get(path.format(guest=named.pk, visit=visit.pk))
+    assert answer.status_code == 200
+    assert "CANARY-NAME" in answer.content.decode()
+    (event,) = of_guests()
+    assert str(named.pk) in json.dumps([event.subject_id, event.detail])
+    assert "CANARY" not in json.dumps(event.detail)
+
+
+def test_looking_for_a_title_that_is_personal_is_logged_when_none_is_found(browser: Client) -> None:
+    assert browser.get("/admin/choices/?in=guests&q=nobody").json()["entries"] == []
+    (event,) = of_guests()
+    assert event.detail["count"] == 0
+
+
+def test_titles_that_everybody_in_the_house_may_read_are_no_event(browser: Client) -> None:
+    make_entry("visits", title="A visit")
+    for path in ("/admin/choices/?in=visits", "/admin/choices/?in=visits&q=a"):
+        assert browser.get(path).status_code == 200
+    assert logged() == []
+
+
+def test_a_refused_act_on_many_is_a_read_of_their_titles(browser: Client, named: Entry) -> None:
+    told = {"act": "purge", "ids": [str(named.pk)], "confirm": "1"}
+    answer = browser.post("/admin/content/guests/bulk/", told)
+    assert "CANARY-NAME" in answer.content.decode()
+    assert len(of_guests()) == 1
 
 
 # The access log

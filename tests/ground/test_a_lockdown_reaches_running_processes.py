@@ -24,15 +24,19 @@ from tests.processes import CeleryWorker, LiveServer
 pytestmark = pytest.mark.slow
 
 
-def command(*words: str, **environment: str) -> dict[str, Any]:
-    """Run `manage.py lockdown` in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "lockdown", *words, "--json"],
+def manage(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
     )
+
+
+def command(*words: str, **environment: str) -> dict[str, Any]:
+    done = manage("lockdown", *words, "--json", **environment)
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -74,6 +78,10 @@ def test_it_holds_at_the_next_request_and_after_a_kill_until_it_is_lifted(
     on = command("on", "--reason", "A key was stolen", "--yes", DATA_DIR=str(tmp_path))
     assert on["faults"] == []
     assert Path(on["bundle"]).is_dir()
+    refused = manage("keys", "rotate", str(ApiKey.objects.get().public_id))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.splitlines()[-1].startswith("Locked down: nothing was done.")
+    assert "Traceback" not in refused.stderr
 
     def holds(server: LiveServer) -> None:
         assert send(server, "GET", "/api/v1/auth/me", tokens["access"])[0] == 401

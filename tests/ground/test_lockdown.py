@@ -461,6 +461,23 @@ def test_nobody_can_hold_it_up_by_locking_the_sessions(quick: None, ada: Person)
     assert (effect.cut_off, effect.ended, effect.faults) == (1, {"sessions": 1}, [])
 
 
+@pytest.mark.parametrize(
+    "hold",
+    [
+        "LOCK TABLE accounts_unsealed IN ACCESS EXCLUSIVE MODE",
+        "INSERT INTO accounts_lockdown (id, on_at, on_by, reason, off_by, off_reason) VALUES (gen_random_uuid(), now(), 'x', 'x', '', '')",
+    ],
+    ids=["the queue of the log", "a lockdown that is never committed"],
+)
+def test_whoever_took_a_web_process_over_can_not_keep_it_from_beginning(quick: None, hold: str) -> None:
+    with suppress(psycopg.errors.AdminShutdown), connect("default") as app:
+        app.execute("BEGIN")
+        app.execute(hold)
+        effect = lock()
+    assert (effect.is_new, effect.cut_off, effect.faults) == (True, 1, [])
+    assert Lockdown.objects.get().reason == "a test"
+
+
 def test_a_sign_in_under_way_does_not_end_up_behind_it(ada: Person) -> None:
     """It asked before the lockdown and writes its session after: the session is one of those that end."""
     begun, go = threading.Event(), threading.Event()
@@ -533,6 +550,15 @@ def test_on_a_terminal_it_asks_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Lockdown.objects.exists()
     monkeypatch.setattr("builtins.input", lambda _: "y")
     assert run("on", "--reason", "x")["changed"] is True
+
+
+def test_a_reason_commands_no_terminal() -> None:
+    lockdown.begin(reason="x\x1b]0;y\x07", by=system("a\x1b[2Jb"))
+    out = StringIO()
+    call_command("lockdown", "status", stdout=out)
+    call_command("lockdown", "on", "--reason", "again", "--yes", stdout=out)
+    assert "\x1b" not in out.getvalue()
+    assert "x]0;y" in out.getvalue()
 
 
 def test_people_read_what_was_done() -> None:
@@ -629,6 +655,11 @@ def test_the_bundle_holds_the_last_days_of_the_log_only() -> None:
     types = [json.loads(line)["type"] for line in (path / "log.jsonl").read_text().splitlines()]
     assert "collection.changed" not in types
     assert "lockdown.on" in types
+
+
+def test_all_days_that_there_are_may_be_asked_for() -> None:
+    on = run("on", "--reason", "x", "--days", "9999999")
+    assert (Path(on["bundle"]) / "log.jsonl").read_text()
 
 
 # The page of the admin

@@ -90,8 +90,9 @@ def test_the_api_can_be_looked_at_by_administrators_who_are_signed_in() -> None:
     api = Api(ada.client, ada.credential)
     lock()
     for call in listed:
-        if call.method == "GET" and "api-keys/" not in call.path:
+        if call.method == "GET" and not any(part in call.path for part in ("api-keys/", "auth/sessions")):
             assert call.send(api).status_code == call.status, call
+    assert ada.get("auth/sessions").status_code == 200  # in the list it is asked by a key, which has none
 
 
 def test_what_goes_on_in_the_api_is_this_and_no_more() -> None:

@@ -66,7 +66,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"kind": kind, "keys": rows}))
             return
         for row in rows:
-            shown = [f"{name}={row[name]}" for name in COLUMNS if row.get(name) not in (None, "")]
+            shown = [f"{name}={_one_word(row[name])}" for name in COLUMNS if row.get(name) not in (None, "")]
             self.stdout.write("  ".join(shown) + ("  idle" if row.get("idle") else ""))
         if not rows:
             self.stderr.write("There is no key of this kind.")
@@ -116,6 +116,12 @@ class Command(BaseCommand):
             )
         else:
             self.stdout.write("Retired: the old secret no longer works.")
+
+
+def _one_word(value: object) -> str:
+    """Return what people named as text that can neither command a terminal nor look like other columns."""
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)
 
 
 def _new_file(name: str) -> Path:

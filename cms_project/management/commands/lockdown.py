@@ -10,8 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from accounts.access import Principal, system
+from accounts.alerting.rule import plain
 from accounts.errors import DomainError
 from accounts.log import seal_pending
+from accounts.models import Lockdown
 from cms_project import lockdown, lockdown_bundle
 from cms_project.lockdown import Effect, Status, TakenAway, rfc3339
 
@@ -98,9 +100,7 @@ class Command(BaseCommand):
     def _say_on(self, effect: Effect, bundle: Path | None) -> None:
         found = effect.lockdown
         if not effect.is_new:
-            self.stdout.write(
-                f"It is on already, since {rfc3339(found.on_at)} by {found.on_by}: {found.reason}"
-            )
+            self.stdout.write(f"It is on already, since {rfc3339(found.on_at)} by {_words(found)}")
         self.stdout.write("Locked down. Every change is refused; what is published is still read.")
         ended = ", ".join(f"{name}: {number}" for name, number in effect.ended.items())
         self.stdout.write(f"Ended: {ended or 'nothing'}. Transactions cut off: {effect.cut_off}.")
@@ -137,7 +137,7 @@ class Command(BaseCommand):
             self.stdout.write(f"No lockdown is on. Sessions alive: {found.sessions}.")
             return
         on = found.lockdown
-        self.stdout.write(f"Locked down since {rfc3339(on.on_at)} by {on.on_by}: {on.reason}")
+        self.stdout.write(f"Locked down since {rfc3339(on.on_at)} by {_words(on)}")
         self.stdout.write("Refused:")
         for line in lockdown.REFUSED:
             self.stdout.write(f"  {line}")
@@ -151,6 +151,11 @@ class Command(BaseCommand):
             return
         if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
             raise CommandError("Nothing was done.")
+
+
+def _words(found: Lockdown) -> str:
+    """Return by whom and why, in one line: whoever took a web process over may have written it for this terminal."""
+    return f"{plain(found.on_by)}: {plain(found.reason, most=lockdown.LONGEST_REASON)}"
 
 
 def _operator() -> Principal:
