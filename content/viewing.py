@@ -329,8 +329,10 @@ class _Explained:
 
     @property
     def speaker_name(self) -> str:
-        """Return whom the sentences are about."""
-        return self.viewer.name[:1].upper() + self.viewer.name[1:]
+        """Return whom the sentences are about: a key has no rules, its scopes only cut those of its owner."""
+        is_key = self.viewer.key.startswith("key:")
+        name = f"the owner of {self.viewer.name}" if is_key else self.viewer.name
+        return name[:1].upper() + name[1:]
 
     def why(self, spec: FieldSpec, *, is_shown: bool) -> str:
         """Return which rule shows a field, or why none does."""

@@ -1,5 +1,6 @@
 """What every page of accounts stands on: plain forms that call the same verbs as the API, so no rule is in one only."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -150,7 +151,7 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
 class ReadOnlyAdmin(VerbAdmin[M]):
     """For tables that the admin only shows."""
 
-    actions = None
+    actions: Sequence[str] | None = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False

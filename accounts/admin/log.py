@@ -3,7 +3,7 @@
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any, Final, cast
@@ -24,8 +24,10 @@ from django.http import (
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import Truncator
 
 from accounts.admin.base import ReadOnlyAdmin
+from accounts.alerting.rule import is_id
 from accounts.audit import exporting, results
 from accounts.audit.chain import is_sealed_right
 from accounts.audit.searching import FILTERS, Sought, TooSlowError, in_time, newest_first, types_in_the_log
@@ -35,12 +37,14 @@ from accounts.errors import InvalidInputError
 from accounts.log import seal_pending
 from accounts.models.archive import Archive, DailyHead
 from accounts.models.event import Event, EventQuerySet, Seal, Unsealed
+from accounts.models.user import User
 from accounts.principals import of_request
 
 PAGE_SIZE: Final = 50
 MOST_EXPORTED: Final = 50_000  # in one request; the command has no bound
 MOST_SHOWN: Final = 160  # characters of an event's detail in the list
 _WHOLE: Final = "log"
+_LONGEST_NAME: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Line:
     event: Event
     said: str
     is_loud: bool
-    subject: str  # the kind, and as much of the id as tells rows apart
+    subject: str  # the kind, and the name of a user or as much of the id as tells rows apart
     page: str | None  # of the subject
     about: str  # the search for all that happened to the subject
     by: str  # the search for all that the actor did
@@ -149,7 +153,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         beside = {seal.position - event.seal.position: seal.event_id for seal in around}
         context = {
             "title": f"Event {event.seal.position}",
-            "line": _line(event, Links()),
+            "line": _line(event, Links(), _names([event])),
             "event": event,
             "seal": event.seal,
             "is_right": is_sealed_right(previous, event.seal, event) if previous else None,
@@ -237,14 +241,24 @@ def _position(text: str) -> int | bool:
 def _page(sought: Sought, before: int | None, events: EventQuerySet) -> tuple[list[Line], int | None]:
     """Return a page of lines and the position behind which the next one begins. Raises TooSlowError."""
     found = in_time(lambda: list(newest_first(sought, before=before, events=events)[: PAGE_SIZE + 1]))
-    links = Links()
-    lines = [_line(event, links) for event in found[:PAGE_SIZE]]
+    links, names = Links(), _names(found)
+    lines = [_line(event, links, names) for event in found[:PAGE_SIZE]]
     return lines, lines[-1].event.seal.position if len(found) > PAGE_SIZE else None
 
 
-def _line(event: Event, links: Links) -> Line:
+def _names(events: Iterable[Event]) -> dict[str, str]:
+    """Return how the people and programs are called that events are about, by id: nobody knows an id by heart."""
+    ids = {event.subject_id for event in events if event.subject_type == "user" and is_id(event.subject_id)}
+    users = User.objects.filter(pk__in=ids).only("email", "name", "is_service")
+    return {
+        str(user.pk): Truncator(user.name if user.is_service else user.email).chars(_LONGEST_NAME)
+        for user in users
+    }
+
+
+def _line(event: Event, links: Links, names: Mapping[str, str]) -> Line:
     kind, subject_id = event.subject_type, event.subject_id
-    short = subject_id if len(subject_id) < 20 else f"…{subject_id[-6:]}"
+    short = names.get(subject_id) or (subject_id if len(subject_id) < 20 else f"…{subject_id[-6:]}")
     told = dict(event.detail) if isinstance(event.detail, dict) else {}  # a forged row may hold anything
     told.pop("sha256", None)
     text = "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in told.items())

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.http import HttpRequest
 
 from accounts import people
@@ -16,7 +16,7 @@ from accounts.models.session import Session
 from accounts.models.user import User
 from accounts.principals import anonymous, of_request, of_user
 from accounts.rights import impact
-from accounts.sign_in import devices, lockout, sessions
+from accounts.sign_in import agents, devices, lockout, sessions
 
 
 class RoleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
@@ -68,7 +68,12 @@ class RolesForm(PreviewedForm):
 class AddUserForm(RolesForm):
     """A person is invited by mail."""
 
-    email = forms.CharField(label="E-mail address", max_length=254)
+    email = forms.CharField(
+        label="E-mail address",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"class": "vTextField"}),
+        help_text="A link to choose a password is mailed there; it works for three days.",
+    )
 
     class Meta:
         model = User
@@ -151,7 +156,7 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
     """Who is signed in, from where."""
 
     empty_text = "Nobody is signed in."
-    list_display = ("user", "kind", "created_at", "last_seen_at", "ended_at", "address", "agent")
+    list_display = ("user", "device", "address", "last_seen_at", "ended_at", "created_at")
     list_filter = ("kind",)
     list_select_related = ("user",)
     search_fields = ("user__email", "address")
@@ -166,4 +171,19 @@ class SessionAdmin(ReadOnlyAdmin[Session]):
         "address",
         "agent",
     )
-    ordering = ("-pk",)
+    ordering = (F("ended_at").desc(nulls_first=True), "-pk")
+    actions = ("end",)
+
+    @admin.display(description="where")
+    def device(self, session: Session) -> str:
+        return agents.describe(session.agent) if session.kind == Session.Kind.ADMIN else "API"
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        """Tell whether an action may end sessions: it is a change of the people whose they are."""
+        return request.user.has_perm("accounts.change_user")
+
+    @admin.action(description="End", permissions=["end"])
+    def end(self, request: HttpRequest, chosen: QuerySet[Session]) -> None:
+        by = of_request(request)
+        live = Session.objects.live().filter(pk__in=chosen)
+        self.try_each(request, live, lambda session: sessions.end(session, by=by), "ended")

@@ -104,11 +104,13 @@ def _made_powerful(event: Event, known: Known) -> Iterable[Hit]:
     if event.type == "user.updated" and event.detail.get("is_active") is True:  # switched on again
         user = known.user(event.subject_id)
         given += user.role_keys if user is not None else ()
-    gained = sorted(set(given) & known.powerful_roles)
+    gained = sorted(set(given) & known.administering_roles.keys())
     if not gained or not _has_company(event):
         return
     words = {"who": known.name(event.subject_id), "by": event.actor_label, "role": ", ".join(gained)}
-    yield Hit(event.subject_id, words, Subject("user", event.subject_id))
+    is_powerful = any(known.administering_roles[role] for role in gained)
+    severity = Severity.CRITICAL if is_powerful else Severity.NOTICE  # an auditor reads the log, and no more
+    yield Hit(event.subject_id, words, Subject("user", event.subject_id), severity=severity)
 
 
 def _has_company(event: Event) -> bool:
@@ -173,7 +175,7 @@ RULES: Final = (
     ),
     Rule(
         "new-administrator",
-        "Somebody can administer now",
+        "Somebody got a role that administers",
         Severity.CRITICAL,
         frozenset({"user.created", "user.updated"}),
         "{by} gave {who} the role {role}.",

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.conf import settings
 
-from accounts.access import Area
+from accounts.access import POWERFUL_AREAS, Area
 from accounts.log import Subject
 from accounts.models.alert import LONGEST_GROUP, LONGEST_SENTENCE, Severity
 from accounts.models.api_key import ApiKey
@@ -146,9 +146,13 @@ class Known:
         return found or "that is gone"
 
     @cached_property
-    def powerful_roles(self) -> frozenset[str]:
-        """The keys of roles that open any area of administration."""
-        return frozenset(role.key for role in Role.objects.all() if role.key == ADMINISTRATOR or role.areas)
+    def administering_roles(self) -> dict[str, bool]:
+        """The keys of roles that open any area of administration, and whether one could become anything by it."""
+        return {
+            role.key: role.key == ADMINISTRATOR or not POWERFUL_AREAS.isdisjoint(role.areas)
+            for role in Role.objects.all()
+            if role.key == ADMINISTRATOR or role.areas
+        }
 
 
 def is_id(text: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.urls import NoReverseMatch, reverse
 
 from accounts.models.role import Role
@@ -55,6 +56,6 @@ class Links:
         if key not in self._known:
             try:
                 self._known[key] = PAGES[kind](subject_id, collection_id) if kind in PAGES else None
-            except (NoReverseMatch, ValueError):  # an id that is none
+            except (NoReverseMatch, ValueError, ValidationError):  # an id that is none
                 self._known[key] = None
         return self._known[key]

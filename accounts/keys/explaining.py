@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from accounts.access import EVERY_FIELD, Action, Area, Grant, Principal, Resource, Scopes
-from accounts.directory import Directory, directory
+from accounts.directory import CollectionLabel, Directory, directory
 from accounts.keys.scopes import scope_texts
 from accounts.models.api_key import ApiKey
 from accounts.principals import of_user, scopes_of
@@ -60,13 +60,13 @@ def _of_action(pair: tuple[UUID | None, Action], by: Principal, known: Directory
     collection, action = pair
     (text,) = scope_texts(Scopes(frozenset([pair]), frozenset()))
     if collection is not None:
-        name = next((item.name for item in known.collections() if item.id == collection), "")
-        if not name:
+        label = next((item for item in known.collections() if item.id == collection), None)
+        if label is None:
             return Line(
                 text, f"{WORDS[action]} a collection that is gone", Effect.NOTHING, "It opens nothing."
             )
-        effect, remark = _judged(by.grant(action, on=Resource(collection)), key)
-        return Line(text, f"{WORDS[action]} {name}", effect, remark)
+        effect, remark = _judged(by.grant(action, on=Resource(collection)), label, key)
+        return Line(text, f"{WORDS[action]} {label.name}", effect, remark)
     names = {item.name: by.grant(action, on=Resource(item.id)) for item in known.collections()}
     words = f"{WORDS[action]} every collection"
     if by.is_administrator:
@@ -77,12 +77,17 @@ def _of_action(pair: tuple[UUID | None, Action], by: Principal, known: Directory
     return Line(text, words, Effect.PARTLY, f"Its owner’s rights leave: {', '.join(open_ones)}.")
 
 
-def _judged(grant: Grant, key: ApiKey) -> tuple[Effect, str]:
+def _judged(grant: Grant, collection: CollectionLabel, key: ApiKey) -> tuple[Effect, str]:
     if not grant:
         return Effect.NOTHING, _cut(key)
-    if any(not clause.rows and clause.fields == EVERY_FIELD for clause in grant.clauses):
+    everywhere = [clause.fields for clause in grant.clauses if not clause.rows]
+    if EVERY_FIELD in everywhere:
         return Effect.FULL, ""
-    if all(clause.rows for clause in grant.clauses):
+    if collection.fields and all(
+        any(fields.allows(item) for fields in everywhere) for item in collection.fields
+    ):
+        return Effect.FULL, "Every field that there is now."
+    if not everywhere:
         return Effect.PARTLY, "Only some entries, as its owner’s policies say."
     return Effect.PARTLY, "Not every field, as its owner’s policies say."
 

@@ -1,5 +1,6 @@
 """Forgotten passwords and invitations: asking for a mail, and choosing a password by its link."""
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -82,6 +83,7 @@ def new_password(request: HttpRequest) -> HttpResponse:
     def choose() -> HttpResponse:
         links.use(request, token, form.cleaned_data["password"])
         request.session.flush()
+        messages.success(request, "Your password is kept. Sign in with it.")
         return see_other(reverse("admin:login"))
 
     context = {"person": user, "purpose": purpose.value, "least": least_length(user)}

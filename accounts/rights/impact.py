@@ -106,6 +106,22 @@ class Impact:
         return tuple(found)
 
     @property
+    def unseen(self) -> tuple[Act, ...]:
+        """The reading gained that shows nothing yet: no field is covered, or the collection is still to be made."""
+        found = []
+        for action, plane in _PLANES:
+            shown = {item.collection.key for item in self.readings if item.plane == plane and item.gains}
+            for act in self.gained:
+                left = {
+                    key: LATER.name if key == "*" and shown else name
+                    for name, key in zip(act.collections, act.keys, strict=True)
+                    if key not in shown
+                }
+                if act.action is action and left:
+                    found.append(Act(action, tuple(left.values()), tuple(left)))
+        return tuple(found)
+
+    @property
     def gains_reading(self) -> bool:
         return any(reading.gains for reading in self.readings)
 

@@ -75,8 +75,8 @@ def require_good(password: str, *, least: int, about: Collection[str] = ()) -> N
         problems.append(f"At least {least} characters; this has {len(text)}.")
     elif text.casefold() in _common:
         problems.append("This is one of the passwords that everybody tries first.")
-    elif any(_is_mostly(word, text) for word in _words(about)):
-        problems.append("This is mostly a word that belongs to you or to this place.")
+    elif _is_mostly(set(_words(about)), text):
+        problems.append("This is mostly words that belong to you or to this place.")
     else:
         found = estimate(password, about=about)
         if found.score < _GUESSABLE:
@@ -97,9 +97,13 @@ def _words(about: Collection[str]) -> Iterator[str]:
         yield from (part for part in lowered.replace("@", " ").replace(".", " ").replace("-", " ").split())
 
 
-def _is_mostly(word: str, text: str) -> bool:
-    """Tell whether little is left of a password without a word that is known to belong to it."""
-    return len(word) >= 4 and word in text.casefold() and len(text.casefold().replace(word, "")) <= 4
+def _is_mostly(words: Collection[str], text: str) -> bool:
+    """Tell whether little is left of a password without the words that are known to belong to it, all together."""
+    whole = rest = text.casefold()
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= 4:
+            rest = rest.replace(word, "")
+    return rest != whole and len(rest) <= 4
 
 
 class PatientArgon2Hasher(Argon2PasswordHasher):

@@ -42,6 +42,11 @@ WRONG: Final = (
     "The e-mail address, the password or the code is wrong, or there were too many attempts."
     " After too many, wait a quarter of an hour, or choose a new password by mail."
 )
+# Whoever reads this has given the right password, or is signed in.
+WRONG_CODE: Final = (
+    "The code is wrong or was used before, or there were too many attempts. Wait for the next one that the app shows;"
+    " after too many, wait a quarter of an hour."
+)
 
 
 class Next(Enum):
@@ -140,7 +145,7 @@ def count_failure(request: HttpRequest, user: User | None) -> None:
 def fail(request: HttpRequest, user: User) -> NoReturn:
     """Refuse a factor that was wrong. Raises NotAuthenticatedError."""
     count_failure(request, user)
-    raise NotAuthenticatedError(WRONG)
+    raise NotAuthenticatedError(WRONG_CODE)
 
 
 # --- The admin: what is remembered between the steps ------------------------------------------------------------

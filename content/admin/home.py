@@ -56,7 +56,10 @@ def home(request: HttpRequest) -> HttpResponse:
                 "Nobody has changed what you looked at.",
             ),
             Section(
-                "published", "Recently published", overview.recently_published(), "Nothing is public yet."
+                "published",
+                "Recently published",
+                overview.recently_published(),
+                "Nothing of what you may open is public yet.",
             ),
             Section(
                 "writing", "Being written now", overview.being_written(), "Nobody else is typing just now."

@@ -17,7 +17,7 @@ from django.utils.html import escape
 from accounts import people
 from accounts.access import Action
 from accounts.log import seal_pending
-from accounts.models import ApiKey, Event, Policy, Role, User
+from accounts.models import ApiKey, Event, Policy, Role, Session, User
 from accounts.rights import granting
 from tests.accounts.cast import (
     BUILDER,
@@ -88,6 +88,22 @@ def test_a_person_is_added_and_changed(at_the_admin: Client) -> None:
     changed = User.objects.get(pk=edith.pk)
     assert (changed.name, changed.is_active, changed.role_keys) == ("E.", False, ())
     assert Event.objects.filter(type="user.updated", subject_id=str(edith.pk)).count() == 1
+
+
+def test_one_session_of_somebody_is_ended_in_the_list(rita: Person, at_the_admin: Client) -> None:
+    one, other = rita.sign_in(), rita.sign_in()
+    path = "/admin/accounts/session/"
+    chosen = Session.objects.filter(user=rita.user).earliest("pk")
+    page = at_the_admin.get(path).content.decode()
+    assert "Mozilla" not in page  # a browser is named in words
+    answer = at_the_admin.post(path, {"action": "end", "_selected_action": str(chosen.pk)}, follow=True)
+    assert "1 ended." in answer.content.decode()
+    assert (one.get("auth/me").status_code, other.get("auth/me").status_code) == (401, 200)
+    assert Event.objects.filter(
+        type="session.ended", subject_id=str(chosen.pk), actor_label="ada@example.com"
+    ).exists()
+    again = at_the_admin.post(path, {"action": "end", "_selected_action": str(chosen.pk)}, follow=True)
+    assert "1 ended." not in again.content.decode()
 
 
 def test_a_refusal_stands_in_the_form(ada: Person, at_the_admin: Client) -> None:

@@ -252,6 +252,16 @@ def test_a_policy_is_told_for_what_it_gives_anew(ada: Person) -> None:
     assert [alert.count for alert in raised("policy-widened")] == [1]
 
 
+def test_who_may_but_read_the_log_is_a_notice() -> None:
+    make_person("ada@example.com", roles=["administrator"])
+    make_role("auditor", areas=[Area.AUDIT])
+    make_role("keeper", areas=[Area.AUDIT, Area.USERS])
+    rita = make_person("rita@example.com", roles=["auditor"])
+    assert [alert.severity for alert in raised("new-administrator")] == [Severity.NOTICE]
+    people.change_user(rita.user, roles=["auditor", "keeper"], by=BUILDER)
+    assert [alert.severity for alert in raised("new-administrator")] == [Severity.CRITICAL]
+
+
 @pytest.mark.parametrize(
     "wider",
     [

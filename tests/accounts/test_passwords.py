@@ -76,9 +76,10 @@ def test_a_password_is_the_same_on_every_keyboard(
         ("qwertyuiop", "everybody tries first"),
         ("aaaaaaaaaaaaaaaa", "easily guessed"),
         ("1234567890123456", "easily guessed"),
-        ("quillkeep2026", "belongs to you or to this place"),
-        ("ada@example.com", "belongs to you or to this place"),
-        ("Quillkeep-!!", "belongs to you or to this place"),
+        ("quillkeep2026", "belong to you or to this place"),
+        ("ada@example.com", "belong to you or to this place"),
+        ("Quillkeep-!!", "belong to you or to this place"),
+        ("quillkeep-example1", "belong to you or to this place"),  # of one each, more than four are left
     ],
 )
 def test_what_strangers_try_first_is_refused_and_it_is_said_why(

@@ -205,6 +205,16 @@ def test_forms_want_a_csrf_token(ada: Person) -> None:
     assert first_step(browser, ada).status_code == 403
 
 
+def test_a_wrong_code_is_called_one(ada: Person, browser: Client) -> None:
+    """Who gets so far has given the right password, and shall not doubt it."""
+    assert first_step(browser, ada).status_code == 303
+    page = browser.post("/admin/login/code/", {"code": "000000"})
+    assert page.status_code == 400
+    text = page.content.decode()
+    assert "The code is wrong or was used before" in text
+    assert "the password or the code" not in text
+
+
 @pytest.mark.parametrize("email", ["nobody@example.com", "ada@example.com"])
 def test_pages_do_not_tell_who_exists(ada: Person, browser: Client, email: str) -> None:
     page = browser.post(LOGIN, {"email": email, "password": "wrong"})

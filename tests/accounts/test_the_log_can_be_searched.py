@@ -59,6 +59,19 @@ def test_events_are_found_by_type_and_by_all_that_begin_alike(as_ada: Api) -> No
     assert types(as_ada, "type=z.*") == []
 
 
+def test_the_list_says_whom_an_event_is_about(at_the_admin: Client) -> None:
+    rita = make_person("rita@example.com")
+    with transaction.atomic():
+        for about in (str(rita.user.pk), str(uuid4()), "no id"):
+            record("x.about", actor=ACTOR, subject=Subject("user", about))
+    seal_pending()
+    told = text(at_the_admin.get(f"{LOG}?type=x.about"))
+    assert "user rita@example.com" in told
+    assert "user …" in told  # one that is gone
+    event = Event.objects.filter(type="x.about", subject_id=str(rita.user.pk)).get()
+    assert str(rita.user.pk) in text(at_the_admin.get(f"{LOG}{event.pk}/change/"))
+
+
 def test_events_are_found_by_who(as_ada: Api) -> None:
     rita = make_person("rita@example.com")
     by = of_user(rita.user)

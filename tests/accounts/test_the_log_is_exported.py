@@ -240,7 +240,8 @@ def test_an_export_overwrites_nothing_and_says_what_is_wrong(tmp_path: Path) -> 
     for arguments, text in (
         (["--output", str(there)], "is there already"),
         (["--output", str(tmp_path / "none" / "x")], "no folder"),
-        (["--output", str(tmp_path / "a b")], "A name of letters"),
+        (["--output", str(tmp_path / "none")], "no folder"),  # not a file of this name
+        (["--output", str(tmp_path / "a b.csv")], "A name of letters"),
         (["--json"], "--output"),
         (["--after", "-1"], "--after"),
         (["--since", "soon", "--address", "x"], "--since"),

@@ -20,6 +20,7 @@ from tests.accounts.cast import (
     ARTICLES,
     BUILDER,
     PASSWORD,
+    PHONE,
     TITLE,
     Api,
     Person,
@@ -89,6 +90,16 @@ def test_rows_that_are_cut_off_are_told(browser: Client) -> None:
     make_policy(make_role("some"), Action.READ, collection=ARTICLES, rows=rows)
     key, _ = make_key(make_person("sam@example.com", roles=["some"]).user, (ARTICLES, Action.READ))
     assert "◐ In part Only some entries, as its owner’s policies say." in page(browser, key)
+
+
+def test_a_key_that_may_all_that_there_is_has_it_in_full(browser: Client, reader: Person) -> None:
+    """ "Every field but personal and secret ones" leaves nothing out where there are none, or where they are named."""
+    key, _ = make_key(reader.user, (ARTICLES, Action.READ))
+    assert "articles:read ◐ In part Not every field" in page(browser, key)
+    make_policy(
+        Role.objects.get(key="reader"), Action.READ, collection=ARTICLES, every_field=False, fields=[PHONE]
+    )
+    assert "articles:read ● In full Every field that there is now." in page(browser, key)
 
 
 def test_an_administrators_key_has_it_in_full(browser: Client, ada: Person) -> None:

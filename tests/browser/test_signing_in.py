@@ -223,6 +223,26 @@ def test_a_step_up_for_a_key_keeps_what_was_typed(browser: BrowserContext, site:
     assert [error for error in watched.errors if "403" not in error] == []
 
 
+def test_a_key_is_copied_while_it_is_shown(browser: BrowserContext, site: str) -> None:
+    ada, role = make_administrator(), make_role("website")
+    browser.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+    watched = watch(browser, site)
+    page = watched.page
+    sign_in(page, site, ada)
+    page.goto(f"{site}/admin/accounts/apikey/add/")
+    page.fill("[name=name]", "Build")
+    page.select_option("[name=role]", label=role.name)
+    page.check("[value='*:read']")
+    page.click("[name=_save]")
+    page.click("#copy-codes")
+    expect(page.locator("[role=status]")).to_have_text("Copied.")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.locator(".qk-keys code").inner_text()
+    assert copied.startswith("qk_development_")
+    assert not watched.violations
+    assert not watched.errors
+
+
 def test_a_session_that_ends_while_somebody_writes_is_begun_again_with_a_passkey(
     browser: BrowserContext, site: str
 ) -> None:

@@ -340,7 +340,7 @@ def _accounts(stage: Stage, number: int) -> list[Visit]:
                 add=({"name": f"Fresh {number}"}, 302), change=({"name": "Changed", "is_active": "on"}, 302)),
         *_event(stage.event.pk),
         *_table("alert", stage.alert.pk, change=({"note": "Seen"}, 302), act={"alert": str(stage.other_alert.pk), "note": "x"}),
-        *_table("session", stage.session.pk),
+        *_table("session", stage.session.pk, act={"action": "end", "_selected_action": str(stage.person.pk)}),
     ]  # fmt: skip
     return [*found, Visit("GET", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,)),
             Visit("POST", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,))]  # fmt: skip

@@ -140,12 +140,13 @@ def test_an_action_needs_its_right_also_when_it_is_typed(
         "delete_selected",
         *(name for item in admin.site._registry.values() for name in item.actions or ()),
     }
-    assert {"invite_again", "end_sessions", "remove_factors", "lift_lock", "rotate", "revoke"} <= names
+    assert {"invite_again", "end_sessions", "end", "remove_factors", "lift_lock", "rotate", "revoke"} <= names
     for verbs in (frozenset({"view"}), frozenset({"view", "add"})):
         give(monkeypatch, verbs)
         for model in admin.site._registry:
             for name in sorted(names):
-                body = {"action": name, "_selected_action": [str(stage.person.pk), str(stage.api_key.pk)],
+                chosen = [str(row.pk) for row in (stage.person, stage.api_key, stage.session)]
+                body = {"action": name, "_selected_action": chosen,
                         "post": "yes", "select_across": "1", "index": "0"}  # fmt: skip
                 with Unchanged(
                     (model, name), but=("django_session",)

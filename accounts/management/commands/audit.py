@@ -175,14 +175,14 @@ class Command(BaseCommand):
 
     def _export_to(self, output: Path, options: dict[str, Any], sought: Sought) -> None:
         kind = options["format"]
-        folder = output if output.is_dir() else output.parent
+        folder = output.parent if output.suffix and not output.is_dir() else output
         if not folder.is_dir():
             raise CommandError(f"There is no folder {folder}.")
-        if not output.is_dir() and not exporting.is_name(output.name):
+        if folder != output and not exporting.is_name(output.name):
             raise CommandError("A name of letters, digits, points, dashes and underscores, please.")
 
         def name(first: int | None, last: int | None) -> str:
-            if not output.is_dir():
+            if folder != output:
                 return output.name
             return f"log-{first or 0}-{last or 0}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{kind}"
 

@@ -55,6 +55,19 @@ def test_what_becomes_readable_is_shown_and_nothing_is_saved(ada: Client, role: 
     assert (question.concerned.people, question.concerned.keys) == (1, 1)
 
 
+def test_a_door_behind_which_nothing_is_to_be_seen_is_told_too(ada: Client, role: Role) -> None:
+    """What everybody may read leaves internal fields out: a collection of those alone is opened, and nothing shows."""
+    make_collection("notes", [{"key": "title", "type": "text", "data_class": "internal"}], name="Notes")
+    public = Role.objects.get(key="public")
+    page = ada.post(ADD, typed(public, collection="notes", actions=["read"]))
+    assert not page.context["asked"].impact.readings
+    text = " ".join(page.content.decode().split())
+    assert "nothing is to be seen there yet</h2><ul><li>Read what is published: Notes</li></ul>" in text
+    page = ada.post(ADD, typed(role, collection="*", actions=["read"]))
+    assert page.context["asked"].impact.readings
+    assert "<li>Read what is published: every collection that is made later</li>" in page.content.decode()
+
+
 def test_the_confirmation_saves_it(ada: Client, role: Role) -> None:
     body = typed(role)
     token = asked(ada, body).token

@@ -50,6 +50,22 @@ def test_each_person_sees_their_own_drafts_and_what_others_changed(
     assert "Out there" in section(edith, "published")
 
 
+def test_who_opens_nothing_that_is_public_is_not_told_that_nothing_is(
+    as_somebody: SignIn, notes: None
+) -> None:
+    make_entry("notes", title="Out there")
+    walter = as_somebody(
+        "walter",
+        {"collection": "notes", "actions": ["read"]},
+        {
+            "collection": "notes",
+            "actions": ["read_draft", "create"],
+            "filter": {"_created_by": {"eq": "$user"}},
+        },
+    )
+    assert "Nothing of what you may open is public yet." in section(walter, "published")
+
+
 def test_who_is_typing_is_told_to_those_who_may_see_the_entry(
     ada: Client, as_somebody: SignIn, notes: None
 ) -> None:

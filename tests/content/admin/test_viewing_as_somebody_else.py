@@ -174,6 +174,13 @@ def test_what_is_not_there_says_why(ada: Client, entries: dict[str, Entry]) -> N
     assert any("the author of the entry is themselves" in words for words in seen.others)
 
 
+def test_what_a_key_reads_is_by_rules_of_its_owner(ada: Client, entries: dict[str, Entry]) -> None:
+    """A rule goes further than the key: one for every collection says nothing of what its scopes leave."""
+    seen = look(ada, cast()["key"][0], entries["1"]).context["seen"]
+    assert seen.status == 200
+    assert seen.why.startswith("The owner of the API key ")
+
+
 def test_a_key_that_does_not_work_sees_nothing(ada: Client, entries: dict[str, Entry]) -> None:
     eyes = cast()["key"][0]
     key = ApiKey.objects.get(pk=eyes.removeprefix("key:"))

@@ -1,6 +1,6 @@
-/* Recovery codes: copy them, or keep them as a file. They are never sent anywhere again. */
+/* What is shown once, recovery codes or keys: copy it, or keep it as a file. It is never sent anywhere again. */
 
-const codes = [...document.querySelectorAll(".qk-codes code")].map((code) => code.textContent);
+const codes = [...document.querySelectorAll(".qk-codes code, .qk-keys code")].map((code) => code.textContent);
 const said = document.querySelector("#codes-said");
 const copy = document.querySelector("#copy-codes");
 const save = document.querySelector("#save-codes");
