@@ -13,7 +13,7 @@ from accounts import django_permissions, middleware
 from accounts.models import ApiKey, Authenticator, Event, Policy, Role, Session, User
 from tests.accounts.cast import confirmed
 from tests.security.admin_matrix import ADA, EVERYBODY, Cast, Stage, make_cast, make_stage, visits
-from tests.security.world import Unchanged, make_world
+from tests.security.world import Unchanged
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +52,7 @@ JUNK = {
 @pytest.fixture
 def cast(monkeypatch: pytest.MonkeyPatch) -> Cast:
     monkeypatch.setattr(middleware, "SEEN_EVERY_SECONDS", 1_000_000)
-    return make_cast(make_world())
+    return make_cast()
 
 
 @pytest.fixture
