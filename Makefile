@@ -30,7 +30,7 @@ run: $(STAMP)
 	@exec $(BIN)/python -m cms_project.run
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(if $(findstring -n,$(ARGS)),,-n auto) $(ARGS)
+	@$(BIN)/python -m pytest $(if $(findstring -n,$(ARGS)),,-n auto --dist worksteal) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -28,80 +28,11 @@ DELETE FROM accounts_policy;
 DELETE FROM accounts_role WHERE key NOT IN ('administrator', 'public');
 DELETE FROM auth_group WHERE id NOT IN (SELECT group_ptr_id FROM accounts_role);
 """
-# Copies what the migrations wrote, so that a reset can put it back.
-SNAPSHOT = """
-DO $$
-DECLARE name text; filled boolean;
-BEGIN
-    DROP SCHEMA IF EXISTS baseline CASCADE;
-    CREATE SCHEMA baseline;
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO filled;
-        IF filled THEN
-            EXECUTE format('CREATE TABLE baseline.%I AS TABLE public.%I', name, name);
-        END IF;
-    END LOOP;
-END $$
-"""
-# Empties the tables that hold rows. Replica mode switches off the triggers, also those that keep the log
-# append-only,
-# and foreign keys; DELETE is quicker than TRUNCATE for a handful of rows. Then the migrations' rows come back
-# where they
-# are gone or changed.
-RESET = """
-DO $$
-DECLARE
-    name text; columns text; differs boolean; is_baseline boolean;
-BEGIN
-    SET LOCAL lock_timeout = '10s';  -- a test that left a lock behind fails here instead of hanging
-    SET LOCAL session_replication_role = replica;
-    FOR name, is_baseline IN
-        SELECT t.tablename, b.tablename IS NOT NULL
-        FROM pg_tables t LEFT JOIN pg_tables b ON b.schemaname = 'baseline' AND b.tablename = t.tablename
-        WHERE t.schemaname = 'public'
-    LOOP
-        IF is_baseline THEN
-            EXECUTE format(
-                'WITH now AS (SELECT t::text FROM public.%1$I t),
-                 before AS (SELECT t::text FROM baseline.%1$I t)
-                 SELECT EXISTS (
-                     (TABLE now EXCEPT ALL TABLE before) UNION ALL (TABLE before EXCEPT ALL TABLE now)
-                 )',
-                name
-            ) INTO differs;
-        ELSE
-            EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', name) INTO differs;
-        END IF;
-        CONTINUE WHEN NOT differs;
-        EXECUTE format('DELETE FROM public.%I', name);
-        IF is_baseline THEN
-            SELECT string_agg(quote_ident(attname), ', ') INTO columns FROM pg_attribute
-            WHERE attrelid = format('public.%I', name)::regclass AND attnum > 0 AND NOT attisdropped AND
-            attgenerated = '';
-            EXECUTE format(
-                'INSERT INTO public.%1$I (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM baseline.%1$I',
-                name, columns
-            );
-        END IF;
-    END LOOP;
-END $$
-"""
+# Functions for what each test asks: see the file.
+SNAPSHOT = (ROOT / "tests" / "baseline.sql").read_text(encoding="utf-8")
 BUSY = """
 SELECT 1 FROM pg_stat_activity
 WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle' LIMIT 1
-"""
-# Processes keep snapshots by generation. If a reset took a generation back to a number that it had before, a
-# snapshot
-# of the test before would be taken for a fresh one: so generations go on, a million a test.
-ADVANCE = """
-DO $$
-BEGIN
-    IF to_regclass('public.accounts_generation') IS NOT NULL THEN
-        INSERT INTO accounts_generation (name, value)
-        SELECT unnest(ARRAY['access', 'keys', 'schema']), 0 ON CONFLICT DO NOTHING;
-        UPDATE accounts_generation SET value = {value};
-    END IF;
-END $$
 """
 
 
@@ -167,9 +98,7 @@ class TestDatabase:
         if self._connection is None or self._connection.closed:
             self._connection = self._administrator(self.name)
         self.resets += 1
-        with self._connection.transaction():
-            self._connection.execute(RESET)
-            self._connection.execute(ADVANCE.format(value=self.resets * 1_000_000))
+        self._connection.execute("SELECT baseline.reset(%s)", [self.resets * 1_000_000])
 
     def wait_until_idle(self, seconds: float = 10.0) -> None:
         """Wait until no other process is in the middle of anything here."""

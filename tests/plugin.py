@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     _block_network()
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not worker:
+        # Where the shell forbids it, each of the dozens of processes of a run would compile everything anew.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        sys.dont_write_bytecode = False
         _servers = database.start_servers()
         for name in NAMES:  # whatever the developer's shell holds is not what we test
             os.environ.pop(name, None)

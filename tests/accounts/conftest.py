@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts.log import head_path
 from tests.accounts.cast import Api, Person, make_person
+from tests.arranged import arranged
 
 Somebody = Callable[..., Person]
 
@@ -26,25 +27,27 @@ def _own_data_dir(settings: LazySettings, tmp_path: Path) -> Iterator[None]:
 @pytest.fixture
 def ada(_django_db_helper: None) -> Person:
     """Ada administers, with an authenticator."""
-    return make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+    return arranged(
+        "ada", lambda: make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
+    )
 
 
 @pytest.fixture
 def rita(_django_db_helper: None) -> Person:
     """Rita is a person without any role."""
-    return make_person("rita@example.com")
+    return arranged("rita", lambda: make_person("rita@example.com"))
 
 
 @pytest.fixture
 def as_ada(ada: Person) -> Api:
     """The API, signed in as Ada."""
-    return ada.sign_in()
+    return arranged("as_ada", ada.sign_in, on="ada")
 
 
 @pytest.fixture
 def as_rita(rita: Person) -> Api:
     """The API, signed in as Rita."""
-    return rita.sign_in()
+    return arranged("as_rita", rita.sign_in, on="rita")
 
 
 @pytest.fixture

@@ -172,6 +172,7 @@ def test_modelling_writing_publishing_comparing_and_restoring(ada: Watched, tmp_
 
 
 def test_the_listener_does_hear_a_violation(ada: Watched) -> None:
+    ada.go("/admin/")
     ada.page.evaluate(
         "document.body.append(Object.assign(document.createElement('script'), {textContent: '1'}))"
     )

@@ -237,7 +237,9 @@ def test_what_everybody_may_read_is_in_the_access_log_alone(entry: Entry) -> Non
 
 @pytest.fixture
 def delivery_alone(settings: LazySettings) -> None:
-    assert resolve("/healthz")  # the URLs are those of the process that tests run in, whichever test comes first
+    resolve(
+        "/healthz"
+    )  # loads the URLs, which are those of the process that tests run in, whichever test comes first
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, plane="delivery")
 
 

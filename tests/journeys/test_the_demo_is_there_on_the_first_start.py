@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import stat
 from dataclasses import replace
 from io import StringIO
@@ -14,6 +15,7 @@ from django_otp.oath import TOTP
 
 from accounts.models import ApiKey, Event, Policy, User
 from content.models import Collection, DraftDocument, Entry, Locale, PublishedDocument, Version
+from tests.arranged import arranged
 from tests.builders import Api, anonymous, make_collection
 
 pytestmark = pytest.mark.django_db
@@ -28,8 +30,14 @@ def folder(tmp_path, settings):
 
 
 @pytest.fixture
-def quickstart(folder):
-    run_demo()
+def quickstart(folder, settings, tmp_path_factory):
+    def make():
+        settings.DATA_DIR = tmp_path_factory.mktemp("demo")
+        run_demo()
+        return settings.DATA_DIR
+
+    shutil.copytree(arranged("demo", make), folder, dirs_exist_ok=True)
+    settings.DATA_DIR = folder
     return json.loads((folder / "quickstart.json").read_text())
 
 

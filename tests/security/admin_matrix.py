@@ -11,6 +11,7 @@ from accounts.models import Alert, ApiKey, Event, Policy, Role, Session, User
 from content import editing
 from content.models import Entry
 from tests.accounts.cast import Person, make_person
+from tests.arranged import arranged
 from tests.builders import (
     PASSWORD,
     ROOT,
@@ -25,7 +26,7 @@ from tests.builders import (
     writing,
 )
 from tests.content.admin.conftest import sign_in
-from tests.security.world import World
+from tests.security.world import World, build_world
 
 ADMIN = "admin/"
 ENTRY = "content/<str:key>/<uuid:name>/"
@@ -71,8 +72,14 @@ class Cast:
     browsers: dict[str, Client] = field(default_factory=dict)
 
 
-def make_cast(world: World) -> Cast:
-    """Sign everybody in."""
+def make_cast() -> Cast:
+    """Return a world in which everybody is signed in."""
+    return arranged("cast", build_cast)
+
+
+def build_cast() -> Cast:
+    """Write the rows of the world, and sign everybody in."""
+    world = build_world()
     make_role("auditor", {"actions": ("read", "read_draft")})
     ada = make_person("ada@example.com", roles=["administrator"], with_authenticator=True)
     people = {

@@ -114,7 +114,7 @@ def test_every_form_of_the_admin_is_refused_to_everybody_and_changes_no_row(
 ) -> None:
     monkeypatch.setattr(middleware, "SEEN_EVERY_SECONDS", 1_000_000)
     monkeypatch.setattr("accounts.pages.frame.hit", lambda *_: None)
-    cast = make_cast(make_world())
+    cast = make_cast()
     listed = visits(make_stage(0, cast.people["ada"]), 0)
     lock()
     with without_triggers():
@@ -129,7 +129,7 @@ def test_every_form_of_the_admin_is_refused_to_everybody_and_changes_no_row(
 
 def test_looking_around_in_the_admin_works_and_changes_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "SEEN_EVERY_SECONDS", 1_000_000)
-    cast = make_cast(make_world())
+    cast = make_cast()
     listed = visits(make_stage(0, cast.people["ada"]), 0)
     lock()
     shut = set()

@@ -14,7 +14,7 @@ from accounts.rights import django_permissions
 from accounts.sign_in import middleware
 from tests.accounts.cast import confirmed
 from tests.security.admin_matrix import ADA, EVERYBODY, Cast, Stage, make_cast, make_stage, visits
-from tests.security.world import Unchanged, make_world
+from tests.security.world import Unchanged
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,7 @@ JUNK = {
 @pytest.fixture
 def cast(monkeypatch: pytest.MonkeyPatch) -> Cast:
     monkeypatch.setattr(middleware, "SEEN_EVERY_SECONDS", 1_000_000)
-    return make_cast(make_world())
+    return make_cast()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.accounts.cast import make_person
 from tests.builders import make_collection, make_entry, make_locale, make_role
 from tests.content.admin.conftest import collection_of, sign_in
 from tests.security.admin_matrix import ADA, EDITH, WALTER, Cast, make_cast
-from tests.security.world import Unchanged, leaked, make_world, text_of, types
+from tests.security.world import Unchanged, leaked, text_of, types
 
 pytestmark = pytest.mark.django_db
 
@@ -57,7 +57,7 @@ STRANGE = (
 @pytest.fixture
 def cast(monkeypatch: pytest.MonkeyPatch) -> Cast:
     monkeypatch.setattr(middleware, "SEEN_EVERY_SECONDS", 1_000_000)
-    return make_cast(make_world())
+    return make_cast()
 
 
 def hidden_inputs(cast: Cast, *, but: tuple[str, ...] = ()) -> dict[str, str]:

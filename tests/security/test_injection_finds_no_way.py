@@ -18,6 +18,7 @@ BY_HAND = {
     "accounts/audit/archiving.py": "an advisory lock, and deleting a range; positions are parameters",
     "accounts/audit/searching.py": "one constant statement over the types, and a time limit that is a parameter",
     "accounts/outages.py": "an advisory lock; a constant",
+    "accounts/principals.py": "what is granted on single entries; one constant statement with parameters",
     "accounts/keys/usage.py": "one constant statement with parameters",
     "accounts/models/generation.py": "an upsert; names are parameters",
     "content/writing.py": "advisory locks; numbers are parameters",

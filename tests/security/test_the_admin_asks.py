@@ -22,7 +22,7 @@ from tests.security.admin_matrix import (
     make_stage,
     visits,
 )
-from tests.security.world import Unchanged, leaked, make_world, routes, text_of
+from tests.security.world import Unchanged, leaked, routes, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ COUNTED = ("accounts_event", "accounts_unsealed", "axes_accessattempt", "axes_ac
 def cast(monkeypatch: pytest.MonkeyPatch) -> Cast:
     monkeypatch.setattr(middleware, "SEEN_EVERY_SECONDS", 1_000_000)
     monkeypatch.setattr("accounts.pages.frame.hit", lambda *_: None)  # so many attempts are another test's
-    return make_cast(make_world())
+    return make_cast()
 
 
 def assert_refused(who: str, visit: Visit, browser: Client) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -14,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from accounts.models import User
 from content import fields
 from content.models import Entry
+from tests.arranged import arranged
 from tests.builders import (
     PASSWORD,
     Api,
@@ -25,6 +25,7 @@ from tests.builders import (
     make_role,
     make_user,
 )
+from tests.rows import row_versions
 
 WORD = "canaryxqz"
 NUMBER = 73164829
@@ -155,7 +156,12 @@ def make_vault() -> None:
 
 
 def make_world() -> World:
-    """Build the world: everybody reads the named fields of articles whose rating is below 100."""
+    """Return the world: everybody reads the named fields of articles whose rating is below 100."""
+    return arranged("world", build_world)
+
+
+def build_world() -> World:
+    """Write the rows of the world."""
     world = World()
     make_vault()
     world.hidden_target = make_entry("vault", title=f"{WORD} vault")
@@ -280,22 +286,8 @@ def assert_problem(answer: HttpResponse, *statuses: int) -> dict[str, Any]:
 # Looking at the database
 
 
-def database_digest() -> dict[str, str]:
-    """Return a hash of every table's rows, as the owner sees them."""
-    with connections["owner"].cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
-        names = [row[0] for row in cursor.fetchall()]
-        cursor.execute(
-            " UNION ALL ".join(
-                f"SELECT '{name}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {name} t"
-                for name in names
-            )
-        )
-        return dict(cursor.fetchall())
-
-
 class Unchanged:
-    """`with Unchanged():` fails when any row of any table is another one afterwards."""
+    """`with Unchanged():` fails when a row of any table was written or removed meanwhile."""
 
     def __init__(self, about: object = "", *, but: tuple[str, ...] = ()) -> None:
         self.about = about
@@ -303,11 +295,11 @@ class Unchanged:
         self.before: dict[str, str] = {}
 
     def __enter__(self) -> None:
-        self.before = database_digest()
+        self.before = row_versions()
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            after = database_digest()
+            after = row_versions()
             changed = [
                 name for name in after if after[name] != self.before.get(name) and name not in self.but
             ]

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from tests.accounts.cast import PASSWORD, Person, make_person
+from tests.arranged import arranged
 from tests.builders import make_role
 
 SignIn = Callable[..., Client]
@@ -28,6 +29,10 @@ def sign_in(person: Person, *, csrf: bool = False) -> Client:
 @pytest.fixture
 def ada(_django_db_helper: None) -> Client:
     """Ada administers."""
+    return arranged("ada_in_the_admin", sign_in_ada)
+
+
+def sign_in_ada() -> Client:
     return sign_in(make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
 
 
