@@ -112,9 +112,8 @@ def _today() -> DailyHead | None:
     if head is None:
         return None
     row, _ = DailyHead.objects.get_or_create(day=day, defaults={"head": head})
-    row.head = (
-        head  # what stands in the table may be an old one that somebody put there: signed, and behind a cut
-    )
+    # What stands in the table may be an old one that somebody put there: signed, and behind a cut.
+    row.head = head
     path = folder() / f"{day.isoformat()}.json"
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -439,5 +439,7 @@ def test_time_grows_with_the_length_only(unit):
 
     seconds(1_000)
     small, large = seconds(40_000), seconds(160_000)
+    if large >= 0.2 + 10 * small:  # a busy machine makes one run longer, and none of them shorter
+        large = min(large, seconds(160_000), seconds(160_000))
     assert large < 0.2 + 10 * small  # 4 when linear, 16 when quadratic
     assert large < 8  # far from it on a quiet machine

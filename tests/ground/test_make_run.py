@@ -131,7 +131,14 @@ def test_it_starts_serves_and_leaves_nothing_behind(folder: Path, runs: list[Run
         assert not Path(sockets).exists()
 
 
-def test_when_one_process_dies_it_says_so_and_stops_everything(folder: Path, runs: list[Run]) -> None:
+def test_whatever_dies_nothing_stays_behind(folder: Path, runs: list[Run]) -> None:
+    """One folder for all of it: what was cut off is also what the next start has to begin with."""
+    _is_killed_itself(folder, runs, "Spawning worker")  # in the middle of its start
+    _is_killed_itself(folder, runs, "celery@")  # and when all is there
+    _one_process_dies(folder, runs)
+
+
+def _one_process_dies(folder: Path, runs: list[Run]) -> None:
     runs.append(Run(folder))
     runs[-1].wait_until_ready()
     processes = runs[-1].descendants()
@@ -143,9 +150,8 @@ def test_when_one_process_dies_it_says_so_and_stops_everything(folder: Path, run
     assert [command for pid, command in processes.items() if is_running(pid)] == []
 
 
-# In the middle of its start, and when all is there.
-@pytest.mark.parametrize("sign", ["Spawning worker", "celery@"])
-def test_when_it_is_killed_itself_the_kernel_cleans_up(folder: Path, runs: list[Run], sign: str) -> None:
+def _is_killed_itself(folder: Path, runs: list[Run], sign: str) -> None:
+    """The kernel cleans up."""
     runs.append(Run(folder))
     runs[-1].wait_until_ready(sign)
     processes = runs[-1].descendants()
