@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core import mail
 from django.core.cache import cache
 from django.db import connections
+from hypothesis import settings as hypothesis
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import limits
@@ -19,6 +20,10 @@ from accounts.valkey import circuit
 from tests import processes
 from tests.database import TestDatabase
 from tests.plugin import forget_the_log
+
+# No test is timed: whatever else the machine does would decide.
+hypothesis.register_profile("untimed", deadline=None)
+hypothesis.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ def test_endless_passwords_are_refused_before_anything_looks_at_them(rita: Perso
     assert time.perf_counter() - started < 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=300))
 def test_any_text_can_be_estimated(text: str) -> None:
     found = passwords.estimate(text, about=[text, "ada@example.com"])

@@ -99,7 +99,7 @@ def test_mdx_keeps_its_words_and_loses_its_code():
     assert 'import x from "y"\n&lt;Chart /&gt;' in made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     source=st.lists(
         st.text(max_size=10)

@@ -297,7 +297,7 @@ pieces = st.sampled_from(
 
 
 @pytest.mark.parametrize("policy", [RICH_TEXT, MARKDOWN], ids=["rich_text", "markdown"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(parts=st.lists(pieces | st.text(max_size=8), max_size=14), size=st.sampled_from([1, 30, 4_000]))
 def test_whatever_comes_is_harmless_and_has_one_result(parts, size, policy):
     with pytest.MonkeyPatch.context() as patch:
@@ -307,7 +307,7 @@ def test_whatever_comes_is_harmless_and_has_one_result(parts, size, policy):
     assert sanitize(clean, policy) == clean
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(words=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=60))
 def test_plain_words_survive(words):
     assert html.unescape(sanitize(html.escape(words))) == words

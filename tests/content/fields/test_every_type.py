@@ -94,7 +94,7 @@ def test_nothing_is_none_and_required_says_so(kind):
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=anything)
 def test_no_input_raises_anything_but_a_field_error(kind, value):
     field, world = make_field(kind), World()
@@ -194,7 +194,7 @@ def test_options_that_are_not_known_are_refused(kind, raw):
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_no_options_raise_anything_but_a_field_error(kind, data):
     names = [
@@ -221,7 +221,7 @@ def test_no_options_raise_anything_but_a_field_error(kind, data):
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     text=st.text(max_size=40)
     | st.sampled_from(["1e999999", "NaN", "Infinity", "9" * 5000, "'--", "\x00", "١٢"])
