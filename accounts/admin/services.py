@@ -32,7 +32,7 @@ class ServiceForm(RolesForm):
         roles = [role.key for role in data["roles"]]
         if self.is_new:
             self.made = people.add_service(data["name"], roles=roles, by=self.principal)
-            return self.made
+            return ServiceAccount.objects.get(pk=self.made.pk)  # as which the page tells of it
         return people.change_user(
             self.instance, name=data["name"], roles=roles, is_active=data.get("is_active"), by=self.principal
         )

@@ -17,7 +17,7 @@ from accounts.sign_in import devices, lockout
 REMEMBERED: Final = timedelta(days=90)  # where somebody was within these is where they are at home
 MOST_SESSIONS: Final = 200  # of them that are looked at, the newest
 SOON: Final = timedelta(hours=1)
-_FAILURES: Final = frozenset({lockout.FAILED, lockout.LOCKED_OUT})
+_FAILURES: Final = frozenset({lockout.FAILED, lockout.STEP_UP_FAILED, lockout.LOCKED_OUT})
 _QUARTER: Final = timedelta(minutes=15)
 
 

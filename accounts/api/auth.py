@@ -90,7 +90,7 @@ class StepUpView(APIView):
         if principal.credential != "jwt":
             raise ConflictError("An API key has no session. Its scopes say what it may.")
         session = sessions.of_principal(principal)
-        device = steps.check_code(request._request, session.user, body["otp"])  # noqa: SLF001
+        device = steps.check_code(request._request, session.user, body["otp"], by=principal)  # noqa: SLF001
         sessions.confirm(session, strength=device.strength, reason=body["reason"], by=principal)
         return Response(status=204)
 

@@ -58,6 +58,7 @@ SAID: Final = {
     "sign-in.failed": "failed to sign in",
     "sign-in.lock-lifted": "lifted a lock",
     "sign-in.locked-out": "was locked out",
+    "step-up.failed": "failed to show again who they are",
     "user.created": "added a user",
     "user.invited": "invited a user",
     "user.password-changed": "changed a password",

@@ -48,11 +48,11 @@ def confirm(request: HttpRequest) -> HttpResponse | None:
         try:
             passkey = passkeys.finish_assertion(request, Ceremony.STEP_UP, user, given[PASSKEY])
         except passkeys.PasskeyRefusedError:
-            steps.count_failure(request, user)
+            steps.count_failure(request, user, by=by)
             raise
         strength = passkey.strength
     elif given[CODE]:
-        strength = steps.check_code(request, user, given[CODE]).strength
+        strength = steps.check_code(request, user, given[CODE], by=by).strength
     elif given[PASSWORD] and not devices.has_factor(user):
         if steps.check_password(request, user.email, given[PASSWORD]).pk != user.pk:
             raise NotAuthenticatedError

@@ -22,6 +22,7 @@ from accounts.models.user import User
 from accounts.sign_in import browsers
 
 FAILED: Final = "sign-in.failed"
+STEP_UP_FAILED: Final = "step-up.failed"  # by whoever holds the session, who may not be the person
 LOCKED_OUT: Final = "sign-in.locked-out"
 LIFTED: Final = "sign-in.lock-lifted"
 # How many times the limit of the settings each count may reach: (account and address), account, address.

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.access import Principal
 from accounts.addresses import canonical_email
 from accounts.errors import (
     LockedOutError,
@@ -102,14 +103,14 @@ def is_strong_enough(user: User, strength: Strength) -> bool:
 # --- Second step: the code ----------------------------------------------------------------------------------
 
 
-def check_code(request: HttpRequest, user: User, code: str) -> OwnedDevice:
+def check_code(request: HttpRequest, user: User, code: str, *, by: Principal | None = None) -> OwnedDevice:
     """Return the device of a code: the authenticator for six digits, else the recovery codes.
 
-    Raises NotAuthenticatedError, or LockedOutError after too many. Wrong codes count like wrong passwords, a code
-    works once, and failures slow each other down.
+    `by` is whose session asks, in a step-up. Raises NotAuthenticatedError, or LockedOutError after too many. Wrong
+    codes count like wrong passwords, a code works once, and failures slow each other down.
     """
     if lockout.is_locked(request, user.email):
-        _record_failure(request, user.email, lockout.LOCKED_OUT)
+        _record_failure(request, user.email, lockout.LOCKED_OUT, by=by)
         raise LockedOutError(retry_after=_cool_off(request))
     text = "".join(code.split())
     kind = Authenticator if text.isdecimal() and len(text) == 6 else RecoveryCodes
@@ -121,7 +122,7 @@ def check_code(request: HttpRequest, user: User, code: str) -> OwnedDevice:
         if is_right and isinstance(device, RecoveryCodes):
             _record_use(request, user, device)
     if not is_right or device is None:
-        fail(request, user)
+        fail(request, user, by=by)
     return device
 
 
@@ -134,17 +135,20 @@ def _record_use(request: HttpRequest, user: User, codes: RecoveryCodes) -> None:
     )
 
 
-def count_failure(request: HttpRequest, user: User | None) -> None:
-    """Count a factor that was refused elsewhere as a failed attempt, and write it down."""
+def count_failure(request: HttpRequest, user: User | None, *, by: Principal | None = None) -> None:
+    """Count a factor that was refused elsewhere as a failed attempt, and write it down.
+
+    `by` is whose session asks, in a step-up.
+    """
     username = user.email if user is not None else "-"
     user_login_failed.send(sender=__name__, credentials={"username": username}, request=request)
     request.axes_locked_out = False  # type: ignore[attr-defined]  # as in `_refuse`
-    _record_failure(request, username, lockout.FAILED)
+    _record_failure(request, username, lockout.STEP_UP_FAILED if by else lockout.FAILED, by=by)
 
 
-def fail(request: HttpRequest, user: User) -> NoReturn:
+def fail(request: HttpRequest, user: User, *, by: Principal | None = None) -> NoReturn:
     """Refuse a factor that was wrong. Raises NotAuthenticatedError."""
-    count_failure(request, user)
+    count_failure(request, user, by=by)
     raise NotAuthenticatedError(WRONG_CODE)
 
 
@@ -266,13 +270,12 @@ def _cool_off(request: HttpRequest) -> int:
     return int((get_cool_off(request) or timedelta(0)).total_seconds())
 
 
-def _record_failure(request: HttpRequest, username: str, type_: str) -> None:
+def _record_failure(request: HttpRequest, username: str, type_: str, *, by: Principal | None = None) -> None:
     # What was typed is not kept: people type their password into the wrong box.
     user_id = User.objects.filter(email=username).values_list("pk", flat=True).first()
-    principal, _ = anonymous()
     with transaction.atomic():
         record(
             type_,
-            actor=at_request(principal, request),
+            actor=by or at_request(anonymous()[0], request),
             subject=Subject("user", str(user_id)) if user_id else None,
         )

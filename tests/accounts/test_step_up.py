@@ -118,10 +118,14 @@ def test_a_step_up_by_api_needs_a_right_code_and_a_reason(ada: Person, body: Any
         assert api.post("manage/roles", {"key": "two", "name": "Two"}).status_code == 403
 
 
-def test_a_code_of_somebody_else_is_none(ada: Person) -> None:
+def test_a_code_of_somebody_else_is_none_and_the_log_says_whose_session_it_was(ada: Person) -> None:
     walter = make_person("walter@example.com", with_authenticator=True)
     api = ada.sign_in()
     assert api.post("auth/step-up", {"otp": walter.code(), "reason": "x"}).status_code == 401
+    event = Event.objects.get(type="step-up.failed")
+    assert (event.actor_id, event.subject_id) == (ada.user.pk, str(ada.user.pk))
+    assert event.credential.startswith("jwt:")
+    assert not Event.objects.filter(type="sign-in.failed").exists()
 
 
 def test_a_key_s_scope_was_given_under_one(ada: Person) -> None:
@@ -161,6 +165,7 @@ def test_a_form_is_kept_and_goes_on(stale: Client, ada: Person) -> None:
         "/admin/accounts/role/add/", {**kept, "step-up-code": "000000", "step-up-reason": "New editors"}
     )
     assert wrong.status_code == 400
+    assert Event.objects.get(type="step-up.failed").actor_id == ada.user.pk
     assert 'value="New editors"' in wrong.content.decode()
     assert not Role.objects.filter(key="editor").exists()
     again = {name: sent.get(name, value) for name, value in hidden(wrong.content.decode()).items()}

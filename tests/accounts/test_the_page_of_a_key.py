@@ -302,7 +302,8 @@ def test_whatever_shows_a_service_account_leads_to_its_page(browser: Client, ser
 def test_a_service_account_is_made_changed_and_switched_off(browser: Client) -> None:
     make_role("reader")
     at = "/admin/accounts/serviceaccount/"
-    assert browser.post(f"{at}add/", {"name": "Robot", "roles": ["reader"]}).status_code == 302
+    added = browser.post(f"{at}add/", {"name": "Robot", "roles": ["reader"]}, follow=True)
+    assert "The service account" in added.content.decode()
     account = User.objects.get(name="Robot")
     assert account.is_service
     _, text = make_key(account)
