@@ -18,7 +18,6 @@ import django
 
 django.setup()
 
-from django.contrib.auth.hashers import make_password  # noqa: E402 (Django must be set up)
 from django.db import connections  # noqa: E402
 from django.db.models import Model  # noqa: E402
 from psycopg.types.json import Jsonb  # noqa: E402
@@ -26,7 +25,7 @@ from psycopg.types.json import Jsonb  # noqa: E402
 from accounts import people  # noqa: E402
 from accounts.access import Action, Scopes, system  # noqa: E402
 from accounts.keys import api_keys  # noqa: E402
-from accounts.models import Role, User  # noqa: E402
+from accounts.models import Role  # noqa: E402
 from accounts.rights import granting  # noqa: E402
 from bench import corpus, stock, wide  # noqa: E402
 from bench.models import MODELS  # noqa: E402
@@ -160,7 +159,8 @@ def add_editor() -> None:
     terms = granting.PolicyTerms(collection_id=None, actions=actions, every_field=True)
     granting.add_policy(role, terms, by=ROOT)
     editor = people.add_person(corpus.EDITOR, name="Edith", roles=("bench_editor",), by=ROOT)
-    User.objects.filter(pk=editor.pk).update(password=make_password(corpus.PASSWORD))
+    editor.set_password(corpus.PASSWORD)
+    editor.save()
 
 
 def fill(start: int, end: int) -> None:
