@@ -154,6 +154,24 @@ def test_nothing_is_lost_by_a_fault_or_an_ended_session(ada: Watched) -> None:
     assert not Collection.objects.exists()
 
 
+def test_a_save_that_waits_for_a_drawer_asks_once_to_sign_in(ada: Watched) -> None:
+    page = ada.page
+    ada.go("/admin/modeling/collections/add/")
+    page.get_by_label("Name", exact=True).fill("Notes")
+    pick(page, "text").get_by_label("Label", exact=True).fill("Mood")
+    Session.objects.all().delete()
+    page.context.clear_cookies()
+    network = {"offline": False, "latency": 400, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", network)
+    page.get_by_role("button", name="Done").click()
+    page.keyboard.press("Control+s")
+    expect(page.get_by_role("dialog", name="Sign in again")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alert")).to_contain_text("Everything that you typed is still here")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert "Not signed in." not in ada.errors
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_modelling_fits_a_phone_and_everybody(ada: Watched, scheme: str) -> None:
     page = ada.page

@@ -1,5 +1,6 @@
 """`make run`: complete when it says so, quick the second time, and gone without a trace when told to stop."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -67,8 +68,9 @@ class Run:
             parent = todo.pop()
             for pid, its_parent in parents.items():
                 if its_parent == parent:
-                    found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                    todo.append(pid)
+                    with contextlib.suppress(OSError):  # it has ended meanwhile
+                        found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                        todo.append(pid)
         return found
 
     def stop(self, how: signal.Signals) -> int:

@@ -10,7 +10,10 @@ import { fragment } from "./markup.js";
 const WAIT = 350; // milliseconds without a key
 let settled = Promise.resolve();
 
-/** Resolve when no drawer is open, and the settings stand in their row again as the server draws it. */
+/**
+ * Resolve when no drawer is open, and the settings stand in their row again as the server draws it. Rejects as `ask` does
+ * when the server did not draw it: a save that waits for it is refused with it.
+ */
 export function afterDrawer() {
   return settled;
 }
@@ -32,9 +35,11 @@ export function openDrawer(row, { form, focus, others, redraw }) {
     parent: form,
   });
   let settle;
-  settled = new Promise((resolve) => {
-    settle = resolve;
+  const own = new Promise((resolve, reject) => {
+    settle = { resolve, reject };
   });
+  own.catch(() => {}); // nobody may be waiting
+  settled = own;
   let timer = 0;
   let present = new AbortController();
 
@@ -59,10 +64,10 @@ export function openDrawer(row, { form, focus, others, redraw }) {
         if (input) input.value = value;
       }
       enhanceWithin(shown);
-      const own = shown.querySelector(`[id="${CSS.escape(`field-${key}`)}"]`);
-      own?.classList.add("qk-chosen");
+      const chosen = shown.querySelector(`[id="${CSS.escape(`field-${key}`)}"]`);
+      chosen?.classList.add("qk-chosen");
       // Only the preview scrolls: what somebody types in must stay where it is.
-      if (own) preview.scrollTop += own.getBoundingClientRect().top - preview.getBoundingClientRect().top - 40;
+      if (chosen) preview.scrollTop += chosen.getBoundingClientRect().top - preview.getBoundingClientRect().top - 40;
     } catch (error) {
       if (error.name !== "AbortError" && !(error instanceof TypeError)) throw error;
     }
@@ -105,8 +110,11 @@ export function openDrawer(row, { form, focus, others, redraw }) {
       await drawing;
       const fresh = await redraw(row);
       fresh.querySelector(".qk-model-head > .qk-model-line")?.focus();
-    } finally {
-      settle();
+      settle.resolve();
+    } catch (error) {
+      if (settled === own) settled = Promise.resolve(); // the next save asks for itself
+      settle.reject(error);
+      if (error.name !== "AbortError" && !(error instanceof TypeError)) throw error;
     }
   });
   prepare();
