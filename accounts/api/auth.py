@@ -1,5 +1,6 @@
 """Signing in and out by API, and seeing and ending one's own sessions."""
 
+from typing import Final
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -22,6 +23,7 @@ from accounts.sign_in.steps import Tokens
 
 ANYONE = Needs("anyone")
 SIGNED_IN = Needs("signed_in")
+NOT_ITS_OWN: Final = "No scope of it is about those of its owner."
 
 
 def _answer(tokens: Tokens) -> Response:
@@ -69,9 +71,7 @@ class LogoutView(APIView):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
         read_body(StrictSerializer, request)
-        principal = principal_of(request)
-        if principal.credential != "jwt":
-            raise ConflictError("An API key has no session. Revoke the key instead.")
+        principal = _signed_in(request, "Revoke the key instead.")
         sessions.end(Session.objects.get(pk=principal.credential_id), by=principal)
         return Response(status=204)
 
@@ -86,9 +86,7 @@ class StepUpView(APIView):
     @extend_schema(request=StepUpBody, responses={204: None})
     def post(self, request: Request) -> Response:
         body = read_body(StepUpBody, request)
-        principal = principal_of(request)
-        if principal.credential != "jwt":
-            raise ConflictError("An API key has no session. Its scopes say what it may.")
+        principal = _signed_in(request, "Its scopes say what it may.")
         session = sessions.of_principal(principal)
         device = steps.check_code(request._request, session.user, body["otp"], by=principal)  # noqa: SLF001
         sessions.confirm(session, strength=device.strength, reason=body["reason"], by=principal)
@@ -129,7 +127,7 @@ class SessionsView(APIView):
     @extend_schema(responses={200: OpenApiResponse(description="A list of sessions.")})
     def get(self, request: Request) -> Response:
         parameters = read_query(request, PARAMETERS)
-        principal = _signed_in(request)
+        principal = _signed_in(request, NOT_ITS_OWN)
         return page(
             Session.objects.live().filter(user=principal.user_id),
             parameters,
@@ -149,22 +147,22 @@ class SessionView(APIView):
     @extend_schema(responses={200: OpenApiResponse(description="The session.")})
     def get(self, request: Request, session_id: UUID) -> Response:
         read_query(request, ())
-        principal = _signed_in(request)
+        principal = _signed_in(request, NOT_ITS_OWN)
         return Response(session_json(_own(session_id, principal), current=principal.credential_id))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
         read_query(request, ())
-        principal = _signed_in(request)
+        principal = _signed_in(request, NOT_ITS_OWN)
         sessions.end(_own(session_id, principal), by=principal)
         return Response(status=204)
 
 
-def _signed_in(request: Request) -> Principal:
-    """Return who acts in a session of their own: no scope of a key is about the sessions of its owner."""
+def _signed_in(request: Request, instead: str) -> Principal:
+    """Return who acts in a session of their own. Raises ConflictError for a key, saying what to do `instead`."""
     principal = principal_of(request)
     if principal.credential != "jwt":
-        raise ConflictError("An API key has no session, and nothing to do with those of its owner.")
+        raise ConflictError(f"An API key has no session. {instead}")
     return principal
 
 

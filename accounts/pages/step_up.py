@@ -54,7 +54,7 @@ def confirm(request: HttpRequest) -> HttpResponse | None:
     elif given[CODE]:
         strength = steps.check_code(request, user, given[CODE], by=by).strength
     elif given[PASSWORD] and not devices.has_factor(user):
-        if steps.check_password(request, user.email, given[PASSWORD]).pk != user.pk:
+        if steps.check_password(request, user.email, given[PASSWORD], by=by).pk != user.pk:
             raise NotAuthenticatedError
         strength = Strength.PASSWORD
     else:

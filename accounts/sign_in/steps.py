@@ -70,10 +70,11 @@ class Tokens:
 # --- First step: the password -------------------------------------------------------------------------------
 
 
-def check_password(request: HttpRequest, email: str, password: str) -> User:
+def check_password(request: HttpRequest, email: str, password: str, *, by: Principal | None = None) -> User:
     """Return the user. Raises NotAuthenticatedError, InvalidInputError (too long), UnavailableError (too many at once).
 
-    Unknown, wrong, switched off and locked out give one answer, after one hash and the same time.
+    `by` is whose session asks, in a step-up. Unknown, wrong, switched off and locked out give one answer, after one
+    hash and the same time.
     """
     require_sane_size(password)
     started = time.monotonic()
@@ -81,10 +82,10 @@ def check_password(request: HttpRequest, email: str, password: str) -> User:
     username = canonical_email(email) or "-"
     if lockout.is_locked(request, username):
         User().set_password(password)  # the same work as for an account that is not locked
-        _refuse(request, username, started, type_=lockout.LOCKED_OUT)
+        _refuse(request, username, started, by=by, type_=lockout.LOCKED_OUT)
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
-        _refuse(request, username, started)
+        _refuse(request, username, started, by=by, type_=_failed(by))
     return user
 
 
@@ -143,7 +144,7 @@ def count_failure(request: HttpRequest, user: User | None, *, by: Principal | No
     username = user.email if user is not None else "-"
     user_login_failed.send(sender=__name__, credentials={"username": username}, request=request)
     request.axes_locked_out = False  # type: ignore[attr-defined]  # as in `_refuse`
-    _record_failure(request, username, lockout.STEP_UP_FAILED if by else lockout.FAILED, by=by)
+    _record_failure(request, username, _failed(by), by=by)
 
 
 def fail(request: HttpRequest, user: User, *, by: Principal | None = None) -> NoReturn:
@@ -256,14 +257,21 @@ def _tokens(session: Session, user: User, jti: Any) -> Tokens:
 # --- Refusals -----------------------------------------------------------------------------------------------
 
 
-def _refuse(request: HttpRequest, username: str, started: float, *, type_: str = lockout.FAILED) -> NoReturn:
+def _refuse(
+    request: HttpRequest, username: str, started: float, *, by: Principal | None, type_: str
+) -> NoReturn:
     """Log the failure and raise. Known and unknown accounts leave the same trace and get the same answer."""
     # Or axes' middleware would put its own answer in the place of ours, which tells who is locked out.
     request.axes_locked_out = False  # type: ignore[attr-defined]
-    _record_failure(request, username, type_)
+    _record_failure(request, username, type_, by=by)
     # What is looked up for one account and not for another must not show: every refusal takes the same time.
     time.sleep(max(0.0, settings.REFUSED_SIGN_IN_SECONDS - (time.monotonic() - started)))
     raise NotAuthenticatedError(WRONG)
+
+
+def _failed(by: Principal | None) -> str:
+    """Return what the log calls a failure: of a step-up where a session asks, else of signing in."""
+    return lockout.STEP_UP_FAILED if by else lockout.FAILED
 
 
 def _cool_off(request: HttpRequest) -> int:

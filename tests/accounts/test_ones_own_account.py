@@ -111,6 +111,8 @@ def test_changing_factors_asks_who_one_is(walter: Person, own: Client) -> None:
             assert "qr-code" not in page.content.decode()
         wrong = {"step-up-password": "wrong", "step-up-reason": "x", "step-up-then": "get"}
         assert own.post(AUTHENTICATOR, wrong).status_code == 400
+        failed = Event.objects.get(type="step-up.failed")
+        assert (str(failed.actor_id), failed.credential.partition(":")[0]) == (failed.subject_id, "session")
         assert own.get(AUTHENTICATOR).status_code == 403
         right = wrong | {"step-up-password": PASSWORD}
         assert own.post(AUTHENTICATOR, right)["Location"] == AUTHENTICATOR

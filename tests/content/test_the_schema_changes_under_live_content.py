@@ -5,7 +5,7 @@ import pytest
 from accounts.errors import ConflictError
 from accounts.models import Event, Policy
 from content import editing, rebuilding
-from content.models import Collection, Field, Version
+from content.models import Collection, Entry, Field, Version
 from tests.builders import (
     administrator,
     allow,
@@ -214,8 +214,13 @@ def test_nonsense_is_refused_where_it_stands(books, change, pointer, code):
 
 def test_deleting_a_collection_asks_and_leaves_no_grant(books):
     api = administrator()
+    entries = Entry.objects.count()
+    assert entries > 0
     assert api.delete(URL).status_code == 409
     assert api.delete(f"{URL}?confirm=true").status_code == 204
+    # So many entries are erased by it, and an alert counts them.
+    deleted = Event.objects.get(type="collection.changed", detail__change="deleted")
+    assert deleted.detail["entries"] == entries
     assert anonymous().get("/api/v1/content/books").status_code == 404
     assert not Policy.objects.filter(collection_id=books[0].collection_id).exists()
     make_collection("books", FIELDS)
