@@ -232,7 +232,7 @@ class Principal:
     user_id: UUID | None = None
     email: str = ""
     label: str = "anonymous"
-    credential: Literal["", "session", "jwt", "api-key"] = ""
+    credential: Literal["", "session", "jwt", "api-key", "preview"] = ""
     credential_id: str = ""
     roles: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()

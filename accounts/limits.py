@@ -151,11 +151,11 @@ def _policy(request: HttpRequest, principal: Principal | None, view: "APIView | 
 
 
 def _caller(request: HttpRequest, principal: Principal | None) -> str:
-    """Name the bucket (CVE-2025-64526). All sessions and tokens of a person are one caller; each key is one."""
+    """Name the bucket (CVE-2025-64526). A person’s sessions and tokens are one caller; each key and preview is."""
     if principal is None or not principal.credential:
         return by_address(request)
-    if principal.credential == "api-key":
-        return f"api-key:{principal.credential_id}"
+    if principal.credential in ("api-key", "preview"):
+        return f"{principal.credential}:{principal.credential_id}"
     return f"user:{principal.user_id}"
 
 

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.utils.module_loading import import_string
 
 from cms_project.celery import app as celery_app
 
@@ -13,8 +14,10 @@ class ProjectConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Make ours the Celery app that the rooms' shared tasks are sent through."""
+        """Make ours the Celery app that the rooms' shared tasks are sent through, and let a lockdown end previews."""
         celery_app.set_default()
+        endings = import_string("cms_project.lockdown.ENDINGS")  # it stands on the models
+        endings.append(import_string("previews.register.end_all"))
 
 
 class QuillkeepAdminConfig(admin_apps.AdminConfig):

@@ -37,6 +37,7 @@ NAMES: Final = (
     "DATA_DIR",
     "EMAIL_URL",
     "IDLE_KEYS_DISABLED_AFTER_DAYS",
+    "PREVIEW_KEY_ROTATION_DAYS",
     "AUDIT_RETENTION_DAYS",
     "AUDIT_HEAD_TO",
     "EGRESS_ALLOWED_NETWORKS",
@@ -84,6 +85,7 @@ class Environment:
     data_dir: Path
     email: dict[str, Any] = field(repr=False)
     idle_keys_disabled_after_days: int  # 0: never
+    preview_key_rotation_days: int
     audit_retention_days: int | None
     audit_head_to: str = field(repr=False)  # may hold a token of the receiver
     egress_allowed_networks: tuple[Network, ...]
@@ -136,6 +138,7 @@ def read(source: Mapping[str, str]) -> Environment:
         "data_dir": reader.take("DATA_DIR", Path, default=Path("var")),
         "email": reader.take("EMAIL_URL", _email, default=_email("consolemail://")),
         "idle_keys_disabled_after_days": reader.take("IDLE_KEYS_DISABLED_AFTER_DAYS", _days, default=90),
+        "preview_key_rotation_days": reader.take("PREVIEW_KEY_ROTATION_DAYS", _rotation, default=30),
         "audit_retention_days": reader.take("AUDIT_RETENTION_DAYS", _retention, default=None),
         "audit_head_to": reader.take("AUDIT_HEAD_TO", lambda text: _head_to(text, strict=strict), default=""),
         "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _reachable, default=()),
@@ -219,6 +222,12 @@ def _one_of(choices: tuple[T, ...]) -> Callable[[str], T]:
 def _days(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 4 and int(text) <= 3650):
         raise Fault("must be a number of days from 0 (never) to 3650")
+    return int(text)
+
+
+def _rotation(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= 90):
+        raise Fault("must be a number of days from 1 to 90")
     return int(text)
 
 

@@ -30,13 +30,15 @@ OPEN: Final[Mapping[str, str]] = {
     "axes_accesslog": "the same",
     "django_session": "the cookies of those who sign in",
 }
-# What signing in and mails keep in rows that are closed otherwise: these columns may change, no row may come or go.
+# What signing in and mails keep, and how previews end, in rows that are closed otherwise: these columns may change, no
+# row may come or go.
 _USE: Final = ("last_used_at", "throttling_failure_timestamp", "throttling_failure_count")
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "accounts_authenticator": (*_USE, "last_step"),
     "accounts_passkey": (*_USE, "sign_count", "is_synced"),
     "accounts_recoverycodes": (*_USE, "macs"),
     "accounts_user": ("last_login", "former_email"),
+    "previews_preview": ("revoked_at", "open_count", "last_opened_at", "last_opened_from"),
 }
 _FUNCTION: Final = "accounts_refuse_while_locked_down"
 _STATEMENT: Final = "refuse_while_locked_down"

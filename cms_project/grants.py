@@ -79,6 +79,11 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "content_uniquevalue": (WRITE, NOTHING),
     "content_version": (PURGE, NOTHING),
     "content_visit": (WRITE, NOTHING),
+    # previews
+    "previews_handoffurl": (WRITE, NOTHING),
+    "previews_preview": (WRITE, NOTHING),
+    "previews_previewsite": (WRITE, NOTHING),
+    "previews_signingkey": (WRITE, NOTHING),
 }
 ROLES: Final = (APP, DELIVERY)
 

@@ -23,6 +23,7 @@ SENSITIVE_NAMES: Final = (
 _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     # Our API keys, webhook secrets and JSON web tokens look like nothing else.
     (re.compile(r"qk_[A-Za-z0-9]+_[A-Za-z0-9_-]+"), MASK),
+    (re.compile(r"qkp[cs]_[A-Za-z0-9_-]+"), MASK),  # codes and secrets of previews
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), MASK),
     (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic|digest|negotiate)(\s+|%20|\+)[^\s\"',;]+"), rf"\1 {MASK}"),

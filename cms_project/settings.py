@@ -27,6 +27,7 @@ PUBLIC_URL = (
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 IDLE_KEYS_DISABLED_AFTER_DAYS = ENVIRONMENT.idle_keys_disabled_after_days
+PREVIEW_KEY_ROTATION_DAYS = ENVIRONMENT.preview_key_rotation_days
 
 ROOT_URLCONF = "cms_project.urls"
 WSGI_APPLICATION = "cms_project.wsgi.application"
@@ -198,6 +199,14 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour="4", minute="41"),
         "options": {"queue": "index", "expires": 6 * 60 * 60},
     },
+    "keep-preview-keys": {"task": "previews.keep_keys", "schedule": 600.0, "options": {"expires": 600}},
+    "count-preview-opens": {"task": "previews.count_opens", "schedule": 5.0, "options": {"expires": 5}},
+    "probe-preview-sites": {
+        "task": "previews.probe",
+        "schedule": crontab(hour="5", minute="23"),
+        "options": {"expires": 3600},
+    },
+    "forget-old-previews": {"task": "previews.forget_old", "schedule": crontab(hour="3", minute="29")},
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),

@@ -8,6 +8,7 @@ from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
 from cms_project import environment, health, schema_view
+from previews.api import urls as previews
 
 handler400 = "cms_project.problems.bad_request"
 handler403 = "cms_project.problems.permission_denied"
@@ -29,8 +30,12 @@ PLANES: dict[environment.Plane, list[URLPattern | URLResolver]] = {
         path("api/v1/openapi.json", schema_view.SchemaView.as_view(), name="openapi"),
         path("api/v1/", include("accounts.api.urls")),
         path("api/v1/manage/", include("content.manage.urls")),
+        path("api/v1/", include(previews.management)),
     ],
-    "edge": [],
+    "edge": [
+        path("api/v1/", include(previews.edge_api)),
+        path(".well-known/", include(previews.well_known)),
+    ],
     "delivery": [
         path("api/v1/content/", include("content.delivery.urls")),
     ],

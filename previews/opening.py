@@ -1,0 +1,182 @@
+"""Opening a preview: whose rights it has at this very moment, and the draft as those show it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from accounts import principals
+from accounts.access import Action, Principal
+from accounts.canonical import Json
+from accounts.errors import NotFoundError
+from accounts.keys import api_keys
+from accounts.log import Subject, record
+from accounts.models.credential import Bearer, Credential
+from accounts.models.session import goes_on
+from content import schema
+from content.manage.views import DRAFTS
+from content.models import Entry
+from content.parameters import Parameters, Tree, refuse
+from content.query import Reader
+from content.reading import note_documents
+from content.schema import CollectionSpec
+from content.shaping import Shaper
+from content.writing import Writing, allowed_fields, clauses_for
+from previews import state
+from previews.models import Preview
+from previews.state import Bound
+from previews.tokens import InvalidTokenError, PreviewClaims, session_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A live preview: whose rights it has now, and the generations that were read with them."""
+
+    principal: Principal
+    generations: dict[str, int]
+    is_first: bool
+
+
+def bound_to(preview: Preview) -> Bound:
+    """Return the session, or the key, that a preview lives as long as."""
+    if preview.session_id is not None:
+        return Bound("session", preview.session_id)
+    return Bound("key", UUID(str(preview.api_key_id)))
+
+
+def is_bound_to_somebody_live(preview: Preview) -> bool:
+    """Tell whether the session, or the key, that asked for a preview still counts, and its person."""
+    return _row(preview.pk, bound_to(preview)) is not None
+
+
+def opened(claims: PreviewClaims, bound: Bound | None) -> Opened:
+    """Return whose rights a preview has now. Raises InvalidTokenError when it, or what it hangs on, has ended.
+
+    Everything is asked in one statement: the preview, the session or the key, the person, their roles, the
+    generations. `bound` is what Valkey said it is bound to; where it said nothing the register is asked first.
+    """
+    if bound is None:
+        found = Preview.objects.live().filter(pk=claims.preview_id).first()
+        if found is None:
+            raise InvalidTokenError("revoked")
+        bound = bound_to(found)
+    if claims.session != session_hash(claims.site_id, bound.id):
+        raise InvalidTokenError("session")
+    row = _row(claims.preview_id, bound, claims)
+    if row is None:
+        raise InvalidTokenError(_why_not(claims))
+    if isinstance(row, Bearer):
+        principal = principals.of_bearer(row, using="default")
+    else:
+        principal = principals.of_credential(row, using="default")
+    principal = replace(
+        principal, credential="preview", credential_id=str(claims.preview_id), confirmed="", reason=""
+    )
+    state.remember(claims.preview_id, bound, claims.expires_at)
+    return Opened(principals.with_object_grants(principal), row.generations, bool(row.is_first))
+
+
+def _row(preview_id: UUID, bound: Bound, claims: PreviewClaims | None = None) -> Any:
+    """Return the row of the session or the key, when it counts and the preview lives; None otherwise."""
+    now = timezone.now()
+    live = Preview.objects.live(now).filter(pk=preview_id)
+    if claims is not None:
+        live = live.filter(
+            site_id=claims.site_id,
+            entry_id=claims.entry_id,
+            locale=claims.locale,
+            exchanged_at__isnull=False,
+        )
+    if bound.kind == "session":
+        live = live.filter(
+            session_id=OuterRef("pk"), user_id=OuterRef("user_id"), token_version=OuterRef("token_version")
+        )
+        rows: Any = Bearer.objects.filter(pk=bound.id)
+    else:
+        live = live.filter(api_key_id=OuterRef("pk"), user_id=OuterRef("owner_id"))
+        rows = Credential.objects.filter(pk=bound.id)
+    row = next(iter(rows.filter(Exists(live)).annotate(is_first=Exists(live.filter(opened_at=None)))), None)
+    if isinstance(row, Bearer):
+        counts = goes_on(row, row.demands, now) and row.user_is_active and not row.user_is_service
+        return row if counts else None
+    if isinstance(row, Credential):
+        return row if not api_keys.refusal(row, now) else None
+    return None
+
+
+def _why_not(claims: PreviewClaims) -> str:
+    """Return the word for the log: asked only once it is refused."""
+    preview = Preview.objects.select_related("site").filter(pk=claims.preview_id).first()
+    if preview is None or preview.revoked_at is not None or not preview.site.is_active:
+        return "revoked"
+    is_as_minted = (preview.site_id, preview.entry_id, preview.locale) == (
+        claims.site_id,
+        claims.entry_id,
+        claims.locale,
+    )
+    return "session-ended" if is_as_minted and preview.exchanged_at is not None else "not-as-minted"
+
+
+# --- The draft ------------------------------------------------------------------------------------------------------
+
+
+def read_draft(
+    principal: Principal, collection: CollectionSpec, claims: PreviewClaims, parameters: Parameters
+) -> dict[str, Json]:
+    """Return the draft document, as far as the person may both read and preview it now. Raises NotFoundError.
+
+    References to other drafts appear where that person may read them: they are looked at again on every use.
+    """
+    present = schema.current()
+    entry = Entry.objects.filter(pk=claims.entry_id, collection_id=collection.id, trashed_at=None).first()
+    if entry is None:
+        raise NotFoundError
+    writing = Writing(present, collection, principal)
+    held = clauses_for(entry, Action.PREVIEW, writing, [claims.locale])
+    if not held:
+        raise NotFoundError
+    allowed = {spec.key for spec in allowed_fields(held, collection)}
+    reader = Reader.of(DRAFTS, present, principal, claims.locale)
+    parameters = _narrowed(parameters, _shown(reader, collection, allowed))
+    row, selection = reader.one(collection, str(claims.entry_id), parameters)
+    shaper = Shaper(reader)
+    document = shaper.document(collection, row, selection)
+    note_documents(shaper, collection, [row], parameters, is_draft_read=True, where="preview")
+    return document
+
+
+def _shown(reader: Reader, collection: CollectionSpec, allowed: set[str]) -> list[str]:
+    """Return the keys of what may be both read and previewed."""
+    grant = reader.grant(collection.id)
+    return [spec.key for spec in collection.fields if spec.key in allowed and grant.allows(spec)]
+
+
+def _narrowed(parameters: Parameters, shown: Collection[str]) -> Parameters:
+    """Cut what is asked for down to what is shown; names beyond that are refused like unknown ones."""
+    if parameters.fields is None:
+        fields = Tree({key: Tree() for key in shown})
+    else:
+        fields = parameters.fields
+        for name in fields:
+            if not name.startswith("_") and name not in shown:
+                raise refuse("fields", "unknown-field", f"There is no field {name!r} here.")
+    for name in parameters.expand:
+        if name not in shown:
+            raise refuse("expand", "unknown-expand", f"There is no reference {name!r} here.")
+    return replace(parameters, fields=fields)
+
+
+def note_first_open(claims: PreviewClaims, by: Principal, agent: str) -> None:
+    """Write down that a preview was opened, from where and by what: the first time as an event, later it is counted."""
+    with transaction.atomic():
+        first = Preview.objects.filter(pk=claims.preview_id, opened_at=None).update(
+            opened_at=timezone.now(), opened_from=by.address, opened_agent=agent[:200].replace("\x00", "")
+        )
+        if first:
+            preview = Preview.objects.get(pk=claims.preview_id)
+            subject = Subject("preview", str(preview.pk), preview.collection_id)
+            record("preview.opened", actor=by, subject=subject, locale=preview.locale, detail={})

@@ -1,0 +1,59 @@
+"""The register of previews: ending them, by whom and why, and forgetting what is long over."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.access import Area, Principal
+from accounts.errors import NotFoundError
+from accounts.log import Subject, record
+from previews import state
+from previews.models import Preview
+
+KEPT_FOR: Final = timedelta(days=90)  # rows hold addresses; the log has what happened
+
+
+@transaction.atomic
+def revoke(preview_id: UUID, *, by: Principal) -> None:
+    """End a preview at once, its code too. One's own, or anybody's by who administers previews; else NotFoundError."""
+    preview = Preview.objects.visible_to(by).select_for_update().filter(pk=preview_id).first()
+    if preview is None:
+        raise NotFoundError
+    by.require_no_lockdown()
+    if by.scopes is not None and preview.user_id != by.user_id:
+        by.require_area(Area.PREVIEWS)
+    if preview.revoked_at is None:
+        end(preview, by=by, because="asked")
+
+
+def end(preview: Preview, *, by: Principal, because: str) -> None:
+    """End a preview whose row is locked, in the caller's transaction."""
+    preview.revoked_at, preview.revoked_because = timezone.now(), because
+    preview.save(update_fields=["revoked_at", "revoked_because"])
+    subject = Subject("preview", str(preview.pk), preview.collection_id)
+    record("preview.revoked", actor=by, subject=subject, locale=preview.locale, detail={"because": because})
+    _forget([preview.pk])
+
+
+def end_all(by: Principal) -> tuple[str, int]:  # noqa: ARG001 (an ending like the others)
+    """End every live preview, as a lockdown begins; return the word of the report and how many."""
+    live = list(Preview.objects.live().values_list("pk", flat=True))
+    now = timezone.now()
+    number = Preview.objects.filter(revoked_at=None, expires_at__gt=now).update(revoked_at=now)
+    _forget(live)
+    return "previews", number
+
+
+def forget_old() -> int:
+    """Delete rows that are long over; return how many."""
+    number, _ = Preview.objects.filter(expires_at__lt=timezone.now() - KEPT_FOR).delete()
+    return number
+
+
+def _forget(ids: Iterable[UUID]) -> None:
+    found = list(ids)
+    transaction.on_commit(lambda: state.forget(found))

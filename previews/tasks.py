@@ -1,0 +1,33 @@
+"""What previews do beside requests: keys that rotate, opens that are counted, sites that are probed."""
+
+import logging
+
+import redis
+from celery import shared_task
+
+from accounts.access import system
+from previews import register, state
+from previews.signing import life
+
+logger = logging.getLogger("quillkeep.previews")
+
+
+@shared_task(name="previews.keep_keys", queue="default", ignore_result=True, expires=600)
+def keep_keys() -> None:
+    """Rotate signing keys that are due, and end those whose overlap is over."""
+    life.keep(by=system("signing keys"))
+
+
+@shared_task(name="previews.count_opens", queue="default", ignore_result=True, expires=5)
+def count_opens() -> None:
+    """Add to the register how often previews were opened."""
+    try:
+        state.flush_opens()
+    except redis.RedisError as error:
+        logger.warning("How often previews were opened can't be fetched: %s.", type(error).__name__)
+
+
+@shared_task(name="previews.forget_old", queue="default", ignore_result=True, expires=3600)
+def forget_old() -> None:
+    """Delete rows of the register that are long over."""
+    register.forget_old()
