@@ -9,6 +9,7 @@ from uuid import UUID
 from accounts.access import Clause
 from accounts.canonical import Json
 from content import fields
+from content.documents import resolve
 from content.fields.base import ComponentSpec, FieldSpec, ReadContext
 from content.parameters import Tree
 from content.query import REFERENCES, Reader, Selection
@@ -57,11 +58,17 @@ class _Targets:
 
 
 class Shaper:
-    """Shapes the rows that one reader read."""
+    """Shapes the rows that one reader read.
 
-    def __init__(self, reader: Reader) -> None:
+    Drafts are shown as the management API takes them back; `as_published` as readers would get them (HTML, defaults,
+    conditions), so that a site shows a draft by what it shows everything by.
+    """
+
+    def __init__(self, reader: Reader, *, as_published: bool = False) -> None:
         self.reader = reader
         self.drafts = reader.plane.drafts
+        # Published documents were resolved when they were written.
+        self.resolves = as_published and self.drafts
         self.entries: dict[str, None] = {}  # every entry inside the answer, for Cache-Tag
         # by collection, clauses and the names that are wanted; these are kept, or another could get their identity
         self._fields: dict[tuple[UUID, tuple[Clause, ...], int], tuple[Tree | None, list[Shown]]] = {}
@@ -119,6 +126,12 @@ class Shaper:
             "_published_at": rfc3339(row["published_at"]),
             "_updated_at": rfc3339(row["updated_at"]),
         }
+        if self.resolves:
+            data = resolve(
+                collection,
+                {key: value for key, value in data.items() if value is not None},
+                self.reader.schema,
+            )
         found = {item["id"]: item for item in targets or ()}
         plain = _Targets(self.reader.schema, found, self)
         for spec, field_id, shape in self._shown(collection, held, names):
@@ -133,7 +146,7 @@ class Shaper:
         """Return the fields that these clauses show, with how each is shaped; the same for most rows of a page."""
         key = (collection.id, held, id(names))
         if key not in self._fields:
-            way = "shape_draft" if self.drafts else "shape"
+            way = "shape_draft" if self.drafts and not self.resolves else "shape"
             shown: list[Shown] = [
                 (spec, str(spec.id), getattr(fields.get(spec.type), way))
                 for spec in collection.fields

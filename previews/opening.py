@@ -143,7 +143,7 @@ def read_draft(
     reader = Reader.of(DRAFTS, present, principal, claims.locale)
     parameters = _narrowed(parameters, _shown(reader, collection, allowed))
     row, selection = reader.one(collection, str(claims.entry_id), parameters)
-    shaper = Shaper(reader)
+    shaper = Shaper(reader, as_published=True)
     document = shaper.document(collection, row, selection)
     note_documents(shaper, collection, [row], parameters, is_draft_read=True, where="preview")
     return document

@@ -253,3 +253,7 @@ NOTES: Final[list[dict[str, Any]]] = [
     },
     {"title": "Paper for the autumn", "note": "<p>We need nine more sacks of rags.</p>"},
 ]
+
+# Where the example of `examples/` runs.
+SITE: dict[str, Any] = {"name": "Gull & Lamp, the website", "origins": ["http://localhost:4321"]}
+HANDOFF_URLS = {"articles": "http://localhost:4321/api/preview?path=/blog/{slug}"}

@@ -29,6 +29,7 @@ from content.locales import create_locale
 from content.models import Collection, Entry, Locale
 from content.schema import current
 from content.writing import Writing
+from previews import sites
 
 MADE: Final = "demo.made"  # the log remembers it, whatever becomes of the content
 ARTICLES: Final = Path(__file__).parent / "articles"
@@ -105,6 +106,7 @@ def make() -> Demo:
     reading = Scopes(frozenset({(None, Action.READ)}), frozenset())
     read_key = api_keys.mint_for_role("frontend", name="Demo website", scopes=reading, by=by)
     manage_key = api_keys.mint_for_role(ADMINISTRATOR, name="Demo management", scopes=everything, by=by)
+    site = sites.add(collections.SITE, collections.HANDOFF_URLS, by=by)
     record(MADE, actor=by, subject=None)
     write_quickstart(
         {
@@ -113,6 +115,7 @@ def make() -> Demo:
             "editor": editor.as_json(),
             "api_key": read_key.text,
             "manage_api_key": manage_key.text,
+            "preview_site": {"id": str(site.site.pk), "client_secret": site.client_secret},
         }
     )
     return Demo(admin, editor)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from content import publishing
+from tests.builders import administrator, writing
 from tests.previews.world import World, refusals, told
 
 pytestmark = pytest.mark.django_db
@@ -21,3 +23,13 @@ def test_a_draft_is_seen_on_the_site_and_by_nobody_else(world: World) -> None:
     assert world.visitor.get(f"/api/v1/content/articles/{world.draft.pk}").status_code == 404
     assert [len(told(f"preview.{what}")) for what in ("minted", "exchanged", "opened")] == [1, 1, 1]
     assert not refusals()
+
+
+def test_a_draft_has_the_form_that_readers_will_get(world: World) -> None:
+    draft = world.read(world.token()).json()
+    publishing.publish(world.draft.pk, writing=writing("articles"))
+    public = administrator().get(f"/api/v1/content/articles/{world.draft.pk}").json()
+    assert draft["body"]["html"].strip() == "<p><strong>secret plans</strong></p>"
+    assert {key: draft[key] for key in public if key in draft and not key.startswith("_")} == {
+        key: public[key] for key in ("title", "slug", "body", "related")
+    }

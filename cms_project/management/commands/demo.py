@@ -17,8 +17,8 @@ class Command(BaseCommand):
 
     help = (
         "Make the demo: two locales, articles, authors, pages with blocks, site settings, private notes, roles, an"
-        " administrator and an editor with authenticators, and two API keys. Credentials go to quickstart.json in the"
-        " data folder (mode 0600). A second run changes nothing. Development only."
+        " administrator and an editor with authenticators, two API keys, and a preview site. Credentials go to"
+        " quickstart.json in the data folder (mode 0600). A second run changes nothing. Development only."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             self.stdout.write(made.admin.totp_secret)
             if can_scan:
                 segno.make(made.admin.totp_url, micro=False).terminal(out=sys.stdout, compact=True)
-            self.stdout.write(f"All of this, the editor and two API keys are in {file}.")
+            self.stdout.write(f"All of this, the editor, two API keys and a preview site are in {file}.")
         if options["json"]:
             self.stdout.write(json.dumps({"made": made is not None, "file": str(file)}))
 
