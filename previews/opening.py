@@ -59,6 +59,7 @@ def opened(claims: PreviewClaims, bound: Bound | None) -> Opened:
     Everything is asked in one statement: the preview, the session or the key, the person, their roles, the
     generations. `bound` is what Valkey said it is bound to; where it said nothing the register is asked first.
     """
+    is_known = bound is not None
     if bound is None:
         found = Preview.objects.live().filter(pk=claims.preview_id).first()
         if found is None:
@@ -76,7 +77,8 @@ def opened(claims: PreviewClaims, bound: Bound | None) -> Opened:
     principal = replace(
         principal, credential="preview", credential_id=str(claims.preview_id), confirmed="", reason=""
     )
-    state.remember(claims.preview_id, bound, claims.expires_at)
+    if not is_known:
+        state.remember(claims.preview_id, bound, claims.expires_at)
     return Opened(principals.with_object_grants(principal), row.generations, bool(row.is_first))
 
 
