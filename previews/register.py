@@ -24,7 +24,7 @@ def revoke(preview_id: UUID, *, by: Principal) -> None:
     if preview is None:
         raise NotFoundError
     by.require_no_lockdown()
-    if by.scopes is not None and preview.user_id != by.user_id:
+    if preview.user_id != by.user_id:
         by.require_area(Area.PREVIEWS)
     if preview.revoked_at is None:
         end(preview, by=by, because="asked")
