@@ -106,11 +106,12 @@ describe("headers", () => {
     ["alg of another kind", (header) => ({ ...header, alg: "ES256" })],
     ["alg by its newer name", (header) => ({ ...header, alg: "Ed25519" })],
   ];
-  test.each(wrong)("%s", async (_, change) => {
+  const wellFormed = ["kid as a path", "kid that is on every object"];
+  test.each(wrong)("%s", async (what, change) => {
     expect(await verify(forged(cms.header()))).not.toBeNull();
     cms.state.requests = [];
     expect(await verify(forged(change(cms.header())))).toBeNull();
-    if (_ !== "kid that is on every object") expect(cms.state.requests).toEqual([]); // no key is looked for
+    if (!wellFormed.includes(what)) expect(cms.state.requests).toEqual([]); // no key is even looked for
   });
   test("a key that the token brings along", async () => {
     const own = keyPair();
