@@ -129,7 +129,7 @@ test("after a revocation the published page is shown and the cookie goes", async
   cms.state.revoked = true;
   const headers = isPublished(await ask(PAGE, { token }));
   assert.equal(headers["cache-control"], PRIVATE);
-  assert.deepEqual(headers["set-cookie"], ["__Host-quillkeep-preview=; Path=/; HttpOnly; Secure; SameSite=None; Partitioned; Max-Age=0"]);
+  assert.deepEqual(headers["set-cookie"], ["__Host-quillkeep-preview=; Path=/; HttpOnly; Secure; SameSite=None; Partitioned; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"]);
 });
 
 test("so it is with a cookie that is forged, of another site, or twice", async () => {

@@ -36,9 +36,12 @@ export function setCookie(settings: Settings, token: string, expiresAt: Date): s
   return `${COOKIE}=${token}; ${attributes(settings)}; Max-Age=${seconds}`;
 }
 
-/** `Set-Cookie` that removes it. Browsers keep partitioned cookies apart, so the attributes have to be the same. */
+/**
+ * `Set-Cookie` that removes it. Browsers keep partitioned cookies apart, so the attributes have to be the same.
+ * With Expires too: Next writes the cookies of a route again and loses a Max-Age of 0.
+ */
 export function clearedCookie(settings: Settings): string {
-  return `${COOKIE}=; ${attributes(settings)}; Max-Age=0`;
+  return `${COOKIE}=; ${attributes(settings)}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`;
 }
 
 function attributes(settings: Settings): string {

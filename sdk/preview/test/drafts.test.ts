@@ -6,7 +6,7 @@ import { createNextPreview } from "../src/next.js";
 import { type Cms, DRAFT_ONLY, ENTRY, siteOf, visit } from "./making.js";
 import { articles, startCms } from "./stub-cms.mjs";
 
-const CLEARED = "__Host-quillkeep-preview=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0";
+const CLEARED = "__Host-quillkeep-preview=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
 const SPOOFED = {
   "x-draft-id": ENTRY,
   "x-draft-mode": "1",
@@ -193,7 +193,7 @@ describe("Astro", () => {
     const response = await middleware({ request, locals: {}, isPrerendered: false }, () => handoffRoute(siteOf(cms))({ request }));
     expect(response.status).toBe(303);
     expect(response.headers.getSetCookie()).toHaveLength(1);
-    expect(response.headers.getSetCookie()[0]).not.toContain("Max-Age=0");
+    expect(response.headers.getSetCookie()[0]).not.toContain("Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
   });
   test("can be left while nobody can check", async () => {
     cms.state.jwksStatus = 503;

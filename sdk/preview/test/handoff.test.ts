@@ -43,7 +43,7 @@ test("in a frame the cookie is partitioned", async () => {
   const site = siteOf(cms, { embedded: true });
   const response = await arrive(`?path=/&code=${cms.issue(ENTRY)}`, {}, site);
   expect(response.headers.getSetCookie()[0]).toMatch(/; Path=\/; HttpOnly; Secure; SameSite=None; Partitioned; Max-Age=(899|900)$/);
-  expect(site.clearCookie()).toBe("__Host-quillkeep-preview=; Path=/; HttpOnly; Secure; SameSite=None; Partitioned; Max-Age=0");
+  expect(site.clearCookie()).toBe("__Host-quillkeep-preview=; Path=/; HttpOnly; Secure; SameSite=None; Partitioned; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
 });
 
 test("a code in a form works the same", async () => {
@@ -194,7 +194,7 @@ describe("the exit", () => {
     const response = exit({ method: "POST", headers: own });
     expect([response.status, response.headers.get("location")]).toEqual([303, "/blog/my-slug"]);
     expect(response.headers.getSetCookie()).toEqual([
-      "__Host-quillkeep-preview=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0",
+      "__Host-quillkeep-preview=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
     ]);
     isBare(response);
   });
