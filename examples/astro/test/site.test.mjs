@@ -113,6 +113,16 @@ test("a draft that was never published is there with the cookie only", async () 
   assert.match(text, /action="\/api\/preview\/exit\?path=%2F"/);
 });
 
+test("a draft with a new slug is at both addresses", async () => {
+  const [changed] = cms.state.documents;
+  const before = changed.$draft;
+  changed.$draft = { ...before, slug: "sea-water" };
+  const token = await enter(CHANGED, PAGE);
+  for (const path of [PAGE, "/blog/sea-water"]) assert.match((await ask(path, { token })).text, /sea water/, path);
+  assert.equal((await ask("/blog/sea-water")).status, 404);
+  changed.$draft = before;
+});
+
 test("other pages show what is published, and nobody keeps them", async () => {
   const token = await enter(CHANGED, PAGE);
   for (const path of ["/", `/blog/${OTHER.slug}`]) {
