@@ -1,0 +1,5 @@
+import { handoffRoute } from "@quillkeep/preview/astro";
+import { sitePreview } from "../../../lib/preview.js";
+
+export const prerender = false;
+export const ALL = handoffRoute(sitePreview);
