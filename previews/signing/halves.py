@@ -31,9 +31,9 @@ _OURS: Final[Mapping[str, type[Any]]] = {
 def fill(key: SigningKey) -> str:
     """Give a new row its halves. Returns the text of a shared secret, and "" for all others: they never leave."""
     if key.algorithm == Algorithm.HS256:
-        text = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
-        key.private = key_ring().encrypt(text.encode(), context=key.context)
-        return text
+        secret = secrets.token_bytes(SECRET_BYTES)
+        key.private = key_ring().encrypt(secret, context=key.context)
+        return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()  # as the member `k` of a JWK
     private = _NEW[key.algorithm]()
     stored = private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -53,7 +53,7 @@ def signer(key: SigningKey) -> Any:
     """Return what PyJWT signs with. Raises KeyRingError when the ring can't open it."""
     stored = key_ring().decrypt(key.private, context=key.context)
     if key.algorithm == Algorithm.HS256:
-        return stored  # the text itself: what the site has is the key
+        return stored
     return serialization.load_der_private_key(stored, password=None)
 
 

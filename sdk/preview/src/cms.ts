@@ -9,7 +9,8 @@ export interface DraftDocument {
   readonly _collection: string;
   readonly _locale: string;
   readonly _version: number;
-  readonly _status?: string;
+  /** By locale: draft, changed or published. */
+  readonly _status?: Readonly<Record<string, string>>;
   readonly [field: string]: unknown;
 }
 
@@ -88,7 +89,7 @@ export async function readDraft(
 /** Redirects are never followed: the secret and the token are for the configured origin only. */
 async function ask(settings: Settings, path: string, init: RequestInit): Promise<Response> {
   try {
-    return await settings.fetch(settings.cmsUrl + path, {
+    return await settings.fetch(settings.askedUrl + path, {
       ...init,
       redirect: "manual",
       cache: "no-store",

@@ -37,7 +37,8 @@ export async function handleHandoff(settings: Settings, keyring: Keyring, reques
     return seeOther(path, cookie);
   } catch (error) {
     if (error instanceof PreviewRefusedError) {
-      return error.status === 401 ? misconfigured(settings) : unusable(settings);
+      // The CMS doesn't tell a stale code from a wrong secret, for good reason.
+      return error.code === "invalid-code" || error.status !== 401 ? unusable(settings) : misconfigured(settings);
     }
     if (error instanceof PreviewUnavailableError) return unavailablePage(settings, error.retryAfter);
     throw error;
@@ -97,7 +98,7 @@ function unusable(settings: Settings): Response {
     settings,
     400,
     "This preview link can’t be used",
-    "It works once and for one minute. Press Preview in the CMS again.",
+    "It works once and for one minute. Press Preview in the CMS again; if this comes back, the site’s client secret is not the one in the CMS.",
   );
 }
 

@@ -26,8 +26,8 @@ function sharedSecrets(settings: Settings): Keyring {
 }
 
 function publicKeys(settings: Settings): Keyring {
-  const jwks = createRemoteJWKSet(new URL(`${settings.cmsUrl}/.well-known/jwks.json`), {
-    cacheMaxAge: 10 * 60 * 1000,
+  const jwks = createRemoteJWKSet(new URL(`${settings.askedUrl}/.well-known/jwks.json`), {
+    cacheMaxAge: 5 * 60 * 1000, // as the CMS allows
     cooldownDuration: 30 * 1000, // an unknown `kid` makes us ask again, but not more often
     timeoutDuration: 5000,
     // Frameworks cache what `fetch` returns: a key that was retired must not live there.

@@ -9,6 +9,8 @@ export type Environment = "development" | "staging" | "production";
 export interface PreviewOptions {
   /** The CMS's public URL, as it stands in the tokens' `iss`. */
   cmsUrl: string;
+  /** Where this server reaches the CMS, when that is another address than the public one. */
+  internalUrl?: string | undefined;
   /** The preview site's id in the CMS; the tokens' `aud`. */
   siteId: string;
   /** The preview site's secret. Servers only. */
@@ -30,6 +32,8 @@ export interface PreviewOptions {
 export interface Settings {
   readonly cmsUrl: string;
   readonly cmsOrigin: string;
+  /** Where requests go. */
+  readonly askedUrl: string;
   readonly siteId: string;
   readonly clientSecret: string;
   readonly environment: Environment;
@@ -51,6 +55,7 @@ const ENVIRONMENTS: readonly string[] = ["development", "staging", "production"]
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\]|[a-z0-9-]+\.localhost)$/;
 const KNOWN: readonly string[] = [
   "cmsUrl",
+  "internalUrl",
   "siteId",
   "clientSecret",
   "environment",
@@ -75,7 +80,8 @@ export function settingsOf(options: PreviewOptions): Settings {
   const algorithm = (given.algorithm ?? "EdDSA") as Algorithm;
   if (!ALGORITHMS.includes(algorithm)) faults.push(`algorithm must be one of ${ALGORITHMS.join(", ")}`);
 
-  const cms = cmsAddress(given.cmsUrl, environment, faults);
+  const cms = cmsAddress("cmsUrl", given.cmsUrl, environment, faults);
+  const asked = given.internalUrl === undefined ? cms : cmsAddress("internalUrl", given.internalUrl, "development", faults);
   if (!isText(given.siteId, 1, 200)) faults.push("siteId is missing");
   if (!isText(given.clientSecret, 16, 512)) faults.push("clientSecret is missing or shorter than 16 characters");
 
@@ -90,12 +96,13 @@ export function settingsOf(options: PreviewOptions): Settings {
   }
   if (given.fetch !== undefined && typeof given.fetch !== "function") faults.push("fetch must be a function");
 
-  if (faults.length > 0 || cms === null) {
+  if (faults.length > 0 || cms === null || asked === null) {
     throw new PreviewConfigError(`Quillkeep preview: ${faults.join("; ")}.`);
   }
   return Object.freeze({
     cmsUrl: cms.url,
     cmsOrigin: cms.origin,
+    askedUrl: asked.url,
     siteId: options.siteId,
     clientSecret: options.clientSecret,
     environment,
@@ -108,21 +115,21 @@ export function settingsOf(options: PreviewOptions): Settings {
   });
 }
 
-function cmsAddress(value: unknown, environment: unknown, faults: string[]): { url: string; origin: string } | null {
+function cmsAddress(name: string, value: unknown, environment: unknown, faults: string[]): { url: string; origin: string } | null {
   let url: URL;
   try {
     url = new URL(value as string);
   } catch {
-    faults.push("cmsUrl is missing or no URL");
+    faults.push(`${name} is missing or no URL`);
     return null;
   }
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-    faults.push("cmsUrl must not hold a user, a query or a fragment");
+    faults.push(`${name} must not hold a user, a query or a fragment`);
     return null;
   }
   const isPrivate = environment === "development" || LOOPBACK.test(url.hostname);
   if (url.protocol !== "https:" && !(url.protocol === "http:" && isPrivate)) {
-    faults.push("cmsUrl must begin with https:// (http:// is for localhost and development)");
+    faults.push(`${name} must begin with https:// (http:// is for localhost and development)`);
     return null;
   }
   return { url: (url.origin + url.pathname).replace(/\/+$/, ""), origin: url.origin };

@@ -55,6 +55,14 @@ test("without a path it leads home", async () => {
   expect((await arrive(`?code=${cms.issue(ENTRY)}`)).headers.get("location")).toBe("/");
 });
 
+test("the CMS is asked at another address than the public one, which the tokens still must name", async () => {
+  const inside = { cmsUrl: "https://cms.example.com", internalUrl: cms.url };
+  const query = `?path=/&code=${cms.issue(ENTRY)}`;
+  const answer = await arrive(query, {}, siteOf(cms, inside));
+  expect(exchanges()).toBe(1);
+  expect(answer.status).toBe(502); // the stub's tokens name its own address
+});
+
 test("a code works once", async () => {
   const code = cms.issue(ENTRY);
   expect((await arrive(`?code=${code}`)).status).toBe(303);

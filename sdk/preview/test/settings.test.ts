@@ -14,6 +14,7 @@ test.each([
   [{ cmsUrl: "https://cms.example.com/" }],
   [{ cmsUrl: "http://localhost:8000" }],
   [{ cmsUrl: "http://cms:8000", environment: "development" }],
+  [{ internalUrl: "http://cms.internal:8000" }],
   [{ algorithm: "HS256", sharedSecrets: [SECRET] }],
   [{ algorithm: "HS256", sharedSecrets: { a: SECRET, b: SECRET } }],
 ] as [Partial<PreviewOptions>][])("%j is accepted", (change) => {
@@ -27,6 +28,8 @@ test.each([
   ["cmsUrl", { cmsUrl: "https://CANARY:pass@cms.example.com" }],
   ["cmsUrl", { cmsUrl: "https://cms.example.com/?a=CANARY" }],
   ["cmsUrl", { cmsUrl: "file:///CANARY" }],
+  ["internalUrl", { internalUrl: "CANARY" }],
+  ["internalUrl", { internalUrl: "http://CANARY:pass@cms.internal" }],
   ["siteId", { siteId: "" }],
   ["clientSecret", { clientSecret: undefined }],
   ["clientSecret", { clientSecret: "CANARY" }],

@@ -25,7 +25,7 @@ export async function publishedArticles(): Promise<Article[]> {
   do {
     const query = new URLSearchParams({ limit: "100", sort: "-written_on", expand: "author" });
     if (cursor !== null) query.set("cursor", cursor);
-    const response = await fetch(`${config.cmsUrl}/api/v1/content/articles?${query}`);
+    const response = await fetch(`${config.internalUrl}/api/v1/content/articles?${query}`);
     if (!response.ok) throw new Error(`The CMS answered ${response.status} for the articles.`);
     const page = (await response.json()) as { data: Article[]; meta: { next_cursor: string | null } };
     articles.push(...page.data);

@@ -3,9 +3,13 @@
 const env = process.env;
 const port = Number(env.PORT ?? 4321);
 
+const cmsUrl = (env.CMS_URL ?? "http://localhost:8000").replace(/\/+$/, "");
+
 export const config = {
   /** The CMS's public URL. */
-  cmsUrl: (env.CMS_URL ?? "http://localhost:8000").replace(/\/+$/, ""),
+  cmsUrl,
+  /** Where this server reaches it. */
+  internalUrl: (env.CMS_INTERNAL_URL ?? cmsUrl).replace(/\/+$/, ""),
   /** Where this site is seen by browsers. */
   siteUrl: new URL(env.SITE_URL ?? `${env.TLS_CERT ? "https" : "http"}://localhost:${port}`),
   host: env.HOST ?? "127.0.0.1",
@@ -18,6 +22,7 @@ export const config = {
 export function previewOptions() {
   return {
     cmsUrl: config.cmsUrl,
+    internalUrl: config.internalUrl,
     siteId: env.SITE_ID ?? "",
     clientSecret: env.CLIENT_SECRET ?? "",
     environment: /** @type {"development" | "staging" | "production"} */ (env.CMS_ENVIRONMENT ?? "development"),
