@@ -29,6 +29,13 @@ def valkey_client(url: str) -> redis.Redis:
     return redis.Redis(unix_socket_path=parts.path, password=parts.password, db=int(number))
 
 
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Process:
     """A process of ours with its log in a file; ends with its children when the test ends."""
 
@@ -85,9 +92,7 @@ class LiveServer(Process):
     def __init__(self, **environment: str) -> None:
         super().__init__(**environment)
         self.environment.pop("OWNER_DATABASE_URL", None)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         # Passkeys are bound to a name, and work under the public address only.
         self.public_url = self.environment["PUBLIC_URL"] = f"http://localhost:{self.port}"
