@@ -20,6 +20,7 @@ from cms_project import lockdown_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.urls import urlpatterns as content_urls
+from previews.admin.urls import urlpatterns as previews_urls
 
 # Django's redirect to "the page of any row" tells by its error whether a row exists; its form for passwords goes
 # around the verb, so that the log would not know, and asks nobody for a second factor.
@@ -54,6 +55,7 @@ class QuillkeepAdminSite(admin.AdminSite):
         doors: list[URLResolver | URLPattern] = [
             *urls.urlpatterns(self.admin_view),
             *content_urls(self.admin_view),
+            *previews_urls(self.admin_view),
             path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]

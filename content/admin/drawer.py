@@ -19,15 +19,17 @@ _SHOWN = frozenset({"content-add", "content-change"})
 def with_drawer(view: View[P]) -> View[P]:
     """Let a page open drawers, and be shown in one by `?drawer=1`; after a save it says `saved` there.
 
-    A page in a drawer may be framed by our own pages and frames none itself; every other page may frame our own and
-    be framed by nobody, as all pages are (`cms_project.settings`).
+    A page in a drawer may be framed by our own pages and frames none itself; every other page may frame our own, and
+    what is added beside its form (`beside.py`), and be framed by nobody, as all pages are (`cms_project.settings`).
     """
 
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         request.in_drawer = request.GET.getlist(PARAMETER) in (["1"], ["saved"])  # type: ignore[attr-defined]  # ours
         if not is_in_drawer(request):
             response = view(request, *args, **kwargs)
-            response._csp_update = {"frame-src": [SELF]}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
+            more = getattr(response, "_csp_update", {})
+            frames = [SELF, *more.get("frame-src", ())]
+            response._csp_update = {**more, "frame-src": frames}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
             return response
         request.GET = _without(request.GET)  # type: ignore[assignment]  # immutable too; the page knows nothing of it
         response = view(request, *args, **kwargs)

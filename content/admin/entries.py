@@ -21,7 +21,7 @@ from accounts.errors import (
     StaleVersionError,
 )
 from content import editing, publishing, visits
-from content.admin import scripts, whole_form
+from content.admin import beside, scripts, whole_form
 from content.admin.desk import Desk, OpenEntry, note_read, open_entry
 from content.admin.drawer import with_drawer
 from content.admin.entry_form import EntryForm, StandIn, number_in
@@ -347,8 +347,10 @@ def _show_entry(
         for code in visible
     ]
     published = [draft for draft in entry.drafts if draft.published_number is not None]
+    added = beside.additions(request, desk, entry)
     context: dict[str, Any] = {
         "title": entry.title,
+        "added": added,
         "entry": entry,
         "tabs": tabs if collection.localized and len(tabs) > 1 else [],
         "status": entry.status,
@@ -372,7 +374,8 @@ def _show_entry(
         "is_new_locale": entry.locale not in states,
         "read_instead": _read_instead(desk, entry),
     }
-    return _show(request, desk, entry.writing, form, entry.locale, context, status=status)
+    response = _show(request, desk, entry.writing, form, entry.locale, context, status=status)
+    return beside.widen(response, added)
 
 
 def _read_instead(desk: Desk, entry: OpenEntry) -> str:

@@ -1,0 +1,1 @@
+"""Previews in the admin."""
