@@ -1,15 +1,19 @@
 """Every page of the admin, by GET and by POST, with a request that those succeed with who may send it."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.test import Client
+from django.utils import timezone
 
 from accounts import people
 from accounts.log import seal_pending
 from accounts.models import Alert, ApiKey, Event, Policy, Role, Session, User
 from content import editing
 from content.models import Entry
+from previews import sites
+from previews.models import Preview, PreviewSite
 from tests.accounts.cast import Person, make_person
 from tests.arranged import arranged
 from tests.builders import (
@@ -114,6 +118,8 @@ class Stage:
     event: Event
     alert: Alert
     other_alert: Alert
+    site: PreviewSite
+    preview: Preview
 
 
 def make_stage(number: int, by: Person) -> Stage:
@@ -154,6 +160,31 @@ def make_stage(number: int, by: Person) -> Stage:
         Event.objects.filter(seal__isnull=False).latest("at"),
         make_alert(),
         make_alert(),
+        site := make_site(number),
+        make_preview(entry, site, session),
+    )
+
+
+def make_site(number: int) -> PreviewSite:
+    """Make a preview site that shows articles."""
+    origin = f"https://site{number}.example.com"
+    given = {"name": f"Site {number}", "origins": [origin]}
+    return sites.add(given, {"articles": f"{origin}/preview?id={{_id}}"}, by=ROOT).site
+
+
+def make_preview(entry: Entry, site: PreviewSite, session: Session) -> Preview:
+    """Make a preview of one's own."""
+    ends = timezone.now() + timedelta(minutes=15)
+    values = {"token_version": session.user.token_version, "expires_at": ends, "code_expires_at": ends}
+    return Preview.objects.create(
+        site=site,
+        entry=entry,
+        collection_id=entry.collection_id,
+        locale="en",
+        user=session.user,
+        session=session,
+        code_hash=str(session.pk),
+        **values,
     )
 
 
@@ -162,6 +193,7 @@ def visits(stage: Stage, number: int) -> list[Visit]:
     return [
         *_doors(),
         *_own_account(),
+        *_previews(stage),
         *_content(stage),
         *_modeling(number),
         *_accounts(stage, number),
@@ -289,6 +321,21 @@ def _content(stage: Stage) -> list[Visit]:
         Visit("GET", f"{ENTRY}purge/", f"{lost}purge/", {}, (ADA,)),
         Visit("POST", f"{ENTRY}purge/", f"{lost}purge/", {"confirm": "1"}, (ADA,), 302),
     ]  # fmt: skip
+
+
+def _previews(stage: Stage) -> list[Visit]:
+    """The pages at the form of an entry. What is revoked is one's own: that of others is missing (tests/previews/admin)."""
+    wanted = {"entry": str(stage.extra.pk), "site": str(stage.site.pk)}
+    of, one = "previews/of/<uuid:name>/", f"previews/of/{stage.extra.pk}/"
+    revoke = "previews/<uuid:jti>/revoke/"
+    return [
+        Visit("GET", "previews/open/", "previews/open/"),
+        Visit("POST", "previews/open/", "previews/open/", wanted, (ADA,)),
+        Visit("GET", of, one, {}, (ADA,)),
+        Visit("POST", of, one),
+        Visit("GET", revoke, f"previews/{stage.preview.pk}/revoke/"),
+        Visit("POST", revoke, f"previews/{stage.preview.pk}/revoke/", {}, STAFF, 302),
+    ]
 
 
 def _modeling(number: int) -> list[Visit]:

@@ -29,6 +29,7 @@ from content.fields.base import FieldSpec
 from content.locales import create_locale
 from content.models import Collection, Entry, FieldIndex, Rebuild, SavedView, Visit
 from content.schema import current
+from previews import sites
 from tests.builders import ROOT, make_alert, make_collection, make_entry, make_user, writing
 
 CANARY: Final = '"><img src=x onerror=alert(1)>'
@@ -96,6 +97,7 @@ PLACED: Final = {
     "content.Version.author_label": "useremail",
     "content.Version.data": "oldtext",
     "content.Version.message": "message",
+    "previews.PreviewSite.name": "sitename",
 }
 # What can hold no markup, or stands on no page of the admin, and why.
 ELSEWHERE: Final = {
@@ -275,6 +277,10 @@ def _content(marked: Marked) -> None:
     marked.lost = make_entry("marked", title=canary("entrytitle"), published=False, by=by)
     editing.trash(marked.lost.pk, writing=writing("marked", by))
     make_entry("lone", title=canary("entrytitle"), published=False)
+    address = "https://www.example.com/preview?id={_id}"
+    sites.add(
+        {"name": canary("sitename"), "origins": ["https://www.example.com"]}, {"marked": address}, by=ROOT
+    )
     now = timezone.now()
     Visit.objects.create(user=marked.eve, entry=entry, locale="en", seen_number=1, seen_at=now, typing_at=now)
 
@@ -349,7 +355,7 @@ def starting_points(marked: Marked) -> list[str]:
         "/admin/content/lone/", "/admin/modeling/collections/", "/admin/modeling/collections/marked/delete/",
         "/admin/modeling/locales/", "/admin/modeling/locales/ar/delete/", "/admin/accounts/event/?q=%3Cimg+src%3Dx", "/admin/accounts/alert/?state=all",
         "/admin/autocomplete/?app_label=accounts&model_name=apikey&field_name=owner&term=",
-        "/admin/login/code/", "/admin/login/enrolment/", f"/admin/accounts/event/{marked.event}/change/",
+        f"/admin/previews/of/{marked.entry.pk}/", "/admin/login/code/", "/admin/login/enrolment/", f"/admin/accounts/event/{marked.event}/change/",
     ]  # fmt: skip
 
 

@@ -34,6 +34,7 @@ NO_PAGES = {
     "account/sessions/others/end/", "account/sessions/<uuid:session_id>/end/", "content/<str:key>/bulk/",
     "content/<str:key>/columns/", "content/<str:key>/views/", "content/<str:key>/part/", "content/<str:key>/slug/",
     "content/<str:key>/tags/", "content/<str:key>/markdown/", "content/<str:key>/<uuid:name>/presence/",
+    "previews/open/", "previews/<uuid:jti>/revoke/",
     "content/<str:key>/<uuid:name>/restore/", "content/<str:key>/<uuid:name>/history/<int:number>/restore/",
     *(f"accounts/{model}/<path:object_id>/{page}" for model in ("user", "apikey", "serviceaccount") for page in ("", "delete/")),
     *(f"accounts/{model}/<path:object_id>/" for model in ("role", "policy", "event", "session", "alert")),

@@ -19,7 +19,7 @@ document.addEventListener("submit", async (event) => {
   if (!form.matches("form[data-qk-preview]")) return;
   closeMenu();
   if (!isDirty()) {
-    tell("Opening the preview."); // the browser sends the form itself, into a new tab that knows nothing of this one
+    announce("Opening the preview."); // the browser sends the form itself, into a new tab that knows nothing of this one
     refreshSoon();
     return;
   }
@@ -68,14 +68,14 @@ function tell(text) {
 }
 
 function closeMenu() {
-  for (const menu of document.querySelectorAll(".qk-preview-sites[open]")) menu.open = false;
+  for (const menu of document.querySelectorAll(".qk-handoff-sites[open]")) menu.open = false;
 }
 
 document.addEventListener("click", (event) => {
-  if (!event.target.closest(".qk-preview-sites")) closeMenu();
+  if (!event.target.closest(".qk-handoff-sites")) closeMenu();
 });
 document.addEventListener("keydown", (event) => {
-  const menu = event.key === "Escape" && event.target.closest?.(".qk-preview-sites[open]");
+  const menu = event.key === "Escape" && event.target.closest?.(".qk-handoff-sites[open]");
   if (!menu) return;
   menu.open = false;
   menu.querySelector("summary").focus();

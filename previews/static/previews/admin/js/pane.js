@@ -63,7 +63,6 @@ async function show() {
   frameIt(told);
   say("");
   count(part("left"), told.seconds);
-  refreshList();
 }
 
 function asked() {
@@ -88,6 +87,7 @@ function frameIt(told) {
   live = { jti: told.jti, origin: told.origin, frame, state: "loading", isWanted: false, isOver: false };
   const mine = live;
   frame.addEventListener("load", () => {
+    if (live === mine) refreshList();
     setTimeout(() => {
       if (live !== mine || mine.state !== "loading") return;
       mine.state = "mute";
@@ -160,8 +160,8 @@ function setOpen(isOpen, { isAsked = false } = {}) {
   if (!isAsked) return;
   remember();
   announce(isOpen ? "The preview stands beside the fields." : "The pane is closed.");
-  if (isOpen) pane.scrollIntoView({ block: "nearest" });
-  else document.querySelector("[data-qk-beside]")?.focus();
+  if (isOpen && matchMedia("(max-width: 1099px)").matches) pane.scrollIntoView({ block: "nearest" });
+  if (!isOpen) document.querySelector("[data-qk-beside]")?.focus();
 }
 
 const ACTS = {
