@@ -328,4 +328,7 @@ def test_everybody_can_use_it_in_every_dress(ada: Watched, site: LittleSite, ent
         page.get_by_role("button", name=f"{name}, ").click()
         assert frame(page).locator("html").evaluate("html => innerWidth") == width
         faults += faults_in_every_dress(page, f"the pane, {name}")
+    ada.go("/admin/previews/open/")  # it is only ever posted to; its refusal is a page
+    expect(page.get_by_role("alert")).to_contain_text("Preview button")
+    faults += faults_in_every_dress(page, "a refusal")
     assert not faults, "\n".join(faults)
