@@ -183,7 +183,7 @@ def make_preview(entry: Entry, site: PreviewSite, session: Session) -> Preview:
         locale="en",
         user=session.user,
         session=session,
-        code_hash=str(session.pk),
+        code_hash=str(entry.pk),
         **values,
     )
 
