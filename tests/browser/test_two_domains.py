@@ -179,7 +179,7 @@ def _cookies(stage: Stage) -> list[dict[str, Any]]:
 def test_press_preview_see_the_draft_revoke_and_see_it_gone(stage: Stage) -> None:
     stage.form(stage.draft)
     with stage.context.expect_page() as opened:
-        stage.page.get_by_role("button", name="Preview", exact=True).click()
+        stage.page.get_by_title("On Example, in a new tab").click()
     tab = opened.value
     expect(tab.locator("h1")).to_have_text("A draft of the tide")
     assert tab.url == f"{stage.site.url}/blog/a-draft-of-the-tide"
