@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from content.models import Entry
 from previews import register, sites
-from previews.models import Preview
+from previews.models import Preview, PreviewSite
 from tests.accounts.cast import Person
 from tests.browser.conftest import Watched, bring_session, faults_in_every_dress, make_administrator
 from tests.browser.little_site import LittleSite
@@ -126,7 +126,7 @@ def test_what_can_t_be_saved_is_not_previewed(ada: Watched, site: LittleSite, en
 
 
 def test_a_site_that_takes_forms_gets_the_code_in_one(ada: Watched, site: LittleSite, entry: Entry) -> None:
-    made = sites.PreviewSite.objects.get()
+    made = PreviewSite.objects.get()
     sites.change(made, {"response_mode": "form_post"}, None, by=ROOT)
     page = ada.page
     ada.go(path(entry))
