@@ -12,4 +12,6 @@ class PreviewsConfig(AppConfig):
     def ready(self) -> None:
         """Add the preview to the form of an entry."""
         register = import_string("content.admin.beside.register")  # both stand on the models
-        register(import_string("previews.admin.beside.preview"))
+        register(
+            import_string("previews.admin.beside.preview"), import_string("previews.admin.beside.to_new")
+        )

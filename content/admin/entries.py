@@ -95,6 +95,7 @@ def add(request: HttpRequest, key: str) -> HttpResponse:
         "tabs": tabs if len(tabs) > 1 else [],
         "may_save": True,
         "may_publish": desk.may(Action.PUBLISH, collection),
+        "added": beside.for_new(request, desk, writing, locale),
         "publish_locales": [(locale, desk.schema.locale_by_code[locale].name, "", True)],
     }
     return _show(request, desk, writing, form, locale, context, status=status)

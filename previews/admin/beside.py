@@ -8,13 +8,14 @@ from django.http import HttpRequest
 from accounts.access import Action, Area
 from content.admin.beside import Addition
 from content.admin.desk import Desk, OpenEntry
-from content.writing import clauses_for
+from content.writing import Writing, clauses_for
 from previews import handoff
 from previews.addresses import AddressError, origin_of
 from previews.admin.entry_register import rows_of
 from previews.models import PreviewSite
 
 # Each of them is named, so that a browser asks for all of them at once.
+STYLES: Final = ("previews/admin/css/entry.css",)
 SCRIPTS: Final = tuple(
     f"previews/admin/js/{name}.js" for name in ("countdown", "register", "open", "width", "pane")
 )
@@ -42,9 +43,17 @@ def preview(request: HttpRequest, desk: Desk, entry: OpenEntry) -> Addition | No
         below="admin/previews/entry_register.html",
         side="admin/previews/entry_pane.html" if framed else "",
         scripts=SCRIPTS,
-        styles=("previews/admin/css/entry.css",),
+        styles=STYLES,
         sources={directive: found for directive, found in sources.items() if found},
     )
+
+
+def to_new(desk: Desk, writing: Writing, locale: str) -> Addition | None:
+    """Bring the scripts to the form of a new entry, which may be previewed once it is saved."""
+    collection = writing.collection
+    if not desk.may(Action.PREVIEW, collection) or not handoff.sites_for(collection.id, locale):
+        return None
+    return Addition(context={}, scripts=SCRIPTS, styles=STYLES)
 
 
 def may_preview(desk: Desk, entry: OpenEntry) -> bool:

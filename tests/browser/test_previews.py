@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from content.models import Entry
 from previews import register, sites
-from previews.models import Preview
+from previews.models import Preview, PreviewSite
 from tests.accounts.cast import Person
 from tests.browser.conftest import Watched, bring_session, faults_in_every_dress, make_administrator
 from tests.browser.little_site import LittleSite
@@ -126,7 +126,7 @@ def test_what_can_t_be_saved_is_not_previewed(ada: Watched, site: LittleSite, en
 
 
 def test_a_site_that_takes_forms_gets_the_code_in_one(ada: Watched, site: LittleSite, entry: Entry) -> None:
-    made = sites.PreviewSite.objects.get()
+    made = PreviewSite.objects.get()
     sites.change(made, {"response_mode": "form_post"}, None, by=ROOT)
     page = ada.page
     ada.go(path(entry))
@@ -290,6 +290,53 @@ def test_what_is_revoked_in_the_list_is_over_in_the_pane(
     page.locator(".qk-previews li").get_by_role("button").click()
     expect(page.locator("[data-qk-pane-said]")).to_contain_text("This preview is over")
     assert live() == 0
+
+
+def test_a_new_entry_is_previewed_as_soon_as_it_is_saved(ada: Watched, site: LittleSite) -> None:
+    page = ada.page
+    ada.go("/admin/content/notes/add/")
+    page.fill("[name='f-title']", "Brand new")
+    page.keyboard.press("Control+s")
+    state(page, "Saved")
+    page.fill("[name='f-title']", "Newer")
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="Preview", exact=True).click()
+    expect(opened.value.locator("h1")).to_have_text("Newer")
+    opened.value.close()
+    expect(page.locator(".qk-previews li")).to_have_count(1)
+    page.fill("[name='f-title']", "Newest")
+    page.get_by_role("button", name="Beside the fields").click()
+    expect(frame(page).locator("h1")).to_have_text("Newest")
+    assert ada.violations == []
+    assert ada.errors == []
+
+
+def test_a_browser_that_keeps_tabs_back_has_saved_what_was_typed(
+    ada: Watched, site: LittleSite, entry: Entry
+) -> None:
+    page = ada.page
+    ada.go(path(entry))
+    page.evaluate("window.open = () => null")
+    page.fill("[name='f-title']", "Typed")
+    page.get_by_role("button", name="Preview", exact=True).click()
+    state(page, "press Preview again")
+    entry.refresh_from_db()
+    assert entry.latest_number == 2
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="Preview", exact=True).click()
+    expect(opened.value.locator("h1")).to_have_text("Typed")
+
+
+def test_the_list_that_was_shut_stays_shut(ada: Watched, site: LittleSite, entry: Entry) -> None:
+    page = ada.page
+    ada.go(path(entry))
+    open_pane(page)
+    page.locator(".qk-previews summary").click()
+    page.fill("[name='f-title']", "Second words")
+    page.keyboard.press("Control+s")
+    expect(frame(page).locator("h1")).to_have_text("Second words")
+    expect(page.locator(".qk-previews li")).to_be_hidden()
+    expect(page.locator(".qk-previews summary")).to_be_visible()
 
 
 def test_it_works_without_scripts(

@@ -17,6 +17,7 @@ from tests.builders import ROOT, make_collection, make_entry, writing
 from tests.content.admin.conftest import sign_in
 from tests.previews.admin.conftest import As
 from tests.previews.world import World, make_site, told
+from tests.script_check import scripts
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +104,28 @@ def test_an_entry_in_the_trash_and_a_locked_down_system_have_none(world: World, 
     assert CONTROL not in edith.get(form(world)).content.decode()
     assert edith.post(OPEN, asked(world)).status_code == 409
     assert not Preview.objects.exists()
+
+
+def test_the_form_of_a_new_entry_brings_the_scripts_to_who_may_preview_and_leads_nowhere(
+    world: World, edith: Client, somebody: As
+) -> None:
+    page = edith.get("/admin/content/articles/add/")
+    assert "previews/admin/js/open.js" in page.content.decode()
+    assert policy(page)["frame-src"] == ["'self'"]
+    assert policy(page)["form-action"] == ["'self'"]
+    rita = somebody("rita", "read", "read_draft", "create")
+    assert "previews/admin/" not in rita.get("/admin/content/articles/add/").content.decode()
+
+
+def test_no_script_of_ours_sends_a_message_to_whoever_stands_in_the_frame() -> None:
+    """Each message names the origin that it is for (CVE-2026-55660)."""
+    sent = [
+        call
+        for path in scripts()
+        for call in re.findall(r"postMessage\(.*\)", path.read_text(encoding="utf-8"))
+    ]
+    assert len(sent) >= 3
+    assert not [call for call in sent if "*" in call or not re.search(r", (location|live)\.origin\)$", call)]
 
 
 # --- The policy ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import { ask } from "../../../content/admin/js/ask.js";
 import { announce, h } from "../../../content/admin/js/dom.js";
 import { enhance } from "../../../content/admin/js/enhance.js";
+import { save } from "../../../content/admin/js/save.js";
 import { count, stop } from "./countdown.js";
 import { open as openTab } from "./open.js";
 import { end, refresh as refreshList } from "./register.js";
@@ -10,11 +11,12 @@ import { follow, known, setWidth } from "./width.js";
 
 const KEY = "quillkeep:pane"; // what this browser remembers: {isOpen, width, site}
 const PATIENCE = 1500; // milliseconds from "load" until a page that says nothing is one without the bridge
+const LONGEST = 10_000; // milliseconds until a page that was asked to reload itself counts as one that did not
 const pane = document.querySelector("[data-qk-pane]");
 const part = (name) => pane.querySelector(`[data-qk-pane-${name}]`);
 const act = (name) => pane.querySelector(`[data-qk-pane-act=${name}]`);
 
-let live = null; // the preview in the frame: {jti, origin, frame, state: loading|ready|mute, isWanted, isOver}
+let live = null; // the preview in the frame: {jti, origin, frame, state: loading|ready|mute, heardAt, isWanted, isOver}
 let turn = 0; // what was asked for before another turn is not shown any more
 
 function remembered() {
@@ -26,12 +28,16 @@ function remembered() {
   }
 }
 
-function remember() {
+function write(what) {
   try {
-    localStorage.setItem(KEY, JSON.stringify({ isOpen: !pane.hidden, width: pane.dataset.width, site: part("site").value }));
+    localStorage.setItem(KEY, JSON.stringify(what));
   } catch {
     // then it is not remembered
   }
+}
+
+function remember() {
+  write({ isOpen: !pane.hidden, width: pane.dataset.width, site: part("site").value });
 }
 
 function say(text) {
@@ -84,15 +90,13 @@ function frameIt(told) {
     name: `qk-pane-${turn}`, title: `Preview on ${name}`, sandbox: "allow-scripts allow-same-origin", referrerpolicy: "no-referrer",
   });
   part("stage").replaceChildren(frame);
-  live = { jti: told.jti, origin: told.origin, frame, state: "loading", isWanted: false, isOver: false };
+  live = { jti: told.jti, origin: told.origin, frame, state: "loading", heardAt: 0, isWanted: false, isOver: false };
   const mine = live;
   frame.addEventListener("load", () => {
-    if (live === mine) refreshList();
-    setTimeout(() => {
-      if (live !== mine || mine.state !== "loading") return;
-      mine.state = "mute";
-      if (mine.isWanted) show();
-    }, PATIENCE);
+    if (live !== mine) return;
+    refreshList();
+    const since = Date.now() - 1000; // a page says that it is ready about when it is loaded, also one that people go on to
+    setTimeout(() => mine.heardAt < since && isMute(mine, mine.isWanted), PATIENCE);
   });
   if (told.response_mode === "form_post") {
     const form = h("form", { method: "post", action: told.url, target: frame.name, hidden: true },
@@ -127,9 +131,18 @@ function refresh() {
   else tellPage();
 }
 
+function isMute(mine, isWanted) {
+  if (live !== mine || mine.isOver) return;
+  mine.state = "mute";
+  if (isWanted) show();
+}
+
 function tellPage() {
+  const mine = live;
+  const asked = Date.now();
   live.state = "loading"; // until it says that it is ready again
   live.isWanted = false;
+  setTimeout(() => mine.heardAt < asked && mine.state === "loading" && isMute(mine, true), LONGEST);
   live.frame.contentWindow.postMessage({ type: "quillkeep:refresh" }, live.origin);
 }
 
@@ -137,6 +150,7 @@ function hear(event) {
   if (!live || event.origin !== live.origin || event.source !== live.frame.contentWindow) return;
   if (event.data?.type !== "quillkeep:ready") return;
   live.state = "ready";
+  live.heardAt = Date.now();
   if (live.isWanted) tellPage();
 }
 
@@ -162,6 +176,13 @@ function setOpen(isOpen, { isAsked = false } = {}) {
   announce(isOpen ? "The preview stands beside the fields." : "The pane is closed.");
   if (isOpen && matchMedia("(max-width: 1099px)").matches) pane.scrollIntoView({ block: "nearest" });
   if (!isOpen) document.querySelector("[data-qk-beside]")?.focus();
+}
+
+/** The page is still that of a new entry, which may frame nobody: it is shown anew, as that of the entry. */
+async function openOnNextPage() {
+  if (!(await save())) return;
+  write({ ...remembered(), isOpen: true });
+  location.reload();
 }
 
 const ACTS = {
@@ -202,11 +223,12 @@ if (pane) {
   window.addEventListener("pageshow", (event) => {
     if (event.persisted && !pane.hidden) show();
   });
-  // The head is drawn anew by each save, and the button with it.
-  enhance("[data-qk-beside]", (button) => {
-    button.hidden = false;
-    button.setAttribute("aria-pressed", String(!pane.hidden));
-    button.addEventListener("click", () => setOpen(pane.hidden, { isAsked: true }));
-  });
   if (was.isOpen) setOpen(true);
 }
+
+// The head is drawn anew by each save, and the button with it.
+enhance("[data-qk-beside]", (button) => {
+  button.hidden = false;
+  button.setAttribute("aria-pressed", String(pane ? !pane.hidden : false));
+  button.addEventListener("click", () => (pane ? setOpen(pane.hidden, { isAsked: true }) : openOnNextPage()));
+});

@@ -5,36 +5,40 @@ import { announce } from "../../../content/admin/js/dom.js";
 import { page, swapIslands } from "../../../content/admin/js/markup.js";
 import { draw } from "./countdown.js";
 
-const box = document.querySelector("[data-qk-previews]");
+const box = () => document.querySelector("[data-qk-previews]"); // drawn anew by each save
 const form = document.querySelector("[data-qk-form]");
 const EVERY = 30_000; // milliseconds
+let isShut = false;
 
 /** Ask for the list anew. Who writes in the form sees nothing move. */
 export async function refresh() {
-  if (!box) return;
+  if (!box()) return;
   let other;
   try {
-    const answer = await fetch(box.dataset.qkPreviews, { headers: { "X-Requested-With": "quillkeep" } });
+    const answer = await fetch(box().dataset.qkPreviews, { headers: { "X-Requested-With": "quillkeep" } });
     if (!answer.ok) return; // signed out: the next act asks
     other = page(await answer.text());
   } catch {
     return; // no connection: the next time
   }
-  if (other.querySelector("[data-qk-previews]")) keepingPlace(() => swapIslands(other, box));
+  if (other.querySelector("[data-qk-previews]") && box()) keepingPlace(() => swapIslands(other, box()));
 }
 
 function keepingPlace(act) {
   const still = form?.contains(document.activeElement) ? document.activeElement : null;
   const place = still?.getBoundingClientRect().top;
-  const hadFocus = box.contains(document.activeElement);
+  const hadFocus = box().contains(document.activeElement);
   act();
   show();
-  if (hadFocus && !box.contains(document.activeElement)) box.querySelector("summary").focus();
+  if (hadFocus && !box().contains(document.activeElement)) box().querySelector("summary").focus();
   if (still) window.scrollBy({ top: still.getBoundingClientRect().top - place, behavior: "instant" });
 }
 
 function show() {
-  box.hidden = !box.querySelector("li");
+  const list = box();
+  if (!list) return;
+  list.hidden = !list.querySelector("li");
+  list.open = !isShut;
   draw();
 }
 
@@ -67,10 +71,12 @@ document.addEventListener("submit", async (event) => {
   await refresh();
 });
 
-if (box) {
-  const isCalm = () => !document.hidden && !box.hidden && !box.contains(document.activeElement);
-  setInterval(() => isCalm() && refresh(), EVERY);
-  document.addEventListener("visibilitychange", () => document.hidden || refresh());
-  document.addEventListener("qk:saved", show);
-  box.addEventListener("qk:over", () => setTimeout(refresh, 1000));
-}
+const isCalm = () => box() && !document.hidden && !box().hidden && !box().contains(document.activeElement);
+setInterval(() => isCalm() && refresh(), EVERY);
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
+document.addEventListener("qk:saved", show);
+document.addEventListener("qk:published", show);
+document.addEventListener("qk:over", (event) => event.target.closest("[data-qk-previews]") && setTimeout(refresh, 1000));
+document.addEventListener("toggle", (event) => {
+  if (event.target === box()) isShut = !event.target.open;
+}, true);
