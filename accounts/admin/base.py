@@ -133,7 +133,7 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
     def refused(self, request: HttpRequest, object_id: str, error: DomainError) -> HttpResponse:
         """Go back to the row and say why nothing was done."""
         self.message_user(request, explain(error), messages.ERROR)
-        return redirect(f"admin:accounts_{self.opts.model_name}_change", object_id)
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
 
     def try_each(self, request: HttpRequest, rows: QuerySet[M], act: Any, done: str) -> None:
         """Apply a verb to each row and say what was refused."""
