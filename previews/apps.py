@@ -1,9 +1,15 @@
 """The app configuration of previews."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 
 
 class PreviewsConfig(AppConfig):
     """Signing keys, preview tokens and draft reads."""
 
     name = "previews"
+
+    def ready(self) -> None:
+        """Bring what the rooms below know by name: a kind of keys, tables of the admin. They stand on models."""
+        import_string("previews.signing.kind.register")()
+        import_string("previews.tables.register")()
