@@ -40,7 +40,7 @@ class SigningKeys:
             return self._rotate_every(overlap, at_once=at_once, by=by)
         if name in Algorithm.values and name != Algorithm.HS256:
             return [_told(_rotated(name, overlap, at_once=at_once, by=by))]
-        site = PreviewSite.objects.filter(pk=_id(name)).first()
+        site = _site(name)
         if site is None:
             raise NotFoundError(
                 "Name an algorithm that a site uses, the id of a site with a shared secret, or every one: previews."
@@ -117,8 +117,14 @@ def _row(key: SigningKey) -> dict[str, Any]:
     }
 
 
+def _site(text: str) -> PreviewSite | None:
+    wanted = _id(text)
+    return PreviewSite.objects.filter(pk=wanted).first() if wanted is not None else None
+
+
 def _key(name: str) -> SigningKey:
-    key = SigningKey.objects.filter(pk=_id(name)).first()
+    wanted = _id(name)
+    key = SigningKey.objects.filter(pk=wanted).first() if wanted is not None else None
     if key is None:
         raise NotFoundError("There is no such key.")
     return key

@@ -50,7 +50,8 @@ def test_the_list_tells_of_each_key_and_holds_no_private_half(world: World) -> N
     assert by_state.keys() == {("EdDSA", "active"), ("EdDSA", "pending"), ("HS256", "active")}
     active = by_state["EdDSA", "active"]
     assert active["id"] == str(signing().pk)
-    due = signing().activated_at + life.rotation_period()  # type: ignore[operator]  # it signs
+    due = life.due_at(signing())
+    assert due is not None
     assert active["due"] == due.isoformat()
     assert by_state["HS256", "active"]["site"] == str(made.site.pk)
     shown = keys("list", "--kind", "previews")[0]
