@@ -133,6 +133,7 @@ class HandoffField(forms.Field):
         widget.collections = [item for item in present.collections if item.has_entries]
         widget.locales = [(locale.code, locale.name) for locale in present.locales]
         widget.samples = samples(by)
+        widget.problems = {}  # Django's copy of a widget shares what is mutable
         widget.origins = list(site.origins) if site is not None else []
 
 
