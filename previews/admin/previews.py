@@ -115,6 +115,7 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
     empty_text = (
         "No preview yet. Open an entry and choose Preview: what you hand out stands here, and can be ended."
     )
+    change_list_template = "previews/register.html"
     list_display = ("minted", "entry_shown", "site", "person", "used", "state_shown")
     list_filter = (StateFilter, SiteFilter, PersonFilter)
     list_select_related = ("site", "user")

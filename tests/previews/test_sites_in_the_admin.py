@@ -51,6 +51,10 @@ def ada(person: Person) -> Client:
     return sign_in(person)
 
 
+def words(answer: Any) -> str:
+    return text_of(answer)
+
+
 def make_keeper() -> None:
     """Make a role that administers previews, and reads nothing."""
     granting.add_role("keeper", "Keeper", areas=(Area.PREVIEWS,), by=ROOT)
@@ -83,7 +87,7 @@ def test_only_who_administers_previews_comes_here(world: World, ada: Client) -> 
 
 def test_a_site_is_set_up_and_its_secret_is_shown_once(world: World, ada: Client) -> None:
     answer = ada.post(f"{SITES}add/", FORM)
-    assert answer.status_code == 200, text_of(answer)
+    assert answer.status_code == 200, words(answer)
     page = answer.content.decode()
     site = PreviewSite.objects.get(name="Docs")
     (secret,) = set(SECRET.findall(page))
@@ -130,7 +134,7 @@ def typed(browser: Client, site: PreviewSite) -> dict[str, Any]:
 def test_saving_what_is_there_changes_nothing_of_it(world: World, ada: Client) -> None:
     before = list(world.site.handoff_urls.values())
     answer = ada.post(f"{SITES}{world.site.pk}/change/", typed(ada, world.site))
-    assert answer.status_code == 302, text_of(answer)
+    assert answer.status_code == 302, words(answer)
     assert list(world.site.handoff_urls.values()) == before
     assert Event.objects.filter(type="preview-site.updated").latest("at").detail["changed"] == []
     assert (
@@ -304,7 +308,7 @@ def test_a_stale_factor_is_asked_for_and_what_was_typed_goes_on(
     assert SECRET.search(answer.content.decode())
 
 
-ODD: Final = (
+ODD: Final[tuple[Any, ...]] = (
     None, {}, [], "text", 7, {"verdict": ["ok"]}, {"verdict": "other", "checks": "x"}, {"verdict": "leak", "checks": [None, 1, {}]},
     {"verdict": "ok", "checks": [{"name": {"a": 1}, "url": None, "status": True, "found": {"x": 1}, "sentence": 3}], "sentence": []},
 )  # fmt: skip
