@@ -10,6 +10,6 @@ def register() -> None:
         {
             "previews.previewsite": (Area.PREVIEWS, frozenset({"view", "add", "change"})),
             "previews.signingkey": (Area.PREVIEWS, frozenset({"view", "change"})),
-            "previews.preview": (Area.PREVIEWS, frozenset({"view"})),
+            "previews.preview": (Area.PREVIEWS, frozenset({"view", "change"})),
         }
     )

@@ -137,8 +137,8 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
         return may_look(request)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the action is offered: whoever sees a preview may end it."""
-        return may_look(request)
+        """Tell whether previews may be ended: one's own always, all of them by who may change what they administer."""
+        return request.user.has_perm("previews.change_preview") if sees_all(request) else may_look(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Preview]:
         return super().get_queryset(request).visible_to(of_request(request))  # type: ignore[attr-defined, no-any-return]  # the manager's own
@@ -244,6 +244,7 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
             "state": pill(STATES[preview.state]),
             "reason": REASONS.get(preview.revoked_because, preview.revoked_because),
             "is_live": preview.state not in ("revoked", "expired"),
+            "may_end": self.has_revoke_permission(request),
         }
         title = f"A preview of {line.title}" if line else "A preview"
         return self.page(request, "previews/preview.html", title, context)
