@@ -61,7 +61,6 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
     empty_text = "No signing key yet. The first preview site gets one."
     change_list_template = "previews/keys.html"
     list_display = ("name", "belongs_to", "state_shown", "picture", "since", "ends", "last_used")
-    list_filter = ("algorithm", "state")
     list_select_related = ("site",)
     ordering = ("algorithm", "-pk")
 
@@ -237,7 +236,9 @@ def picture(key: SigningKey) -> SafeString:
             for number in range(len(STOPS))
         ),
     )
-    end, reached = _EDGE + _STEP * (len(STOPS) - 1), _EDGE + _STEP * now_at
+    is_cut = key.state == SigningKey.State.REVOKED
+    walked = max(number for number in range(now_at) if STOPS[number] in passed) if is_cut else now_at
+    end, reached = _EDGE + _STEP * (len(STOPS) - 1), _EDGE + _STEP * walked
     return format_html(
         '<svg class="qk-life" viewBox="0 0 {0} {1}" width="{0}" height="{1}" aria-hidden="true">'
         '<line x1="{2}" y1="{2}" x2="{3}" y2="{2}" class="qk-life-rest"/>'

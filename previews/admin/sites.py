@@ -87,13 +87,12 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
         "name",
         "state_shown",
         "origins_shown",
-        "algorithm",
+        "signed_with",
         "live",
         "last_used",
         "probe_shown",
         "secret_age",
     )
-    list_filter = ("state",)
     search_fields = ("name",)
     search_help_text = "Name"
     ordering = ("name",)
@@ -137,6 +136,10 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
     def origins_shown(self, site: PreviewSite) -> str:
         more = len(site.origins) - 1
         return f"{site.origins[0]} and {more} more" if more > 0 else ", ".join(site.origins)
+
+    @admin.display(description="signed with", ordering="algorithm")
+    def signed_with(self, site: PreviewSite) -> str:
+        return str(site.algorithm)
 
     @admin.display(description="handoff URLs")
     def urls_shown(self, site: PreviewSite) -> str:
@@ -276,6 +279,8 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
         now = timezone.now()
         shared = SigningKey.objects.verifying(now).filter(site=site).defer("private").order_by("-pk")
         return {
+            "title": site.name,
+            "subtitle": None,
             "site": site,
             "state": pill(STATES[site.state]),
             "acts": [(act, ACTS[act]) for act in acts_of(site)]

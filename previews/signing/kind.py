@@ -25,7 +25,16 @@ NAME: Final = "previews"
 class SigningKeys:
     """Keys of preview tokens. Private halves leave in no row, and in no rotation but that of a shared secret."""
 
-    columns: Final = ("id", "algorithm", "site", "state", "activated_at", "retires_at", "last_used_at", "due")
+    columns: Final = (
+        "kid",
+        "algorithm",
+        "site",
+        "state",
+        "activated_at",
+        "retires_at",
+        "last_used_at",
+        "due",
+    )
     retired: Final = "no token that it signed works any more"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -103,6 +112,8 @@ def _row(key: SigningKey) -> dict[str, Any]:
     due = life.due_at(key)
     return {
         "id": str(key.pk),
+        "kid": str(key.pk),
+        "name": f"{key.algorithm} of {key.site.name}" if key.site else str(key.algorithm),
         "algorithm": str(key.algorithm),
         "site": str(key.site_id) if key.site_id else None,
         "site_name": key.site.name if key.site else None,

@@ -92,8 +92,9 @@ function setUp(holder) {
       add.focus();
     });
     row.append(remove);
-    row.addEventListener("change", () => {
-      offerFields(row, known);
+    row.addEventListener("change", (event) => {
+      // Not when the address has changed: a click on a field would find another button in its place.
+      if (event.target.tagName === "SELECT") offerFields(row, known);
       showExample(row, known);
     });
     row.addEventListener("input", () => showExample(row, known));
