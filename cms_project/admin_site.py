@@ -27,7 +27,7 @@ from previews.admin.urls import urlpatterns as previews_urls
 _CLOSED: Final = frozenset({"view_on_site", "password_change", "password_change_done"})
 
 
-_USES: Final = {"content": "Content", "review": "Review"}
+_USES: Final = {"content": "Content", "review": "Review", "previews": "Previews"}
 
 
 class QuillkeepAdminSite(admin.AdminSite):
@@ -91,7 +91,7 @@ class QuillkeepAdminSite(admin.AdminSite):
         return update_wrapper(answer, inside)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
-        """Return the sidebar by use: content, what waits for review with the record of it all, and settings."""
+        """Return the sidebar by use: content, what waits for review with the record of it all, previews, settings."""
         stock: list[dict[str, Any]] = super().get_app_list(request, app_label)
         if app_label is not None:
             return stock
@@ -105,12 +105,14 @@ class QuillkeepAdminSite(admin.AdminSite):
                 )
                 if model["object_name"] == "Alert":
                     model["badge"] = open_count()
+                if model["object_name"] == "Preview" and not of_request(request).administers(Area.PREVIEWS):
+                    model["name"] = "My previews"
                 shown["models"].append(model)
         if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
             found["Settings"]["models"].append(
                 sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
             )
-        return [found[use] for use in ("Content", "Review", "Settings") if use in found]
+        return [found[use] for use in ("Content", "Review", "Previews", "Settings") if use in found]
 
     def index(  # type: ignore[override]  # rendered already
         self,

@@ -102,6 +102,22 @@ class Overview:
         told = {key: (moment, name or email) for key, moment, name, email in visits}
         return self._lines(self._seen().filter(entry__in=told), told)
 
+    def drafts_of(self, entries: Iterable[UUID]) -> dict[tuple[UUID, str], Line]:
+        """Return what may be seen of these entries, by entry and locale; what is in the trash is left out."""
+        found: dict[tuple[UUID, str], Line] = {}
+        named: list[tuple[CollectionSpec, UUID]] = []
+        names = ("entry_id", "collection_id", "locale", "title", "status", "_titled")
+        for entry_id, collection_id, locale, title, status, titled in (
+            self._seen().filter(entry__in=list(entries)).values_list(*names)
+        ):
+            collection = self.schema.by_id[collection_id]
+            if is_named := titled and bool(title.strip()):
+                named.append((collection, entry_id))
+            shown = title if is_named else _untitled(entry_id)
+            found[entry_id, locale] = Line(entry_id, collection, locale, shown, status, None)
+        note_titles(named, by=self.by)
+        return found
+
     def _collections(self) -> list[CollectionSpec]:
         return [item for item in self.schema.collections if item.has_entries]
 
@@ -135,7 +151,7 @@ class Overview:
             moment, label = told.get(entry_id, (published_at, ""))
             if is_named := titled and bool(title.strip()):
                 named.add(entry_id)
-            shown = title if is_named else f"Untitled ({str(entry_id)[-6:]})"
+            shown = title if is_named else _untitled(entry_id)
             found[entry_id] = Line(
                 entry_id, self.schema.by_id[collection_id], locale, shown, status, moment, label
             )
@@ -144,6 +160,10 @@ class Overview:
             ((line.collection, line.entry_id) for line in lines if line.entry_id in named), by=self.by
         )
         return lines
+
+
+def _untitled(entry_id: UUID) -> str:
+    return f"Untitled ({str(entry_id)[-6:]})"
 
 
 def _newest(lines: Iterable[Line]) -> list[Line]:

@@ -96,6 +96,15 @@ def _stored_name(name: str, collection: CollectionSpec) -> str:
     return str(spec.id)
 
 
+def usable_fields(collection: CollectionSpec) -> list[FieldSpec]:
+    """Return the fields that a handoff URL can hold."""
+    return [spec for spec in collection.fields if _is_usable(spec)]
+
+
+def _is_usable(spec: FieldSpec) -> bool:
+    return spec.type in USABLE_TYPES and spec.data_class in (DataClass.PUBLIC, DataClass.INTERNAL)
+
+
 def shown(url: str, collection: CollectionSpec) -> str:
     """Return a stored handoff URL as people read it: fields by key, `{gone}` for one that was removed."""
 

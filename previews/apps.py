@@ -10,8 +10,10 @@ class PreviewsConfig(AppConfig):
     name = "previews"
 
     def ready(self) -> None:
-        """Add the preview to the form of an entry."""
-        register = import_string("content.admin.beside.register")  # both stand on the models
+        """Bring what the rooms below know by name, and the preview beside the form of an entry. All stand on models."""
+        import_string("previews.signing.kind.register")()
+        import_string("previews.tables.register")()
+        register = import_string("content.admin.beside.register")
         register(
             import_string("previews.admin.beside.preview"), import_string("previews.admin.beside.to_new")
         )

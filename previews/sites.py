@@ -14,7 +14,7 @@ from accounts.log import Subject, record
 from accounts.models.generation import Generation
 from content import schema
 from previews import secrets
-from previews.addresses import MOST_ORIGINS, AddressError, origin_of, shown, store
+from previews.addresses import MOST_ORIGINS, AddressError, origin_in, origin_of, shown, store
 from previews.models import HandoffUrl, PreviewSite, SigningKey
 from previews.models.signing_key import Algorithm
 from previews.models.site import LONGEST, SHORTEST
@@ -139,9 +139,10 @@ def _put(site: PreviewSite, values: Mapping[str, Any], handoff_urls: HandoffUrls
     problems += _life_problems(site)
     problems += _origin_problems(site)
     urls: list[HandoffUrl] = []
-    if not problems:
-        given = handoff_urls if handoff_urls is not None else shown_urls(site)
-        urls, problems = _urls(site, given)
+    if not problems and handoff_urls is not None:
+        urls, problems = _urls(site, handoff_urls)
+    elif not problems and "origins" in values:
+        problems = _left_behind(site)
     if problems:
         raise InvalidInputError(errors=problems)
     return urls
@@ -218,10 +219,22 @@ def _urls(site: PreviewSite, given: HandoffUrls) -> tuple[list[HandoffUrl], list
     return urls, problems
 
 
+def _left_behind(site: PreviewSite) -> list[Problem]:
+    """Return a problem for each handoff URL that is on none of the site's origins any more."""
+    collections = schema.current().by_id
+    return [
+        Problem.at(
+            ["handoff_urls", collections[row.collection_id].key, *([row.locale] if row.locale else [])],
+            "invalid-url",
+            "It must be on one of the site’s origins.",
+        )
+        for row in site.handoff_urls.all()
+        if row.collection_id in collections and origin_in(row.url) not in site.origins
+    ]
+
+
 def shown_urls(site: PreviewSite) -> dict[str, str | dict[str, str]]:
     """Return a site's handoff URLs as people write them: by collection, and by locale where there are several."""
-    if site._state.adding:  # noqa: SLF001 (Django's way to tell a row that is not saved yet)
-        return {}
     present = schema.current()
     found: dict[str, dict[str, str]] = {}
     for row in site.handoff_urls.all():

@@ -79,6 +79,8 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:  # noqa: ARG002
         """Allow the list's own filters, not any column: `?password__startswith=` would read hashes (CVE-2014-0483)."""
+        if lookup in _names_of_filters(self.list_filter):
+            return True  # a filter of our own reads its value itself
         name, *rest = lookup.split("__")
         offered = {item for item in (*self.list_filter, self.date_hierarchy) if isinstance(item, str)}
         if name not in offered:
@@ -133,7 +135,7 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
     def refused(self, request: HttpRequest, object_id: str, error: DomainError) -> HttpResponse:
         """Go back to the row and say why nothing was done."""
         self.message_user(request, explain(error), messages.ERROR)
-        return redirect(f"admin:accounts_{self.opts.model_name}_change", object_id)
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
 
     def try_each(self, request: HttpRequest, rows: QuerySet[M], act: Any, done: str) -> None:
         """Apply a verb to each row and say what was refused."""
@@ -146,6 +148,12 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
                 self.message_user(request, f"{row}: {explain(error)}", messages.ERROR)
         if number:
             self.message_user(request, f"{number} {done}.", messages.SUCCESS)
+
+
+def _names_of_filters(filters: Sequence[Any]) -> set[str | None]:
+    """Return the parameters of the filters that are classes of ours."""
+    classes = (item for item in filters if isinstance(item, type))
+    return {item.parameter_name for item in classes if issubclass(item, admin.SimpleListFilter)}
 
 
 class ReadOnlyAdmin(VerbAdmin[M]):

@@ -1,10 +1,10 @@
 """The kinds of keys that `manage.py keys` knows. A room above registers its own when it has one."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from django.db.models import Q
@@ -19,21 +19,39 @@ from accounts.models.generation import Generation
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Rotated:
-    """A new secret, and until when the old one still works."""
+    """A new key or secret, and until when the old one still works. `text` is "" where no secret leaves the house."""
 
     id: str
     text: str
     old_secret_until: datetime | None
+    name: str = ""  # of what was rotated, where one name stands for several keys
+    former: str | None = None  # the id of the key before, where it is another one
+    signs_at: datetime | None = None  # from when on the new one is used, where that is not at once
 
 
 class KeyKind(Protocol):
     """What can be done with keys of one kind. `name` is an id; NotFoundError where there is none."""
 
+    @property
+    def columns(self) -> Sequence[str]:
+        """Return which names of a row people are shown."""
+        ...
+
+    @property
+    def retired(self) -> str:
+        """Return what is so once a key is retired."""
+        ...
+
     def rows(self) -> list[dict[str, Any]]:
         """Return what is known of each, without secrets: `id`, `name`, `state`, and what the kind adds."""
         ...
 
-    def rotate(self, name: str, *, overlap: timedelta, by: Principal) -> Rotated: ...
+    def rotate(
+        self, name: str, *, overlap: timedelta, at_once: bool = False, by: Principal
+    ) -> Sequence[Rotated]:
+        """Rotate what is named; with the name of the kind, all of it. `at_once`: whether it is ripe or not."""
+        ...
+
     def judge(self, name: str) -> Verdict | None:
         """Say whether the old secret can go; None where no overlap is running."""
         ...
@@ -43,6 +61,9 @@ class KeyKind(Protocol):
 
 class ApiKeys:
     """API keys, named by their id or their public id."""
+
+    columns: Final = ("public_id", "name", "owner", "state", "expires_at", "last_used_at", "calls", "verdict")
+    retired: Final = "the old secret no longer works"
 
     def rows(self) -> list[dict[str, Any]]:
         is_known = api_keys.is_use_known(Generation.objects.current())
@@ -67,9 +88,20 @@ class ApiKeys:
             )
         return found
 
-    def rotate(self, name: str, *, overlap: timedelta, by: Principal) -> Rotated:
+    def rotate(
+        self,
+        name: str,
+        *,
+        overlap: timedelta,
+        at_once: bool = False,  # noqa: ARG002 (they are always ripe)
+        by: Principal,
+    ) -> Sequence[Rotated]:
+        if name == "api":
+            raise ConflictError(
+                "API keys are rotated one by one, since each new secret goes to another place."
+            )
         minted = api_keys.rotate(_api_key(name), overlap=overlap, by=by)
-        return Rotated(str(minted.key.pk), minted.text, minted.key.previous_valid_until)
+        return [Rotated(str(minted.key.pk), minted.text, minted.key.previous_valid_until)]
 
     def judge(self, name: str) -> Verdict | None:
         return verdict(_api_key(name), is_known=api_keys.is_use_known(Generation.objects.current()))

@@ -1,6 +1,5 @@
 """Django's permission names, answered by `accounts.access`: nothing else in the house decides."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from django.db import models
@@ -9,8 +8,9 @@ from accounts.access import Action, Area, Principal, Resource
 from accounts.models.user import User
 from accounts.principals import action_of, of_signed_in
 
-# Which area of administration a table of the admin belongs to, and what can be done with it there at all.
-AREAS: Final[Mapping[str, tuple[Area, frozenset[str]]]] = {
+# Which area of administration a table of the admin belongs to, and what can be done with it there at all. Rooms above
+# add their tables.
+AREAS: Final[dict[str, tuple[Area, frozenset[str]]]] = {
     "accounts.user": (Area.USERS, frozenset({"view", "add", "change"})),
     "accounts.role": (Area.ROLES, frozenset({"view", "add", "change", "delete"})),
     "accounts.policy": (Area.POLICIES, frozenset({"view", "add", "change", "delete"})),
@@ -27,11 +27,11 @@ def allows(user: User, permission: str, obj: models.Model | None) -> bool:
     principal = of_signed_in(user)
     app_label, _, codename = permission.partition(".")
     verb, _, model = codename.partition("_")
-    if app_label == "accounts":
-        area, verbs = AREAS.get(f"accounts.{model}", (None, frozenset[str]()))
+    if app_label != "content":
+        area, verbs = AREAS.get(f"{app_label}.{model}", (None, frozenset[str]()))
         is_open = verb == "view" or not principal.is_locked_down
         return area is not None and verb in verbs and is_open and principal.administers(area)
-    action = action_of(codename) if app_label == "content" else None
+    action = action_of(codename)
     if action is None or obj is None:
         return False
     collection_id = getattr(obj, "collection_id", None)
@@ -41,11 +41,11 @@ def allows(user: User, permission: str, obj: models.Model | None) -> bool:
 def allows_module(user: User, app_label: str) -> bool:
     """Answer `has_module_perms`: whether anything of the room is open at all."""
     principal = of_signed_in(user)
-    if app_label == "accounts":
-        return any(principal.administers(area) for area, _ in AREAS.values())
     if app_label == "content":
         return principal.is_administrator or bool(principal.object_grants) or bool(principal.rules)
-    return False
+    return any(
+        principal.administers(area) for table, (area, _) in AREAS.items() if table.startswith(f"{app_label}.")
+    )
 
 
 def _covers(principal: Principal, action: Action, entry: Resource) -> bool:

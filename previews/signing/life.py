@@ -28,6 +28,10 @@ SHORTEST_OVERLAP: Final = max(timedelta(seconds=LONGEST), JWKS_LIFE)
 _LOCK_ID: Final = 0x71_6B_70_6B  # "qkpk": one at a time changes keys
 
 
+class TooYoungError(ConflictError):
+    """The key that waits was published so lately that caches of the JWKS may not know it yet."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Rotation:
     """What a rotation did. `secret` is the text of a new shared secret, "" for keys with a public half."""
@@ -54,7 +58,7 @@ def ensure(site: PreviewSite, *, by: Principal) -> str:
 def rotate(algorithm: str, *, overlap: timedelta = OVERLAP, at_once: bool = False, by: Principal) -> Rotation:
     """Let the pending key sign, the former one verify until the overlap ends, and make the next one.
 
-    `overlap` zero ends the former one at once, and every token that it signed. Raises ConflictError for a pending key
+    `overlap` zero ends the former one at once, and every token that it signed. Raises TooYoungError for a pending key
     that caches of the JWKS may not know yet, unless `at_once`; InvalidInputError for an overlap that is too short.
     """
     _require(by)
@@ -65,10 +69,9 @@ def rotate(algorithm: str, *, overlap: timedelta = OVERLAP, at_once: bool = Fals
     if pending is None:
         raise ConflictError(f"There is no key for {algorithm}: no site asks for it.")
     now = timezone.now()
-    published_for = now - pending.created_at
-    if published_for < JWKS_LIFE and overlap and not at_once:
-        wait = int((JWKS_LIFE - published_for).total_seconds()) + 1
-        raise ConflictError(
+    wait = wait_for(pending, now)
+    if wait and overlap and not at_once:
+        raise TooYoungError(
             f"The next key was made a moment ago, and caches may not know it yet. Try again in {wait} seconds."
         )
     former = _end(active, now, overlap, by) if active is not None else None
@@ -159,6 +162,30 @@ def is_due(algorithm: str, now: datetime | None = None) -> bool:
         and now - active.activated_at >= rotation_period()
         and now - pending.created_at >= JWKS_LIFE
     )
+
+
+def wait_for(pending: SigningKey, now: datetime) -> int:
+    """Return for how many seconds a published key should not sign yet: caches may not know it. 0 when they do."""
+    left = JWKS_LIFE - (now - pending.created_at)
+    return int(left.total_seconds()) + 1 if left > timedelta(0) else 0
+
+
+def due_at(key: SigningKey) -> datetime | None:
+    """Return when something happens to a key by itself; None where nothing does."""
+    state = SigningKey.State
+    if key.state == state.ACTIVE and key.site_id is None and key.activated_at is not None:
+        return key.activated_at + rotation_period()
+    return {state.PENDING: key.activates_at, state.RETIRING: key.retires_at}.get(state(key.state))
+
+
+def stopped_signing_at(key: SigningKey) -> datetime | None:
+    """Return since when another key signs in place of this one; None while none does."""
+    if key.activated_at is None:
+        return None
+    later = SigningKey.objects.filter(
+        algorithm=key.algorithm, site_id=key.site_id, activated_at__gt=key.activated_at
+    )
+    return later.order_by("activated_at").values_list("activated_at", flat=True).first()
 
 
 def rotation_period() -> timedelta:

@@ -82,6 +82,11 @@ class Tables:
             self._read_at = read_at
             return self._table
 
+    def newer_than(self, table: Table) -> Table:
+        """Return a newer table if keys or sites have changed since; else the same. Asks for the generation alone."""
+        found = Freshness.objects.filter(name=GENERATION).values_list("value", flat=True).first()
+        return self.current(at_least=found) if found is not None and found > table.generation else table
+
     def forget(self) -> None:
         """Let the next one who asks read it anew."""
         with self._lock:

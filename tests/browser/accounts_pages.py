@@ -1,4 +1,4 @@
-"""The pages of accounts, one after the other, as somebody goes through them."""
+"""The pages of accounts and the tables of previews, one after the other, as somebody goes through them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,9 +12,11 @@ from accounts.log import seal_pending
 from accounts.models import Event, Role, Session, User
 from accounts.sign_in import links
 from accounts.sign_in.links import Purpose
+from previews.models import SigningKey
 from tests.accounts.cast import BUILDER, PASSWORD, make_key, make_person, make_policy, make_role
 from tests.browser.conftest import make_administrator, sign_in, watch
-from tests.builders import make_alert
+from tests.builders import make_alert, make_collection, make_entry
+from tests.previews.world import FIELDS, make_preview, make_site
 from tests.processes import LiveServer
 
 Look = Callable[[Page, str], None]
@@ -27,6 +29,8 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
     walter = make_person("walter@example.com", roles=["editor"])
     policy = make_policy(Role.objects.get(key="editor"), Action.READ, Action.READ_DRAFT, Action.UPDATE)
     key, _ = make_key(walter.user, name="Website")
+    make_collection("articles", FIELDS)
+    entry = make_entry("articles", title="First", published=False)
     watched = watch(browser, web_server.url)
     page = watched.page
     # The doors
@@ -88,6 +92,12 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
             subject_type="user", subject_id=str(edith.user.pk), actor_label=ada.email, count=7
         ).pk,
     }
+    site = make_site().site
+    of_previews = {
+        "previewsite": site.pk,
+        "signingkey": SigningKey.objects.get(state="active").pk,
+        "preview": make_preview(site, entry, Session.objects.filter(user=ada.user).latest("created_at")).pk,
+    }
     for own in ("", "password/", "authenticator/", "passkeys/new/"):
         watched.go(f"/admin/account/{own}")
         look(page, f"account-{own.strip('/') or 'own'}")
@@ -112,6 +122,11 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
         if model in ("role", "policy"):
             watched.go(f"/admin/accounts/{model}/{pk}/delete/")
             look(page, f"{model}-delete")
+    for model, pk in of_previews.items():
+        watched.go(f"/admin/previews/{model}/")
+        look(page, f"{model}-list")
+        watched.go(f"/admin/previews/{model}/{pk}/change/")
+        look(page, f"{model}-change")
     watched.go("/admin/view-as/?as=role:editor")
     look(page, "view-as")
     watched.go(f"/admin/accounts/policy/add/?role={rows['role']}&collection=*")

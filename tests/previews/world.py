@@ -1,15 +1,17 @@
 """Who previews what where: articles with a draft, two sites, Edith who edits, Rita who may not, and their clients."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from django.test import Client
+from django.utils import timezone
 
 from accounts.access import Area
-from accounts.models import Event
+from accounts.models import Event, Session
 from content.models import Entry
-from previews import sites
-from previews.models import PreviewSite
+from previews import secrets, sites
+from previews.models import Preview, PreviewSite
 from previews.signing.table import tables
 from previews.sites import Made
 from tests.accounts.cast import Api as PersonsApi
@@ -71,6 +73,23 @@ def make_site(name: str = "Web", urls: Any = None, **values: Any) -> Made:
     return sites.add(given, {"articles": HANDOFF} if urls is None else urls, by=ROOT)
 
 
+def make_preview(site: PreviewSite, entry: Entry, session: Session) -> Preview:
+    """Write the row of a preview that somebody was handed out, and nobody has fetched yet."""
+    now = timezone.now()
+    return Preview.objects.create(
+        site=site,
+        entry=entry,
+        collection_id=entry.collection_id,
+        locale="en",
+        user=session.user,
+        session=session,
+        token_version=session.user.token_version,
+        expires_at=now + timedelta(minutes=15),
+        code_hash=secrets.digest(secrets.new(secrets.CODE)),
+        code_expires_at=now + timedelta(seconds=60),
+    )
+
+
 def make_world() -> World:
     """Make all of it. Edith may preview articles, and does not read what is personal."""
     make_locale("de")
@@ -96,4 +115,4 @@ def refusals() -> list[str]:
     return [str(detail["reason"]) for detail in told("preview.refused")]
 
 
-__all__ = ["Area", "World", "allow", "make_site", "make_world", "refusals", "told"]
+__all__ = ["Area", "World", "allow", "make_preview", "make_site", "make_world", "refusals", "told"]

@@ -1,19 +1,16 @@
 """Every page of the admin, by GET and by POST, with a request that those succeed with who may send it."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from django.test import Client
-from django.utils import timezone
 
 from accounts import people
 from accounts.log import seal_pending
 from accounts.models import Alert, ApiKey, Event, Policy, Role, Session, User
 from content import editing
 from content.models import Entry
-from previews import sites
-from previews.models import Preview, PreviewSite
+from previews.models import Preview, PreviewSite, SigningKey
 from tests.accounts.cast import Person, make_person
 from tests.arranged import arranged
 from tests.builders import (
@@ -30,6 +27,7 @@ from tests.builders import (
     writing,
 )
 from tests.content.admin.conftest import sign_in
+from tests.previews.world import make_preview, make_site
 from tests.security.world import World, build_world
 
 ADMIN = "admin/"
@@ -119,7 +117,9 @@ class Stage:
     alert: Alert
     other_alert: Alert
     site: PreviewSite
+    signing_key: SigningKey
     preview: Preview
+    other_preview: Preview
 
 
 def make_stage(number: int, by: Person) -> Stage:
@@ -143,6 +143,7 @@ def make_stage(number: int, by: Person) -> Stage:
     make_collection(f"doomed{number}", [])
     make_locale(f"x{'abcdefgh'[number]}")
     seal_pending()
+    site = make_site(f"Site {number}").site
     return Stage(
         "articles",
         entry,
@@ -160,31 +161,10 @@ def make_stage(number: int, by: Person) -> Stage:
         Event.objects.filter(seal__isnull=False).latest("at"),
         make_alert(),
         make_alert(),
-        site := make_site(number),
-        make_preview(entry, site, session),
-    )
-
-
-def make_site(number: int) -> PreviewSite:
-    """Make a preview site that shows articles."""
-    origin = f"https://site{number}.example.com"
-    given = {"name": f"Site {number}", "origins": [origin]}
-    return sites.add(given, {"articles": f"{origin}/preview?id={{_id}}"}, by=ROOT).site
-
-
-def make_preview(entry: Entry, site: PreviewSite, session: Session) -> Preview:
-    """Make a preview of one's own."""
-    ends = timezone.now() + timedelta(minutes=15)
-    values = {"token_version": session.user.token_version, "expires_at": ends, "code_expires_at": ends}
-    return Preview.objects.create(
-        site=site,
-        entry=entry,
-        collection_id=entry.collection_id,
-        locale="en",
-        user=session.user,
-        session=session,
-        code_hash=str(entry.pk),
-        **values,
+        site,
+        SigningKey.objects.get(state="pending"),
+        make_preview(site, entry, session),
+        make_preview(site, entry, session),
     )
 
 
@@ -193,10 +173,11 @@ def visits(stage: Stage, number: int) -> list[Visit]:
     return [
         *_doors(),
         *_own_account(),
-        *_previews(stage),
+        *_previews_of_an_entry(stage),
         *_content(stage),
         *_modeling(number),
         *_accounts(stage, number),
+        *_previews(stage, number),
         *_rest(),
     ]
 
@@ -323,7 +304,7 @@ def _content(stage: Stage) -> list[Visit]:
     ]  # fmt: skip
 
 
-def _previews(stage: Stage) -> list[Visit]:
+def _previews_of_an_entry(stage: Stage) -> list[Visit]:
     """The pages at the form of an entry. What is revoked is one's own: that of others is missing (tests/previews/admin)."""
     wanted = {"entry": str(stage.extra.pk), "site": str(stage.site.pk)}
     of, one = "previews/of/<uuid:name>/", f"previews/of/{stage.extra.pk}/"
@@ -396,14 +377,57 @@ def _accounts(stage: Stage, number: int) -> list[Visit]:
         *_table("alert", stage.alert.pk, change=({"note": "Seen"}, 302), act={"alert": str(stage.other_alert.pk), "note": "x"}),
         *_table("session", stage.session.pk, act={"action": "end", "_selected_action": str(stage.person.pk)}),
     ]  # fmt: skip
-    return [*found, Visit("GET", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,)),
-            Visit("POST", "^(?P<app_label>accounts)/$", "accounts/", {}, (ADA,))]  # fmt: skip
+    rooms = "^(?P<app_label>accounts|previews)/$"
+    return [
+        *found,
+        Visit("GET", rooms, "accounts/", {}, (ADA,)),
+        Visit("POST", rooms, "accounts/", {}, (ADA,)),
+    ]
+
+
+def _previews(stage: Stage, number: int) -> list[Visit]:
+    """Sites, keys and the register. In this world only administrators may preview anything."""
+    site = {
+        "name": f"Fresh {number}",
+        "origins": "https://www.example.com",
+        "handoff_urls-0-collection": "articles",
+        "handoff_urls-0-locale": "",
+        "handoff_urls-0-url": "https://www.example.com/{slug}",
+        "algorithm": "EdDSA",
+        "response_mode": "query",
+        "ttl_seconds": "900",
+        "max_ttl_seconds": "1800",
+    }
+    keys, of_preview = "previews/signingkey/", "previews/preview/<uuid:preview_id>/revoke/"
+    act, rotate, end = (
+        "previews/previewsite/<uuid:site_id>/do/<str:act>/",
+        f"{keys}rotate/<str:algorithm>/",
+        f"{keys}<uuid:key_id>/end/",
+    )
+    at = f"previews/previewsite/{stage.site.pk}/do/"
+    revoke = f"previews/preview/{stage.preview.pk}/revoke/"
+    room = {"room": "previews"}
+    return [
+        *_table("previewsite", stage.site.pk, **room, add=(site, 200), change=({**site, "name": f"Changed {number}"}, 302)),
+        Visit("GET", act, f"{at}remove/", {}, (ADA,)),
+        Visit("POST", act, f"{at}rotate-secret/", {"overlap_hours": "1"}, (ADA,)),
+        *_table("signingkey", stage.signing_key.pk, **room),
+        Visit("GET", end, f"{keys}{stage.signing_key.pk}/end/", {}, (ADA,)),
+        Visit("POST", end, f"{keys}{stage.signing_key.pk}/end/", {}, (ADA,), 302),
+        Visit("GET", rotate, f"{keys}rotate/EdDSA/", {}, (ADA,)),
+        Visit("POST", rotate, f"{keys}rotate/EdDSA/", {"overlap_hours": "24", "at_once": "on"}, (ADA,), 302),
+        *_table("preview", stage.preview.pk, **room,
+                act={"action": "revoke", "_selected_action": str(stage.other_preview.pk)}),
+        Visit("GET", of_preview, revoke),
+        Visit("POST", of_preview, revoke, {}, (ADA,), 302),
+    ]  # fmt: skip
 
 
 def _table(
     model: str,
     pk: object,
     *,
+    room: str = "accounts",
     add: tuple[dict[str, Any], int] | None = None,
     change: tuple[dict[str, Any], int] | None = None,
     delete: tuple[dict[str, Any], int] | None = None,
@@ -411,8 +435,8 @@ def _table(
     act: dict[str, Any] | None = None,
 ) -> list[Visit]:
     """Return the visits of a ModelAdmin; a verb that is not given is closed to administrators too."""
-    at, one, last = f"accounts/{model}/", f"accounts/{model}/{pk}/", f"accounts/{model}/{gone or pk}/"
-    of = f"accounts/{model}/{ONE}"
+    at, one, last = f"{room}/{model}/", f"{room}/{model}/{pk}/", f"{room}/{model}/{gone or pk}/"
+    of = f"{room}/{model}/{ONE}"
     ada = (ADA,)
     return [
         Visit("GET", at, at, {}, ada),

@@ -29,8 +29,9 @@ from content.fields.base import FieldSpec
 from content.locales import create_locale
 from content.models import Collection, Entry, FieldIndex, Rebuild, SavedView, Visit
 from content.schema import current
-from previews import sites
+from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, make_alert, make_collection, make_entry, make_user, writing
+from tests.previews.world import make_preview, make_site
 
 CANARY: Final = '"><img src=x onerror=alert(1)>'
 
@@ -97,7 +98,13 @@ PLACED: Final = {
     "content.Version.author_label": "useremail",
     "content.Version.data": "oldtext",
     "content.Version.message": "message",
+    "previews.HandoffUrl.url": "handoffurl",
+    "previews.Preview.opened_agent": "previewagent",
+    "previews.PreviewSite.cdn_origin": "sitecdn",
     "previews.PreviewSite.name": "sitename",
+    "previews.PreviewSite.origins": "siteorigin",
+    "previews.PreviewSite.probe": "siteprobe",
+    "previews.SigningKey.public": "publickey",
 }
 # What can hold no markup, or stands on no page of the admin, and why.
 ELSEWHERE: Final = {
@@ -107,13 +114,15 @@ ELSEWHERE: Final = {
         "content.Collection.kind", "content.DraftDocument.status", "content.Field.data_class", "content.Field.type",
         "content.FieldIndex.state", "content.Locale.direction", "content.Rebuild.state", "accounts.Authenticator.name",
         "accounts.RecoveryCodes.name", "accounts.Passkey.transports", "accounts.Alert.rule", "accounts.Alert.subject_type",
-        "accounts.Tally.rule",
+        "accounts.Tally.rule", "previews.Preview.revoked_because", "previews.PreviewSite.algorithm",
+        "previews.PreviewSite.response_mode", "previews.PreviewSite.state", "previews.SigningKey.algorithm",
+        "previews.SigningKey.state",
     },
     "small letters, digits and _, held by the database or by the verb": {
         "accounts.Role.key", "accounts.ApiKey.public_id", "content.Collection.key", "content.Field.key",
         "content.Locale.code", "content.Locale.fallback", "content.DraftDocument.locale",
         "content.DraftDocument.content_locale", "content.Reference.locale", "content.UniqueValue.locale",
-        "content.Visit.locale", "accounts.Event.locale",
+        "content.Visit.locale", "accounts.Event.locale", "previews.HandoffUrl.locale", "previews.Preview.locale",
     },
     "ids, hashes and addresses of the network, made or parsed by us": {
         "accounts.ApiKey.secret_hash", "accounts.ApiKey.previous_secret_hash", "accounts.ApiKey.scopes",
@@ -127,6 +136,9 @@ ELSEWHERE: Final = {
         "accounts.Alert.address", "accounts.Alert.positions", "accounts.Tally.slices", "accounts.Tally.positions",
         "accounts.KeyPlace.network", "accounts.KeyPlace.country", "accounts.Seal.mac", "accounts.Seal.key_id", "accounts.Session.address", "accounts.User.password",
         "content.DraftDocument.refs", "content.ListLayout.columns", "content.UniqueValue.digest", "content.Version.sha256",
+        "previews.Preview.code_hash", "previews.Preview.exchanged_from", "previews.Preview.opened_from",
+        "previews.Preview.last_opened_from", "previews.PreviewSite.secret_hash",
+        "previews.PreviewSite.previous_secret_hash", "previews.SigningKey.private",
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
     "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
@@ -163,6 +175,7 @@ class Marked:
     view: str = ""
     eve: User = field(default_factory=User)
     event: str = ""
+    site: str = ""
 
 
 def make_marked(ada: User) -> Marked:
@@ -177,6 +190,7 @@ def make_marked(ada: User) -> Marked:
     marked = Marked(eve=eve)
     _content(marked)
     _accounts(marked)
+    _previews(marked, ada)
     name = current().by_key["marked"].by_key["text"]
     view = SavedView.objects.create(
         owner=ada, collection=Collection.objects.get(key="marked"), name=canary("viewname"), is_shared=True,
@@ -277,10 +291,6 @@ def _content(marked: Marked) -> None:
     marked.lost = make_entry("marked", title=canary("entrytitle"), published=False, by=by)
     editing.trash(marked.lost.pk, writing=writing("marked", by))
     make_entry("lone", title=canary("entrytitle"), published=False)
-    address = "https://www.example.com/preview?id={_id}"
-    sites.add(
-        {"name": canary("sitename"), "origins": ["https://www.example.com"]}, {"marked": address}, by=ROOT
-    )
     now = timezone.now()
     Visit.objects.create(user=marked.eve, entry=entry, locale="en", seen_number=1, seen_at=now, typing_at=now)
 
@@ -321,6 +331,22 @@ def _accounts(marked: Marked) -> None:
     make_alert(**about, acknowledged_at=timezone.now(), acknowledged_by=marked.eve, note=canary("alertnote"))
 
 
+def _previews(marked: Marked, ada: User) -> None:
+    site = make_site(canary("sitename"), {"marked": "https://www.example.com/{text}"}).site
+    marked.site = str(site.pk)
+    check = dict.fromkeys(("name", "url", "status", "sentence"), canary("siteprobe"))
+    probe = {"verdict": CANARY, "sentence": CANARY, "checks": [{**check, "found": [canary("siteprobe")]}]}
+    PreviewSite.objects.filter(pk=site.pk).update(
+        origins=[canary("siteorigin")], cdn_origin=canary("sitecdn"), probe=probe, probed_at=timezone.now()
+    )
+    HandoffUrl.objects.filter(site=site).update(url=canary("handoffurl"))
+    SigningKey.objects.update(public={canary("publickey"): canary("publickey")})
+    preview = make_preview(site, marked.entry, Session.objects.filter(user=ada).latest("created_at"))
+    Preview.objects.filter(pk=preview.pk).update(
+        opened_at=timezone.now(), opened_agent=canary("previewagent"), opened_from="192.0.2.1", open_count=2
+    )
+
+
 # Going through the pages
 
 _HREF: Final = re.compile(r'\s(?:href|data-href|data-url|action|formaction)="([^"]*)"')
@@ -344,7 +370,7 @@ def starting_points(marked: Marked) -> list[str]:
     one = f"/admin/content/marked/{marked.entry.pk}/"
     two = f"/admin/content/marked/{marked.lost.pk}/"
     return [
-        "/admin/", "/admin/accounts/", "/admin/content/", "/admin/nowhere/", f"{one}purge/", f"{one}unpublish/",
+        "/admin/", "/admin/accounts/", "/admin/previews/", "/admin/content/", "/admin/nowhere/", f"{one}purge/", f"{one}unpublish/",
         f"{one}publish/", f"{one}trash/", f"{one}history/", f"{one}rights/", f"{one}diff/?from=1&to=2",
         f"{one}diff/?from=1&to=3&locale=ar", f"{one}change/?locale=ar", f"{one}change/?drawer=1",
         f"{one}change/?missing=en,ar", f"{two}change/", f"{two}purge/", f"{two}history/",

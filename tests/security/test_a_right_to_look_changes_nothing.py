@@ -12,6 +12,7 @@ from django.urls import reverse
 from accounts.models import ApiKey, Authenticator, Event, Policy, Role, Session, User
 from accounts.rights import django_permissions
 from accounts.sign_in import middleware
+from previews.models import PreviewSite, SigningKey
 from tests.accounts.cast import confirmed
 from tests.security.admin_matrix import ADA, EVERYBODY, Cast, Stage, make_cast, make_stage, visits
 from tests.security.world import Unchanged
@@ -19,7 +20,7 @@ from tests.security.world import Unchanged
 pytestmark = pytest.mark.django_db
 
 VERBS = ("view", "add", "change", "delete")
-MODELS: list[type[Any]] = [User, Role, Policy, ApiKey]
+MODELS: list[type[Any]] = [User, Role, Policy, ApiKey, PreviewSite]
 EVERY_SET = [frozenset(item) for item in chain.from_iterable(combinations(VERBS, size) for size in range(5))]
 JUNK = {
     "id": "0190aaaa-0000-7000-8000-000000000000",
@@ -73,18 +74,21 @@ def give(monkeypatch: pytest.MonkeyPatch, verbs: frozenset[str]) -> None:
 
 
 def path(model: type[Any], page: str = "changelist", *args: object) -> str:
-    return reverse(f"admin:accounts_{model._meta.model_name}_{page}", args=args)
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
 
 
 def rows(stage: Stage) -> dict[type[Any], Any]:
-    return {User: stage.person, Role: stage.role, Policy: stage.policy, ApiKey: stage.api_key}
+    return {User: stage.person, Role: stage.role, Policy: stage.policy, ApiKey: stage.api_key,
+            PreviewSite: stage.site}  # fmt: skip
 
 
 def bodies(stage: Stage, page: str) -> dict[type[Any], dict[str, Any]]:
     """Return what the matrix sends to a page of each table."""
     found = {}
     for model in MODELS:
-        route = f"accounts/{model._meta.model_name}/" + ("<path:object_id>/" if page != "add" else "")
+        route = f"{model._meta.app_label}/{model._meta.model_name}/" + (
+            "<path:object_id>/" if page != "add" else ""
+        )
         for visit in visits(stage, 0):
             if visit.route == f"{route}{page}/" and visit.method == "POST":
                 found[model] = visit.data
@@ -145,7 +149,7 @@ def test_an_action_needs_its_right_also_when_it_is_typed(
         give(monkeypatch, verbs)
         for model in admin.site._registry:
             for name in sorted(names):
-                chosen = [str(row.pk) for row in (stage.person, stage.api_key, stage.session)]
+                chosen = [str(row.pk) for row in (stage.person, stage.api_key, stage.session, stage.preview)]
                 body = {"action": name, "_selected_action": chosen,
                         "post": "yes", "select_across": "1", "index": "0"}  # fmt: skip
                 with Unchanged(
@@ -210,7 +214,7 @@ def test_an_inline_keeps_to_the_rights_on_its_own_table(cast: Cast, monkeypatch:
 
 def test_columns_that_a_form_does_not_show_stay_as_they_are(ada: Client, stage: Stage) -> None:
     change = bodies(stage, "change")
-    written = {User: {"name"}, Role: {"name"}, Policy: {"actions"}}
+    written = {User: {"name"}, Role: {"name"}, Policy: {"actions"}, PreviewSite: {"name", "is_embeddable"}}
     for model, names in written.items():
         row = rows(stage)[model]
         before = model.objects.filter(pk=row.pk).values().get()
@@ -241,6 +245,10 @@ def test_columns_that_a_form_does_not_show_are_not_set_in_a_new_row(ada: Client,
             )
         if model is Policy:
             assert (row.every_collection, row.every_field, len(row.field_ids)) == (False, False, 1)
+        if model is PreviewSite:
+            assert row.state == "active"
+            assert row.secret_hash != JUNK["secret_hash"]
+            assert row.created_by_id != 1
         if model is ApiKey:
             assert row.state == "active"
             assert row.secret_hash != JUNK["secret_hash"]
@@ -289,6 +297,8 @@ def secrets() -> dict[str, str]:
         found |= {"secret of a device": device.secret, "its base32": device.secret_base32,
                   "its hex": device.raw_secret.hex()}  # fmt: skip
     found |= {f"hash of {key.public_id}": key.secret_hash for key in ApiKey.objects.all()}
+    found |= {f"hash of {site.name}": site.secret_hash for site in PreviewSite.objects.all()}
+    found |= {f"half of {key.pk}": key.private for key in SigningKey.objects.exclude(private="")}
     found |= {
         f"refresh of {row.pk}": str(row.refresh_jti) for row in Session.objects.all() if row.refresh_jti
     }
@@ -300,10 +310,12 @@ def test_no_page_shows_anything_of_a_password_a_device_or_a_key(
 ) -> None:
     """Also to those who may only look: a widget once showed the whole hash (CVE-2018-16984)."""
     hidden = secrets()
-    assert {name.split(" of ")[0] for name in hidden} >= {"password", "secret", "hash", "refresh"}
+    assert {name.split(" of ")[0] for name in hidden} >= {"password", "secret", "hash", "refresh", "half"}
     assert any(value.startswith("argon2") or "$" in value for value in hidden.values())
     pages = [
-        visit for visit in visits(stage, 0) if visit.method == "GET" and visit.route.startswith("accounts/")
+        visit
+        for visit in visits(stage, 0)
+        if visit.method == "GET" and visit.route.startswith(("accounts/", "previews/"))
     ]
     pages += [visit for visit in visits(stage, 0) if visit.route in {"", "autocomplete/"}]
     for browser in (cast.browsers[who] for who in EVERYBODY):

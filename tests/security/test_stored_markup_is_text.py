@@ -39,6 +39,8 @@ NO_PAGES = {
     *(f"accounts/{model}/<path:object_id>/{page}" for model in ("user", "apikey", "serviceaccount") for page in ("", "delete/")),
     *(f"accounts/{model}/<path:object_id>/" for model in ("role", "policy", "event", "session", "alert")),
     *(f"accounts/{model}/{page}" for model in ("event", "session", "alert") for page in ("add/", "<path:object_id>/delete/")),
+    *(f"previews/{model}/<path:object_id>/{page}" for model in ("previewsite", "signingkey", "preview") for page in ("", "delete/")),
+    "previews/signingkey/add/", "previews/preview/add/", "previews/preview/<uuid:preview_id>/revoke/",
 }  # fmt: skip
 
 
@@ -118,6 +120,14 @@ def test_no_answer_to_a_form_holds_markup_as_markup(ada: Client, marked: Marked)
         ("/admin/accounts/alert/", {"alert": CANARY, "note": CANARY}),
         (f"/admin/accounts/alert/{make_alert().pk}/change/", {"note": CANARY * 50}),
         (f"/admin/accounts/alert/{make_alert().pk}/change/", {"note": CANARY}),
+        ("/admin/previews/previewsite/add/", {"name": CANARY, "origins": CANARY, "cdn_origin": CANARY, "ttl_seconds": CANARY, "max_ttl_seconds": CANARY, "algorithm": CANARY,
+                                              "response_mode": CANARY, "handoff_urls-0-collection": CANARY, "handoff_urls-0-locale": CANARY, "handoff_urls-0-url": CANARY}),
+        (f"/admin/previews/previewsite/{marked.site}/do/rotate-secret/", {"overlap_hours": CANARY}),
+        (f"/admin/previews/previewsite/{marked.site}/do/rotate-secret/", {"overlap_hours": "1"}),
+        (f"/admin/previews/previewsite/{marked.site}/do/disable/", {}),
+        ("/admin/previews/signingkey/rotate/EdDSA/", {"overlap_hours": CANARY}),
+        ("/admin/previews/preview/", {"action": CANARY, "_selected_action": CANARY}),
+        (f"/admin/previews/previewsite/{marked.site}/do/remove/", {}),
         ("/admin/login/", {"email": CANARY, "password": CANARY, "next": f"/admin/{CANARY}"}),
     ]  # fmt: skip
     for path, data in sent:

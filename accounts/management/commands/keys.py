@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.access import system
 from accounts.errors import DomainError
 from accounts.keys.api_keys import DEFAULT_OVERLAP
-from accounts.keys.kinds import KeyKind, kinds
-
-COLUMNS = ("public_id", "name", "owner", "state", "expires_at", "last_used_at", "calls", "verdict")
+from accounts.keys.kinds import KeyKind, Rotated, kinds
 
 
 class Command(BaseCommand):
-    """Lists keys, gives one a new secret, ends the time of its old one."""
+    """Lists keys, gives one a new secret, ends the time of its old one. Other kinds of keys have other names."""
 
     help = "List keys, rotate one, or retire the old secret of a rotated one. Secrets are printed by `rotate` only."
 
@@ -28,7 +26,11 @@ class Command(BaseCommand):
         rotating = verbs.add_parser("rotate", help="Give a key a new secret, and print it this once.")
         retiring = verbs.add_parser("retire", help="End the old secret of a rotated key now.")
         for verb in (rotating, retiring):
-            verb.add_argument("key", help="The id or the public id of the key.")
+            verb.add_argument(
+                "key",
+                help="The id or the public id of the key. Of signing keys (previews): to rotate, an algorithm or the "
+                "id of a site with a shared secret; to retire, a kid. `rotate previews` rotates every algorithm.",
+            )
         rotating.add_argument(
             "--overlap-hours",
             type=int,
@@ -40,19 +42,27 @@ class Command(BaseCommand):
             metavar="FILE",
             help="Write the secret into a new file (mode 0600) instead of printing it.",
         )
+        rotating.add_argument(
+            "--now",
+            action="store_true",
+            help="Also when the next signing key was published so lately that sites may not know it.",
+        )
         retiring.add_argument(
             "--force", action="store_true", help="Also when calls may still come with the old secret."
         )
         for verb in (listing, rotating, retiring):
             verb.add_argument(
-                "--kind", default="api", choices=sorted(kinds()), help="The kind of key: api unless told."
+                "--kind",
+                choices=sorted(kinds()),
+                help="The kind of key: api unless told, or the kind that is named in place of a key.",
             )
             verb.add_argument(
                 "--json", action="store_true", help="Print the result as JSON, in the last line."
             )
 
-    def handle(self, *, verb: str, kind: str, **options: Any) -> None:
+    def handle(self, *, verb: str, kind: str | None, **options: Any) -> None:
         """Do it, or say why not and exit with 1."""
+        kind = kind or (options["key"] if options.get("key") in kinds() else "api")
         act = {"list": self._list, "rotate": self._rotate, "retire": self._retire}[verb]
         try:
             act(kinds()[kind], kind, options)
@@ -66,7 +76,9 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"kind": kind, "keys": rows}))
             return
         for row in rows:
-            shown = [f"{name}={_one_word(row[name])}" for name in COLUMNS if row.get(name) not in (None, "")]
+            shown = [
+                f"{name}={_one_word(row[name])}" for name in keys.columns if row.get(name) not in (None, "")
+            ]
             self.stdout.write("  ".join(shown) + ("  idle" if row.get("idle") else ""))
         if not rows:
             self.stderr.write("There is no key of this kind.")
@@ -76,33 +88,45 @@ class Command(BaseCommand):
         target = _new_file(options["to"]) if options["to"] else None
         try:
             overlap = timedelta(hours=options["overlap_hours"])
-            rotated = keys.rotate(options["key"], overlap=overlap, by=system("keys rotate"))
+            by = system("keys rotate")
+            done = keys.rotate(options["key"], overlap=overlap, at_once=options["now"], by=by)
         except BaseException:
             if target is not None:
                 target.unlink()
             raise
-        if target is not None:
-            target.write_text(f"{rotated.text}\n", encoding="ascii")
-        until = rotated.old_secret_until.isoformat() if rotated.old_secret_until else None
+        secrets = [rotated.text for rotated in done if rotated.text]
+        if target is not None and secrets:
+            target.write_text("".join(f"{text}\n" for text in secrets), encoding="ascii")
+        elif target is not None:
+            target.unlink()  # the private halves of these keys never leave
+            target = None
         if options["json"]:
-            told = {
-                "kind": kind,
-                "id": rotated.id,
-                "old_secret_until": until,
-                "key": None if target else rotated.text,
-                "file": str(target) if target else None,
-            }
-            self.stdout.write(json.dumps(told))
+            told = [_told(rotated, target) for rotated in done]
+            one: dict[str, Any] = {"keys": told} if options["key"] == kind else told[0]
+            self.stdout.write(json.dumps({"kind": kind, **one}))
         else:
-            # Words go to stderr, so that stdout can be piped to where secrets are kept.
-            self.stderr.write(
-                f"Rotated. The old secret works until {until}. The new one is shown this once:"
-                if target is None
-                else f"Rotated. The old secret works until {until}. The new one is in {target}."
-            )
-            if target is None:
-                self.stdout.write(rotated.text)
+            for rotated in done:
+                self._say(rotated, target)
         self.stdout.flush()
+
+    def _say(self, rotated: Rotated, target: Path | None) -> None:
+        """Print a secret alone on stdout, and words on stderr, so that it can be piped to where secrets are kept."""
+        if not rotated.text:
+            former = (
+                f"; {rotated.former} verifies until {_at(rotated.old_secret_until)}" if rotated.former else ""
+            )
+            self.stdout.write(
+                f"{rotated.name}: {rotated.id} signs{former if rotated.old_secret_until else ''}"
+            )
+            return
+        if rotated.signs_at is not None:
+            words = f"Made. {rotated.id} ({rotated.name}) is used from {_at(rotated.signs_at)} on."
+        else:
+            words = f"Rotated. The old secret works until {_at(rotated.old_secret_until)}."
+        where = "is shown this once:" if target is None else f"is in {target}."
+        self.stderr.write(f"{words} The new one {where}")
+        if target is None:
+            self.stdout.write(rotated.text)
 
     def _retire(self, keys: KeyKind, kind: str, options: dict[str, Any]) -> None:
         judged = keys.judge(options["key"])
@@ -115,7 +139,24 @@ class Command(BaseCommand):
                 json.dumps({"kind": kind, "key": options["key"], "retired": True, "verdict": sentence})
             )
         else:
-            self.stdout.write("Retired: the old secret no longer works.")
+            self.stdout.write(f"Retired: {keys.retired}.")
+
+
+def _told(rotated: Rotated, target: Path | None) -> dict[str, Any]:
+    """Return a rotation as JSON; the secret is in it unless it is in a file."""
+    told: dict[str, Any] = {
+        "id": rotated.id,
+        "old_secret_until": _at(rotated.old_secret_until),
+        "key": rotated.text or None if target is None else None,
+        "file": str(target) if target else None,
+    }
+    if rotated.name:
+        told |= {"name": rotated.name, "former": rotated.former, "signs_at": _at(rotated.signs_at)}
+    return told
+
+
+def _at(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _one_word(value: object) -> str:

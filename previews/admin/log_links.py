@@ -1,0 +1,19 @@
+"""The pages of previews' things, for whoever reads about them in the log."""
+
+from uuid import UUID
+
+from django.urls import reverse
+
+from accounts.audit.subject_links import PAGES, Page
+
+
+def _row(model: str) -> Page:
+    def page(subject_id: str, _: UUID | None) -> str | None:
+        return reverse(f"admin:previews_{model}_change", args=[UUID(subject_id)])
+
+    return page
+
+
+PAGES.update(
+    {"preview": _row("preview"), "preview-site": _row("previewsite"), "signing-key": _row("signingkey")}
+)
