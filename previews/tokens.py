@@ -1,6 +1,8 @@
 """Preview tokens: one entry, in one locale, on one site, for half an hour at most (RFC 7519, RFC 8725)."""
 
+import base64
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,13 +14,15 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.jws import Header, MalformedTokenError, header_of
-from previews.models import Preview
-from previews.models.site import LONGEST
+from previews.models import Preview, PreviewSite, SigningKey
+from previews.models.site import DEFAULT, LONGEST
+from previews.signing import halves
 from previews.signing.table import Table, Verifier, signing_key, tables
 
 TYPE: Final = "preview+jwt"
 SCOPE: Final = "preview:read"
 SKEW: Final = timedelta(seconds=15)  # that clocks may differ
+SHORT: Final = timedelta(seconds=DEFAULT)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SID: Final = re.compile(r"[0-9a-f]{64}")
 _CLAIMS: Final = frozenset(
@@ -50,20 +54,52 @@ class PreviewClaims:
 def sign(preview: Preview) -> str:
     """Return the token of a preview; its site must be loaded. Raises UnavailableError when no key can sign."""
     key, private = signing_key(preview.site)
-    now = int(timezone.now().timestamp())
-    claims = {
+    bound_to = preview.session_id or preview.api_key_id
+    claims = _written(preview, session_hash(preview.site_id, bound_to), timezone.now())
+    return _encoded(claims, private, key)
+
+
+def samples_for_a_probe(site: PreviewSite, entry_id: UUID, locale: str) -> dict[str, str]:
+    """Return tokens that no site may take, by what is wrong: `expired`, `forged`, `unsigned`. Raises UnavailableError.
+
+    The expired one is really signed, and was over an hour before it was made. No preview has their ids.
+    """
+    key, private = signing_key(site)
+    now = timezone.now()
+    preview = Preview(site=site, entry_id=entry_id, locale=locale, expires_at=now + SHORT)
+    sid = hashlib.sha256(preview.pk.bytes).hexdigest()
+    live = _written(preview, sid, now)
+    preview.expires_at = now - timedelta(hours=1)
+    over = _written(preview, sid, preview.expires_at - SHORT)
+    head = {"alg": "none", "typ": TYPE, "kid": str(key.pk)}
+    parts = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (head, live)
+    )
+    return {
+        "expired": _encoded(over, private, key),
+        "forged": _encoded(live, halves.foreign(key.algorithm), key),
+        "unsigned": ".".join(parts) + ".",
+    }
+
+
+def _written(preview: Preview, sid: str, now: datetime) -> dict[str, object]:
+    issued = int(now.timestamp())
+    return {
         "iss": settings.PUBLIC_URL,
         "aud": str(preview.site_id),
         "sub": f"draft:{preview.entry_id}",
         "jti": str(preview.pk),
-        "iat": now,
-        "nbf": now,
+        "iat": issued,
+        "nbf": issued,
         "exp": int(preview.expires_at.timestamp()),
         "scope": SCOPE,
         "locale": preview.locale,
         "environment": settings.ENVIRONMENT.name,
-        "sid": session_hash(preview.site_id, preview.session_id or preview.api_key_id),
+        "sid": sid,
     }
+
+
+def _encoded(claims: dict[str, object], private: Any, key: SigningKey) -> str:
     return jwt.encode(claims, private, algorithm=key.algorithm, headers={"typ": TYPE, "kid": str(key.pk)})
 
 

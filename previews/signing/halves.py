@@ -49,6 +49,11 @@ def fill(key: SigningKey) -> str:
     return ""
 
 
+def foreign(algorithm: str) -> Any:
+    """Return what signs with a key that nobody knows: such a signature must be refused everywhere."""
+    return secrets.token_bytes(SECRET_BYTES) if algorithm == Algorithm.HS256 else _NEW[algorithm]()
+
+
 def signer(key: SigningKey) -> Any:
     """Return what PyJWT signs with. Raises KeyRingError when the ring can't open it."""
     stored = key_ring().decrypt(key.private, context=key.context)
