@@ -1,6 +1,5 @@
 """A real site on loopback, as small as can be: what it answers is one function, and it remembers who asked what."""
 
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -111,10 +110,3 @@ class LittleSite:
         """Answer nothing until the test is over."""
         self.over.wait(30)
         return MISSING
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

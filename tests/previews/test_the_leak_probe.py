@@ -29,8 +29,9 @@ from previews.models import PreviewSite, SigningKey
 from previews.signing.table import tables
 from previews.tokens import InvalidTokenError
 from tests.builders import ROOT, administrator, make_entry, principal, writing
-from tests.previews.little_site import MISSING, Answer, Asked, LittleSite, Page, free_port
+from tests.previews.little_site import MISSING, Answer, Asked, LittleSite, Page
 from tests.previews.world import World, told
+from tests.processes import free_port
 
 pytestmark = pytest.mark.django_db
 
