@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from accounts.alerting.reading import raise_due
 from accounts.errors import ConflictError, NotAllowedError
 from accounts.log import seal_pending
 from accounts.models import Alert, Event, Severity
+from cms_project.demo import collections as demo
 from content import editing, publishing
 from previews import asking, probing, sites, tokens
 from previews.api.edge import COOKIE
@@ -28,10 +31,20 @@ from previews.canaries import canaries_of, told_by
 from previews.models import PreviewSite, SigningKey
 from previews.signing.table import tables
 from previews.tokens import InvalidTokenError
-from tests.builders import ROOT, administrator, make_entry, principal, writing
+from tests.builders import (
+    ROOT,
+    administrator,
+    allow,
+    make_collection,
+    make_entry,
+    make_locale,
+    principal,
+    writing,
+)
+from tests.previews import node
 from tests.previews.little_site import MISSING, Answer, Asked, LittleSite, Page
 from tests.previews.world import World, told
-from tests.processes import free_port
+from tests.processes import LiveServer, Process, free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -527,3 +540,60 @@ def test_without_a_key_to_sign_the_rest_is_asked(world: World) -> None:
         assert result(site)["verdict"] == "unknown"
         assert set(checks(site, "unknown")) == {"expired-cookie", "forged-cookie", "unsigned-cookie"}
         assert "no-cookie" in checks(site, "ok")
+
+
+class ExampleSite(Process):
+    """The example of `examples/astro`, built against a CMS, without TLS."""
+
+    def __init__(self, folder: Path, cms: LiveServer, made: sites.Made, port: int) -> None:
+        super().__init__(
+            CMS_URL=cms.public_url,
+            CMS_INTERNAL_URL=cms.url,
+            PORT=str(port),
+            SITE_URL=f"http://localhost:{port}",
+            SITE_ID=str(made.site.pk),
+            CLIENT_SECRET=made.client_secret,
+        )
+        self.folder, self.port = folder, port
+
+    def command(self) -> list[str]:
+        """Return its command line."""
+        return ["node", str(self.folder / "server.mjs")]
+
+    def is_ready(self) -> bool:
+        """Return whether it listens."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@pytest.mark.slow
+def test_the_example_site_gives_nothing_away(
+    _django_db_helper: None, web_server: LiveServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "examples" / "astro"
+    left_out = shutil.ignore_patterns("node_modules", "dist", ".astro")
+    shutil.copytree(node.installed_example(), folder, symlinks=True, ignore=left_out)
+    (folder / "node_modules").symlink_to(node.EXAMPLE / "node_modules")
+    make_locale("de", fallback=("en",))
+    for collection in (demo.AUTHORS, demo.ARTICLES):
+        make_collection(collection["key"], collection["fields"], localized=True)
+        allow("public", collection=collection["key"])
+    make_entry("articles", title="High water", body="As everybody knows it.")
+    draft = make_entry(
+        "articles", title="A draft of the tide", body="What nobody knows yet.", published=False
+    )
+    port = free_port()
+    origin = f"http://localhost:{port}"
+    made = sites.add(
+        {"name": "Example", "origins": [origin]},
+        {"articles": f"{origin}/api/preview?path=/blog/{{slug}}"},
+        by=ROOT,
+    )
+    site = ExampleSite(folder, web_server, made, port)
+    node.run(folder, "npm", "run", "build", CMS_URL=web_server.public_url, CMS_INTERNAL_URL=web_server.url)
+    with site:
+        found = probing.probe(made.site, by=BY)
+        assert result(found)["verdict"] == "ok", result(found)
+        assert checks(found, "ok")["no-cookie"]["status"] == 404
+        assert "draft of the tide" not in site.log()
+    assert draft.pk == canaries_of(found)[0][0].entry_id
