@@ -567,9 +567,7 @@ class ExampleSite(Process):
 
 
 @pytest.mark.slow
-def test_the_example_site_gives_nothing_away(
-    _django_db_helper: None, web_server: LiveServer, tmp_path: Path
-) -> None:
+def test_the_example_site_gives_nothing_away(web_server: LiveServer, tmp_path: Path) -> None:
     folder = tmp_path / "examples" / "astro"
     left_out = shutil.ignore_patterns("node_modules", "dist", ".astro")
     shutil.copytree(node.installed_example(), folder, symlinks=True, ignore=left_out)
