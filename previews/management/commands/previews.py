@@ -95,4 +95,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{result['name']}: {result['verdict']}. {result['sentence']}")
         for check in result["checks"]:
             if check["verdict"] != OK:
-                self.stdout.write(f"  {check['verdict']}  {check['url']}\n    {check['sentence']}")
+                self.stdout.write(
+                    f"  {check['verdict']}  {check['name']}  {check['url']}\n    {check['sentence']}"
+                )
