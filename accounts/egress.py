@@ -169,7 +169,7 @@ def _send(
         allowed_schemes=_schemes(),
         allowed_ports=frozenset({_port(parsed)}),
         allowed_networks=_allowed(),
-        max_redirects=0,
+        max_redirects=1,  # so that a redirect is an answer; the client below goes nowhere
         max_url_length=MAX_URL,
     )
     sent = {**headers, "Accept-Encoding": "identity", "User-Agent": USER_AGENT}

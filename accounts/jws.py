@@ -43,6 +43,17 @@ def header_of(token: object) -> Header:
     return Header(**header)
 
 
+def split(token: str) -> tuple[bytes, bytes]:
+    """Return what is signed, and the signature, of a token whose form is right (RFC 7515, section 5.2)."""
+    signed, _, signature = token.rpartition(".")
+    return signed.encode(), _decoded(signature)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Return the claims of a token whose form is right. They count once its signature is verified, and not before."""
+    return _loads(token.split(".")[1])
+
+
 def _decoded(part: str) -> bytes:
     """Decode base64url strictly: one byte string has one text, so that no signature has two spellings."""
     try:
@@ -54,17 +65,21 @@ def _decoded(part: str) -> bytes:
     return raw
 
 
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object, unless a name comes twice: two readers could believe different ones."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("A name comes twice.")
+    return found
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_once)
+
+
 def _loads(part: str) -> dict[str, Any]:
-    """Parse an object in which no name comes twice: two readers could believe different ones."""
-
-    def build(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("A name comes twice.")
-        return found
-
+    """Parse an object in which no name comes twice."""
     try:
-        value = json.loads(_decoded(part).decode(), object_pairs_hook=build)
+        value = _JSON.decode(_decoded(part).decode())
     except (ValueError, RecursionError) as error:
         raise MalformedTokenError("The token is not JSON.") from error
     if not isinstance(value, dict):

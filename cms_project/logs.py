@@ -152,6 +152,8 @@ def config(*, readable: bool) -> dict[str, Any]:
             # Each request is logged once, by our middleware, without its query string.
             "django.request": {"level": "ERROR"},
             "django.security.DisallowedHost": {"level": "CRITICAL"},
+            # It writes whole addresses, with what receivers keep secret in them.
+            "httpx": {"level": "WARNING"},
             # It writes who was typed at a sign-in, and people type their password there; our own log has the rest.
             "axes": {"level": "ERROR"},
             "celery.beat": {"level": "WARNING"},  # what is due every two seconds is no news

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import F, OuterRef, Subquery
+from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from accounts import principals
@@ -101,7 +102,11 @@ def _row(preview_id: UUID, bound: Bound, claims: PreviewClaims | None = None) ->
     else:
         live = live.filter(api_key_id=OuterRef("pk"), user_id=OuterRef("owner_id"))
         rows = Credential.objects.filter(pk=bound.id)
-    row = next(iter(rows.filter(Exists(live)).annotate(is_first=Exists(live.filter(opened_at=None)))), None)
+    # NULL where it does not live: one subquery, since putting each together takes longer than asking it.
+    is_first = Subquery(live.values(is_first=IsNull(F("opened_at"), True))[:1])
+    row = next(iter(rows.annotate(is_first=is_first)), None)
+    if row is None or row.is_first is None:
+        return None
     if isinstance(row, Bearer):
         counts = goes_on(row, row.demands, now) and row.user_is_active and not row.user_is_service
         return row if counts else None

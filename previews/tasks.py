@@ -6,7 +6,8 @@ import redis
 from celery import shared_task
 
 from accounts.access import system
-from previews import register, state
+from previews import probing, register, state
+from previews.models import PreviewSite
 from previews.signing import life
 
 logger = logging.getLogger("quillkeep.previews")
@@ -25,6 +26,19 @@ def count_opens() -> None:
         state.flush_opens()
     except redis.RedisError as error:
         logger.warning("How often previews were opened can't be fetched: %s.", type(error).__name__)
+
+
+@shared_task(name="previews.probe", queue="default", ignore_result=True, expires=3600)
+def probe(site_id: str | None = None) -> None:
+    """Ask a site for drafts as strangers would; without one, send a task for each: one that hangs holds up no other."""
+    active = PreviewSite.objects.filter(state=PreviewSite.State.ACTIVE)
+    if site_id is None:
+        for found in active.values_list("pk", flat=True):
+            probe.delay(str(found))
+        return
+    site = active.filter(pk=site_id).first()
+    if site is not None:
+        probing.probe(site, by=system("leak probe"))
 
 
 @shared_task(name="previews.forget_old", queue="default", ignore_result=True, expires=3600)

@@ -1,4 +1,4 @@
-"""Rules about content: much of it read, taken away, or made to vanish by one hand in a short time."""
+"""Rules about content: much of it read, taken away or made to vanish by one hand, and drafts that a site gives away."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -40,6 +40,13 @@ def _counted(event: Event, _known: Known) -> Iterable[Hit]:
     group, words, subject = _who(event)
     count = event.detail.get("count", 1)
     yield Hit(group, words, subject, weight=max(1, count) if isinstance(count, int) else 1)
+
+
+def _given_away(event: Event, _known: Known) -> Iterable[Hit]:
+    fields = event.detail.get("fields")
+    named = ", ".join(str(key) for key in fields) if isinstance(fields, list) else ""
+    words = {"site": str(event.detail.get("name", "that is gone")), "fields": named or "some field"}
+    yield Hit(event.subject_id, words, Subject("preview-site", event.subject_id))
 
 
 RULES: Final = (
@@ -98,5 +105,14 @@ RULES: Final = (
         _erased,
         threshold=20,
         window=_TEN_MINUTES,
+    ),
+    Rule(
+        "preview-site-leaks",
+        "A preview site gives drafts away",
+        Severity.CRITICAL,
+        frozenset({"preview-site.leaks"}),
+        "The preview site {site} showed words of a draft ({fields}) to somebody without a preview.",
+        "See in the site's last probe how it was asked. Correct the site, empty its caches, and probe it again.",
+        _given_away,
     ),
 )

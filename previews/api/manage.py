@@ -23,7 +23,8 @@ from accounts.api.strict import (
     read_query,
 )
 from accounts.errors import InvalidInputError, NotFoundError, Problem
-from previews import handoff, register, sites
+from accounts.limits import EXPORTS
+from previews import handoff, probing, register, sites
 from previews.api.shapes import preview_json, site_json
 from previews.models import Preview, PreviewSite
 from previews.signing import life
@@ -200,6 +201,19 @@ class SharedSecretRotationView(ManagementView):
             "activates_at": moment(done.key.activates_at),
         }
         return Response(told, headers=NO_STORE)
+
+
+class SiteProbeView(ManagementView):
+    """`POST /api/v1/manage/preview-sites/{id}/probe`."""
+
+    limited_as = EXPORTS  # it asks another server, for a minute at most
+    needs = Needs("area", Area.PREVIEWS)
+
+    @extend_schema(operation_id="manage_preview_sites_probe", request=None, responses={200: ONE})
+    def post(self, request: Request, site_id: UUID) -> Response:
+        """Ask the site for drafts as strangers would, and return it with what came of it in `probe`."""
+        read_body(StrictSerializer, request)
+        return Response(site_json(probing.probe(_site(site_id), by=principal_of(request))))
 
 
 def _site(site_id: UUID) -> PreviewSite:

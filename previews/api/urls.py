@@ -14,6 +14,7 @@ management = [
         "manage/preview-sites/<uuid:site_id>/rotate-shared-secret",
         manage.SharedSecretRotationView.as_view(),
     ),
+    path("manage/preview-sites/<uuid:site_id>/probe", manage.SiteProbeView.as_view()),
 ]
 edge_api = [
     path("previews/exchange", edge.ExchangeView.as_view()),

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import algorithms
@@ -25,6 +26,9 @@ _OURS: Final[Mapping[str, type[Any]]] = {
     Algorithm.EDDSA: algorithms.OKPAlgorithm,
     Algorithm.ES256: algorithms.ECAlgorithm,
     Algorithm.RS256: algorithms.RSAAlgorithm,
+}
+_SCHEMES: Final[Mapping[str, algorithms.Algorithm]] = {
+    name: scheme for name, scheme in algorithms.get_default_algorithms().items() if name in Algorithm.values
 }
 
 
@@ -49,6 +53,11 @@ def fill(key: SigningKey) -> str:
     return ""
 
 
+def foreign(algorithm: str) -> Any:
+    """Return what signs with a key that nobody knows: such a signature must be refused everywhere."""
+    return secrets.token_bytes(SECRET_BYTES) if algorithm == Algorithm.HS256 else _NEW[algorithm]()
+
+
 def signer(key: SigningKey) -> Any:
     """Return what PyJWT signs with. Raises KeyRingError when the ring can't open it."""
     stored = key_ring().decrypt(key.private, context=key.context)
@@ -58,7 +67,21 @@ def signer(key: SigningKey) -> Any:
 
 
 def verifier(key: SigningKey) -> Any:
-    """Return what PyJWT verifies with. Raises KeyRingError for a shared secret that the ring can't open."""
-    if key.algorithm == Algorithm.HS256:
-        return signer(key)
-    return _OURS[key.algorithm].from_jwk(key.public)
+    """Return what `verifies` takes: prepared once, for many tokens.
+
+    Raises KeyRingError for a shared secret that the ring can't open, ValueError for a key that its algorithm refuses.
+    """
+    scheme = _SCHEMES[key.algorithm]
+    try:
+        given = signer(key) if key.algorithm == Algorithm.HS256 else _OURS[key.algorithm].from_jwk(key.public)
+        prepared = scheme.prepare_key(given)
+    except jwt.PyJWTError as error:
+        raise ValueError("The key is none of its algorithm.") from error
+    if fault := scheme.check_key_length(prepared):
+        raise ValueError(fault)
+    return prepared
+
+
+def verifies(algorithm: str, key: Any, signed: bytes, signature: bytes) -> bool:
+    """Tell whether a signature is right, by a key's own algorithm: what a token says of its own has no say."""
+    return bool(_SCHEMES[algorithm].verify(signed, key, signature))

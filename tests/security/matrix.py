@@ -5,7 +5,9 @@ from typing import Any
 
 from accounts.models import ApiKey, Policy
 from content import editing
+from previews import sites
 from tests.builders import (
+    ROOT,
     Api,
     allow,
     make_alert,
@@ -58,6 +60,7 @@ def calls(world: World) -> list[Call]:
     editing.save(entry.pk, {"rating": 8}, writing=writing("articles"), base=1)
     lost = make_entry("articles", title="Lost", rating=7, published=False)
     alert = make_alert()
+    probed = sites.add({"name": "Probed", "origins": ["https://www.example.com"]}, {}, by=ROOT).site
     at = V1 + "manage/"
     one = f"{at}content/articles/{entry.pk}"
     made = {"key": "made", "name": "Made", "fields": [{"key": "title", "type": "text"}]}
@@ -125,4 +128,5 @@ def calls(world: World) -> list[Call]:
         Call("GET", at + "alerts", at + "alerts"),
         Call("GET", at + "alerts/<uuid:alert_id>", f"{at}alerts/{alert.pk}"),
         Call("POST", at + "alerts/<uuid:alert_id>/acknowledge", f"{at}alerts/{alert.pk}/acknowledge", {}),
+        Call("POST", at + "preview-sites/<uuid:site_id>/probe", f"{at}preview-sites/{probed.pk}/probe", {}),
     ]  # fmt: skip

@@ -44,6 +44,8 @@ SYSTEM = {
     "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "accounts/tasks.py": "what time does to keys, and to the log",
+    "previews/management/commands/previews.py": "the operator on the machine",
+    "previews/tasks.py": "what time does to signing keys, and the leak probe, which tells nobody what it reads",
     "accounts/outages.py": "says that the store of limits is gone, and back",
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
