@@ -72,8 +72,8 @@ class ExchangeThrottle(Throttle):
 
 
 class ExchangeBody(StrictSerializer):
-    code = StrictCharField(max_length=200)
-    client_secret = StrictCharField(max_length=200)
+    code = StrictCharField(max_length=200, trim_whitespace=False)
+    client_secret = StrictCharField(max_length=200, trim_whitespace=False)
 
 
 class TokenBody(StrictSerializer):

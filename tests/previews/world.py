@@ -12,8 +12,8 @@ from previews import sites
 from previews.models import PreviewSite
 from previews.signing.table import tables
 from previews.sites import Made
-from tests.accounts.cast import Person, make_person
 from tests.accounts.cast import Api as PersonsApi
+from tests.accounts.cast import Person, make_person
 from tests.builders import ROOT, Api, allow, make_collection, make_entry, make_locale, make_role
 
 HANDOFF: Final = "https://www.example.com/api/preview?path=/blog/{slug}"
