@@ -44,13 +44,19 @@ PRIVATE: Final = {
 EXCHANGES: Final = Policy("preview-exchanges", quota=120, overall=1200, fails_open=False)
 
 
-class EdgeView(APIView):
-    """What answers of both have in common: no cache keeps them, no search engine lists them, nothing is referred to.
-
-    A database that does not answer is a 503: what can't be checked is never shown.
-    """
+class CheckedView(APIView):
+    """A database that does not answer is a 503: what can't be checked is never shown."""
 
     needs = Needs("anyone")
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, OperationalError | InterfaceError):
+            exc = UnavailableError(retry_after=5)
+        return super().handle_exception(exc)
+
+
+class EdgeView(CheckedView):
+    """What answers of both have in common: no cache keeps them, no search engine lists them, nothing is referred to."""
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -58,11 +64,6 @@ class EdgeView(APIView):
             response.headers[name] = value
         patch_vary_headers(response, ["Authorization", "Cookie", "Origin"])
         return response
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, OperationalError | InterfaceError):
-            exc = UnavailableError(retry_after=5)
-        return super().handle_exception(exc)
 
 
 class ExchangeThrottle(Throttle):
@@ -143,12 +144,11 @@ class DraftView(EdgeView):
         raise NotAllowedError("This preview is of another entry, or of another locale.")
 
 
-class KeysView(APIView):
+class KeysView(CheckedView):
     """`GET /.well-known/jwks.json`: the public keys, of tokens signed now, soon and lately (RFC 7517)."""
 
     authentication_classes = []
     http_method_names = ["get", "head", "options"]
-    needs = Needs("anyone")
 
     @extend_schema(operation_id="jwks", responses={200: OpenApiResponse(description="A JWK Set (RFC 7517).")})
     def get(self, request: Request) -> HttpResponse:
