@@ -19,7 +19,7 @@ from accounts.access import Needs, principal_of
 from accounts.api.shapes import moment
 from accounts.api.strict import StrictCharField, StrictSerializer, read_body, read_query
 from accounts.authentication import ManagementAuthentication
-from accounts.errors import NotAllowedError, UnavailableError
+from accounts.errors import NotAllowedError, NotFoundError, UnavailableError
 from accounts.limits import Policy, Throttle
 from accounts.log import Subject
 from content import schema
@@ -127,7 +127,7 @@ class DraftView(EdgeView):
             self._refuse(request, claims, "other-locale" if is_this else "other-entry")
         spec = schema.current().by_key.get(collection)
         if spec is None or not spec.has_entries:
-            self._refuse(request, claims, "other-entry")
+            raise NotFoundError  # as for a collection that is there: which ones there are is nobody's business
         return Response(opening.read_draft(principal, spec, claims, parameters))
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
