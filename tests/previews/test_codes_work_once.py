@@ -106,7 +106,9 @@ def with_new_password(world: World, code: str) -> None:
 
 
 def idle(_world: World, code: str) -> None:
-    Session.objects.filter(pk=of(code).session_id).update(last_seen_at=timezone.now() - timedelta(days=30))
+    Session.objects.filter(pk__in=[of(code).session_id]).update(
+        last_seen_at=timezone.now() - timedelta(days=30)
+    )
 
 
 def switched_off(world: World, code: str) -> None:
@@ -245,7 +247,8 @@ def test_a_code_that_comes_again_at_once_is_a_double_click_and_later_a_theft(wor
 def test_of_eight_at_the_same_moment_one_gets_the_token(world: World, web_server: LiveServer) -> None:
     for _ in range(3):
         code = code_of(world)
-        start, answers = threading.Barrier(8), []
+        start = threading.Barrier(8)
+        answers: list[int] = []
 
         def ask(code: str = code, start: threading.Barrier = start, answers: list[int] = answers) -> None:
             body = json.dumps({"code": code, "client_secret": world.secret}).encode()
@@ -330,7 +333,7 @@ def test_its_body_is_two_texts_and_nothing_else(world: World) -> None:
     ]  # fmt: skip
     for body in bad:
         with Unchanged(body, but=LOG):
-            answer = world.visitor.client.post(PATH, json.dumps(body), content_type="application/json")
+            answer: Any = world.visitor.client.post(PATH, json.dumps(body), content_type="application/json")
         assert_problem(answer, 400)
         assert code not in answer.content.decode()
         assert secret not in answer.content.decode()

@@ -11,7 +11,7 @@ import pytest
 import redis
 from django.db import InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.test import Client
 from django.utils import timezone
 
@@ -71,6 +71,10 @@ def preview_of(token: str) -> Preview:
     return Preview.objects.select_related("site", "session", "api_key").get(pk=UUID(claims["jti"]))
 
 
+def session_of(token: str) -> QuerySet[Session]:
+    return Session.objects.filter(pk__in=[preview_of(token).session_id])
+
+
 def opened(world: World, token: str) -> str:
     """Return a token after its first use, so that Valkey knows that it is live."""
     assert world.read(token).status_code == 200
@@ -102,18 +106,16 @@ def session_ended_by_an_administrator(_world: World, token: str) -> None:
 
 def idle_for_too_long(_world: World, token: str) -> None:
     long_ago = timezone.now() - timedelta(days=7, seconds=1)
-    Session.objects.filter(pk=preview_of(token).session_id).update(last_seen_at=long_ago)
+    session_of(token).update(last_seen_at=long_ago)
 
 
 def over_the_absolute_limit(_world: World, token: str) -> None:
-    Session.objects.filter(pk=preview_of(token).session_id).update(expires_at=timezone.now())
+    session_of(token).update(expires_at=timezone.now())
 
 
 def over_the_limit_of_a_role(_world: World, token: str) -> None:
     Role.objects.filter(key="editor").update(session_hours=1)
-    Session.objects.filter(pk=preview_of(token).session_id).update(
-        created_at=timezone.now() - timedelta(hours=1)
-    )
+    session_of(token).update(created_at=timezone.now() - timedelta(hours=1))
 
 
 def a_new_password(world: World, _token: str) -> None:
@@ -463,8 +465,9 @@ def test_what_valkey_says_of_a_live_preview_gives_nobody_anothers_rights(world: 
 
 def test_every_open_is_counted_and_the_first_is_told(world: World) -> None:
     token = world.token()
+    agent: Any = {"User-Agent": "Frontend/1.0"}
     for _ in range(3):
-        assert world.read(token, **{"User-Agent": "Frontend/1.0"}).status_code == 200
+        assert world.read(token, **agent).status_code == 200
     assert len(told("preview.opened")) == 1
     assert preview_of(token).open_count == 0
     assert state.flush_opens() == 1
