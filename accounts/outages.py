@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import Final
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from accounts.access import system
@@ -93,5 +93,5 @@ def _tell(type_: str) -> None:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_ID])
             if not _is_told(type_):
                 record(type_, actor=system("limits"), subject=_STORE)
-    except DatabaseError:  # a process of the delivery plane may write nothing
+    except (DatabaseError, InterfaceError):  # a process of the delivery plane may write nothing
         logger.warning("The outage could not be written to the log of the house.")

@@ -26,6 +26,7 @@ from accounts.sign_in.passkeys import PasskeyRefusedError
 from cms_project import lockdown
 from cms_project.parsers import BodyTooLargeError, MalformedBodyError
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError
+from previews.handoff import RefusedCodeError
 
 logger = logging.getLogger("quillkeep.problems")
 
@@ -41,6 +42,7 @@ STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     errors.SecondFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.StrongerFactorRequiredError: HTTPStatus.UNAUTHORIZED,
+    RefusedCodeError: HTTPStatus.UNAUTHORIZED,
     errors.LockedOutError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAllowedError: HTTPStatus.FORBIDDEN,

@@ -292,7 +292,7 @@ CONTENT_SECURITY_POLICY = {
 }
 CORS_ALLOWED_ORIGINS = list(ENVIRONMENT.cors_allowed_origins)
 CORS_ALLOW_CREDENTIALS = False
-# Not previews: their tokens are for servers, and no script of a page may hold one.
+# Not for previews: a site's server asks there, and a token has no business in a script of a page.
 CORS_URLS_REGEX = r"^/api/v1/(content|forms)/|^/api/v1/(graphql|openapi\.json)$"
 CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS", "POST"]
 CORS_ALLOW_HEADERS = ["authorization", "content-type", "if-none-match"]

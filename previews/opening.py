@@ -1,8 +1,7 @@
 """Opening a preview: whose rights it has at this very moment, and the draft as those show it."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from django.db import transaction
@@ -11,7 +10,7 @@ from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from accounts import principals
-from accounts.access import Action, Principal
+from accounts.access import Action, FieldSet, Grant, Principal
 from accounts.canonical import Json
 from accounts.errors import NotFoundError
 from accounts.keys import api_keys
@@ -21,8 +20,8 @@ from accounts.models.session import goes_on
 from content import schema
 from content.manage.views import DRAFTS
 from content.models import Entry
-from content.parameters import Parameters, Tree, refuse
-from content.query import Reader
+from content.parameters import Parameters
+from content.query import Plane, Reader
 from content.reading import note_documents
 from content.schema import CollectionSpec
 from content.shaping import Shaper
@@ -146,9 +145,8 @@ def read_draft(
     held = clauses_for(entry, Action.PREVIEW, writing, [claims.locale])
     if not held:
         raise NotFoundError
-    allowed = {spec.key for spec in allowed_fields(held, collection)}
-    reader = Reader.of(DRAFTS, present, principal, claims.locale)
-    parameters = _narrowed(parameters, _shown(reader, collection, allowed))
+    shown = frozenset(spec.id for spec in allowed_fields(held, collection))
+    reader = _Reader.of(_Drafts.showing(collection, shown), present, principal, claims.locale)
     row, selection = reader.one(collection, str(claims.entry_id), parameters)
     shaper = Shaper(reader, as_published=True)
     document = shaper.document(collection, row, selection)
@@ -156,25 +154,39 @@ def read_draft(
     return document
 
 
-def _shown(reader: Reader, collection: CollectionSpec, allowed: set[str]) -> list[str]:
-    """Return the keys of what may be both read and previewed."""
-    grant = reader.grant(collection.id)
-    return [spec.key for spec in collection.fields if spec.key in allowed and grant.allows(spec)]
+@dataclass(frozen=True, slots=True)
+class _Drafts(Plane):
+    """Drafts, of one collection with these fields alone. Statements are kept by plane, and so never mixed."""
+
+    collection_id: UUID
+    shown: frozenset[UUID]
+
+    @classmethod
+    def showing(cls, collection: CollectionSpec, shown: frozenset[UUID]) -> Self:
+        return cls(
+            DRAFTS.model, DRAFTS.words, DRAFTS.using, DRAFTS.action, DRAFTS.drafts, collection.id, shown
+        )
 
 
-def _narrowed(parameters: Parameters, shown: Collection[str]) -> Parameters:
-    """Cut what is asked for down to what is shown; names beyond that are refused like unknown ones."""
-    if parameters.fields is None:
-        fields = Tree({key: Tree() for key in shown})
-    else:
-        fields = parameters.fields
-        for name in fields:
-            if not name.startswith("_") and name not in shown:
-                raise refuse("fields", "unknown-field", f"There is no field {name!r} here.")
-    for name in parameters.expand:
-        if name not in shown:
-            raise refuse("expand", "unknown-expand", f"There is no reference {name!r} here.")
-    return replace(parameters, fields=fields)
+@dataclass
+class _Reader(Reader):
+    """Reads what may be both read and previewed. A reference that leads back is no way round: it is asked here too."""
+
+    plane: _Drafts
+
+    def grant(self, collection_id: UUID) -> Grant:
+        granted = super().grant(collection_id)
+        if collection_id != self.plane.collection_id:
+            return granted
+        return Grant(
+            tuple(replace(clause, fields=self._narrowed(clause.fields)) for clause in granted.clauses)
+        )
+
+    def _narrowed(self, fields: FieldSet) -> FieldSet:
+        known = self.schema.by_id[self.plane.collection_id].fields
+        return FieldSet(
+            frozenset(spec.id for spec in known if spec.id in self.plane.shown and fields.allows(spec))
+        )
 
 
 def note_first_open(claims: PreviewClaims, by: Principal, agent: str) -> None:

@@ -26,6 +26,7 @@ SKEW: Final = timedelta(seconds=15)  # that clocks may differ
 SHORT: Final = timedelta(seconds=DEFAULT)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SID: Final = re.compile(r"[0-9a-f]{64}")
+_LOCALE: Final = re.compile(r"[A-Za-z0-9-]{1,24}")  # a site that shares its secret could write anything here
 _CLAIMS: Final = frozenset(
     {"iss", "aud", "sub", "jti", "iat", "nbf", "exp", "scope", "locale", "environment", "sid"}
 )
@@ -112,8 +113,8 @@ def session_hash(site_id: UUID, bound_to: UUID | None) -> str:
 def verify(text: str, *, at_least: int = 0) -> PreviewClaims:
     """Return the claims of a token, without a question to the database. Raises InvalidTokenError.
 
-    `at_least` is a generation of keys and sites that is known to be there: an older table is read anew. One question is
-    asked where the signature is ours and the site is not on as far as this process knows: it may be a new one.
+    `at_least` is a generation of keys and sites that is known to be there: an older table is read anew. So it is for a
+    key that it lacks, once a second at most, and for a site that it lacks where the signature is ours: both may be new.
     """
     try:
         header = header_of(text)
@@ -123,16 +124,26 @@ def verify(text: str, *, at_least: int = 0) -> PreviewClaims:
         raise InvalidTokenError("type")
     if not _UUID.fullmatch(header.kid):
         raise InvalidTokenError("key")
-    table = tables.current(at_least=at_least, longing_for=header.kid)
-    verifier = _verifier(table, header)
-    claims = _verified(text, verifier)
+    table = tables.current(at_least=at_least)
     try:
-        return _claims(claims, table, verifier)
+        return _read(text, header, table)
     except InvalidTokenError as error:
-        newer = tables.newer_than(table) if error.reason == "audience" else table
-        if newer is table:
+        newer = _newer(table, error.reason)
+        if newer is None:
             raise
-    return _claims(claims, newer, _verifier(newer, header))
+        return _read(text, header, newer)
+
+
+def _newer(table: Table, reason: str) -> Table | None:
+    """Return a table that may know what this one lacks."""
+    if reason == "audience":
+        return tables.if_changed(table)
+    return tables.newer_than(table) if reason == "key" else None
+
+
+def _read(text: str, header: Header, table: Table) -> PreviewClaims:
+    verifier = _verifier(table, header)
+    return _claims(_verified(text, verifier), table, verifier)
 
 
 def _verifier(table: Table, header: Header) -> Verifier:
@@ -182,7 +193,9 @@ def _claims(claims: dict[str, Any], table: Table, verifier: Verifier) -> Preview
     if kind != "draft":
         raise InvalidTokenError("subject")
     locale, sid = claims["locale"], claims["sid"]
-    if not isinstance(locale, str) or not isinstance(sid, str) or not _SID.fullmatch(sid):
+    if not isinstance(locale, str) or not _LOCALE.fullmatch(locale):
+        raise InvalidTokenError("claims")
+    if not isinstance(sid, str) or not _SID.fullmatch(sid):
         raise InvalidTokenError("claims")
     return PreviewClaims(
         _uuid(claims["jti"], "claims"),

@@ -1,7 +1,9 @@
 """Serializers that take what they declare and nothing else: no unknown keys, no guessing of types."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
@@ -10,6 +12,7 @@ from rest_framework.request import Request
 from accounts.errors import InvalidInputError, Problem, UnknownParameterError
 
 S = TypeVar("S", bound=serializers.BaseSerializer[Any])
+_UUID: Final = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class StrictCharField(serializers.CharField):
@@ -19,6 +22,15 @@ class StrictCharField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class StrictUUIDField(serializers.UUIDField):
+    """An id as a JSON string in its usual form: a number is none, nor is one in braces."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str) or not _UUID.fullmatch(data):
+            self.fail("invalid", value=data)
+        return UUID(data)
 
 
 class StrictBooleanField(serializers.BooleanField):

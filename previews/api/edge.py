@@ -19,7 +19,7 @@ from accounts.access import Needs, principal_of
 from accounts.api.shapes import moment
 from accounts.api.strict import StrictCharField, StrictSerializer, read_body, read_query
 from accounts.authentication import ManagementAuthentication
-from accounts.errors import NotAllowedError, UnavailableError
+from accounts.errors import NotAllowedError, NotFoundError, UnavailableError
 from accounts.limits import Policy, Throttle
 from accounts.log import Subject
 from content import schema
@@ -44,13 +44,19 @@ PRIVATE: Final = {
 EXCHANGES: Final = Policy("preview-exchanges", quota=120, overall=1200, fails_open=False)
 
 
-class EdgeView(APIView):
-    """What answers of both have in common: no cache keeps them, no search engine lists them, nothing is referred to.
-
-    A database that does not answer is a 503: what can't be checked is never shown.
-    """
+class CheckedView(APIView):
+    """A database that does not answer is a 503: what can't be checked is never shown."""
 
     needs = Needs("anyone")
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, OperationalError | InterfaceError):
+            exc = UnavailableError(retry_after=5)
+        return super().handle_exception(exc)
+
+
+class EdgeView(CheckedView):
+    """What answers of both have in common: no cache keeps them, no search engine lists them, nothing is referred to."""
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -58,11 +64,6 @@ class EdgeView(APIView):
             response.headers[name] = value
         patch_vary_headers(response, ["Authorization", "Cookie", "Origin"])
         return response
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, OperationalError | InterfaceError):
-            exc = UnavailableError(retry_after=5)
-        return super().handle_exception(exc)
 
 
 class ExchangeThrottle(Throttle):
@@ -72,8 +73,8 @@ class ExchangeThrottle(Throttle):
 
 
 class ExchangeBody(StrictSerializer):
-    code = StrictCharField(max_length=200)
-    client_secret = StrictCharField(max_length=200)
+    code = StrictCharField(max_length=200, trim_whitespace=False)
+    client_secret = StrictCharField(max_length=200, trim_whitespace=False)
 
 
 class TokenBody(StrictSerializer):
@@ -126,7 +127,7 @@ class DraftView(EdgeView):
             self._refuse(request, claims, "other-locale" if is_this else "other-entry")
         spec = schema.current().by_key.get(collection)
         if spec is None or not spec.has_entries:
-            self._refuse(request, claims, "other-entry")
+            raise NotFoundError  # as for a collection that is there: which ones there are is nobody's business
         return Response(opening.read_draft(principal, spec, claims, parameters))
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
@@ -143,12 +144,11 @@ class DraftView(EdgeView):
         raise NotAllowedError("This preview is of another entry, or of another locale.")
 
 
-class KeysView(APIView):
+class KeysView(CheckedView):
     """`GET /.well-known/jwks.json`: the public keys, of tokens signed now, soon and lately (RFC 7517)."""
 
     authentication_classes = []
     http_method_names = ["get", "head", "options"]
-    needs = Needs("anyone")
 
     @extend_schema(operation_id="jwks", responses={200: OpenApiResponse(description="A JWK Set (RFC 7517).")})
     def get(self, request: Request) -> HttpResponse:

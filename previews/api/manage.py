@@ -5,7 +5,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,6 +18,7 @@ from accounts.api.strict import (
     StrictIntegerField,
     StrictListField,
     StrictSerializer,
+    StrictUUIDField,
     read_body,
     read_query,
 )
@@ -37,8 +37,8 @@ ONE: Final = OpenApiResponse(description="The thing.")
 
 
 class MintBody(StrictSerializer):
-    entry_id = serializers.UUIDField()
-    site_id = serializers.UUIDField()
+    entry_id = StrictUUIDField()
+    site_id = StrictUUIDField()
     locale = StrictCharField(max_length=24, required=False)
     ttl_seconds = StrictIntegerField(required=False)
 

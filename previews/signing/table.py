@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import jwt
 from django.utils import timezone
 
 from accounts.errors import UnavailableError
@@ -21,7 +22,7 @@ from previews.signing.life import GENERATION
 logger = logging.getLogger("quillkeep.previews")
 
 FRESH_SECONDS: Final = 30.0  # a process that hears nothing looks again after that
-_RETRY_SECONDS: Final = 1.0  # and once a second for a key that it doesn't know
+_RETRY_SECONDS: Final = 1.0  # and once a second for what it doesn't know
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Table:
                 verifiers[str(key.pk)] = Verifier(
                     key.algorithm, halves.verifier(key), key.site_id, key.retires_at
                 )
-            except (KeyRingError, ValueError):
+            except (KeyRingError, jwt.PyJWTError, ValueError, TypeError):
                 logger.exception("The signing key %s can't be opened: what it signed is refused.", key.pk)
         sites = PreviewSite.objects.filter(state=PreviewSite.State.ACTIVE)
         return cls(found or 0, verifiers, dict(sites.values_list("pk", "algorithm")))
@@ -69,23 +70,31 @@ class Tables:
         self._table: Table | None = None
         self._read_at = float("-inf")
 
-    def current(self, *, at_least: int = 0, longing_for: str = "") -> Table:
-        """Return the table. It is read anew when it is old, older than a generation, or lacks a key for a second."""
+    def current(self, *, at_least: int = 0) -> Table:
+        """Return the table. It is read anew when it is old, or older than a generation."""
         with self._lock:
             table, age = self._table, time.monotonic() - self._read_at
             if table is not None and table.generation >= at_least and age < FRESH_SECONDS:
-                lacks = bool(longing_for) and longing_for not in table.verifiers
-                if not lacks or age < _RETRY_SECONDS:
-                    return table
-            read_at = time.monotonic()
-            self._table = Table.read()
-            self._read_at = read_at
-            return self._table
+                return table
+            return self._anew()
 
-    def newer_than(self, table: Table) -> Table:
-        """Return a newer table if keys or sites have changed since; else the same. Asks for the generation alone."""
+    def newer_than(self, table: Table) -> Table | None:
+        """Return a table that was read later; None where that one was read within a second."""
+        with self._lock:
+            if self._table is not None and self._table is not table:
+                return self._table
+            return self._anew() if time.monotonic() - self._read_at >= _RETRY_SECONDS else None
+
+    def _anew(self) -> Table:
+        read_at = time.monotonic()
+        self._table = Table.read()
+        self._read_at = read_at
+        return self._table
+
+    def if_changed(self, table: Table) -> Table | None:
+        """Return a newer table if keys or sites have changed since, else None. Asks for the generation alone."""
         found = Freshness.objects.filter(name=GENERATION).values_list("value", flat=True).first()
-        return self.current(at_least=found) if found is not None and found > table.generation else table
+        return self.current(at_least=found) if found is not None and found > table.generation else None
 
     def forget(self) -> None:
         """Let the next one who asks read it anew."""

@@ -113,7 +113,7 @@ def test_a_lockdown_that_kept_sessions_ends_them_when_it_is_asked_to(ada: Person
     api = ada.sign_in()
     run("on", "--reason", "x", "--keep-sessions")
     assert api.get("auth/me").status_code == 200
-    assert run("on", "--reason", "x")["ended"] == {"sessions": 1}
+    assert run("on", "--reason", "x")["ended"] == {"sessions": 1, "previews": 0}
     assert api.get("auth/me").status_code == 401
 
 
@@ -262,7 +262,7 @@ def test_sessions_and_tokens_end_and_stay_so_after_it_is_lifted(ada: Person) -> 
     assert browser.get("/admin/").status_code == 200
     assert api.get("auth/me").status_code == 200
     effect = lock()
-    assert effect.ended == {"sessions": 2}
+    assert effect.ended == {"sessions": 2, "previews": 0}
     for _ in range(2):
         assert browser.get("/admin/").status_code == 302
         assert api.get("auth/me").status_code == 401
@@ -458,7 +458,7 @@ def test_nobody_can_hold_it_up_by_locking_the_sessions(quick: None, ada: Person)
         app.execute("SELECT * FROM accounts_session FOR UPDATE")
         app.execute("SELECT * FROM accounts_generation FOR UPDATE")
         effect = lock()
-    assert (effect.cut_off, effect.ended, effect.faults) == (1, {"sessions": 1}, [])
+    assert (effect.cut_off, effect.ended, effect.faults) == (1, {"sessions": 1, "previews": 0}, [])
 
 
 @pytest.mark.parametrize(
@@ -496,7 +496,7 @@ def test_a_sign_in_under_way_does_not_end_up_behind_it(ada: Person) -> None:
     thread.start()
     begun.wait(5)
     threading.Timer(0.3, go.set).start()
-    assert lock().ended == {"sessions": 1}
+    assert lock().ended == {"sessions": 1, "previews": 0}
     thread.join()
     assert not Session.objects.live().exists()
 

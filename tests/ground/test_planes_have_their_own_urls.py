@@ -19,9 +19,9 @@ print(json.dumps([str(pattern.pattern) for pattern in get_resolver().url_pattern
 """
 
 
-def routes_of(plane: str) -> list[str]:
+def routes_of(plane: str, code: str = LIST_ROUTES) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", LIST_ROUTES],
+        [sys.executable, "-c", code],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -35,10 +35,10 @@ def routes_of(plane: str) -> list[str]:
 @pytest.mark.parametrize(
     ("plane", "there", "absent"),
     [
-        ("delivery", ["api/v1/content/"], ["admin/", "api/v1/", "api/v1/manage/"]),
-        ("management", ["admin/", "api/v1/", "api/v1/manage/"], ["api/v1/content/"]),
-        ("edge", ["healthz"], ["admin/", "api/v1/", "api/v1/manage/", "api/v1/content/"]),
-        ("", ["admin/", "api/v1/", "api/v1/manage/", "api/v1/content/"], []),
+        ("delivery", ["api/v1/content/"], ["admin/", "api/v1/", "api/v1/manage/", ".well-known/"]),
+        ("management", ["admin/", "api/v1/", "api/v1/manage/"], ["api/v1/content/", ".well-known/"]),
+        ("edge", ["healthz", "api/v1/", ".well-known/"], ["admin/", "api/v1/manage/", "api/v1/content/"]),
+        ("", ["admin/", "api/v1/", "api/v1/manage/", "api/v1/content/", ".well-known/"], []),
     ],
 )
 def test_a_plane_serves_its_own_urls_only(plane: str, there: Any, absent: Any) -> None:
@@ -46,6 +46,27 @@ def test_a_plane_serves_its_own_urls_only(plane: str, there: Any, absent: Any) -
     assert set(there) <= set(routes)
     assert not set(absent) & set(routes)
     assert {"healthz", "readyz"} <= set(routes)
+
+
+LIST_PREVIEWS = """
+import json, django
+django.setup()
+from django.urls import get_resolver
+def paths(patterns, before=""):
+    for item in patterns:
+        here = before + str(item.pattern)
+        yield from paths(item.url_patterns, here) if hasattr(item, "url_patterns") else [here]
+print(json.dumps(sorted({path for path in paths(get_resolver().url_patterns) if "preview" in path and "admin/" not in path})))
+"""
+
+
+def test_previews_are_minted_on_management_and_used_on_the_edge() -> None:
+    edge = ["api/v1/preview/content/<str:collection>/<str:name>", "api/v1/previews/exchange"]
+    assert routes_of("edge", LIST_PREVIEWS) == edge
+    assert routes_of("delivery", LIST_PREVIEWS) == []
+    found = routes_of("management", LIST_PREVIEWS)
+    assert {"api/v1/previews", "api/v1/previews/<uuid:jti>", "api/v1/manage/preview-sites"} <= set(found)
+    assert not set(edge) & set(found)
 
 
 @pytest.mark.django_db

@@ -9,6 +9,7 @@ from django.conf import LazySettings
 
 from accounts import limits
 from cms_project.schema_view import SchemaView
+from previews.api.edge import EXCHANGES, ExchangeThrottle
 from previews.api.manage import SiteProbeView
 
 
@@ -19,6 +20,7 @@ def _no_quota(monkeypatch: pytest.MonkeyPatch, settings: LazySettings, tmp_path:
         monkeypatch.setattr(limits, name, replace(getattr(limits, name), quota=1_000_000, burst=None))
     for throttle in (limits.SignInThrottle, limits.RefreshThrottle):
         monkeypatch.setattr(throttle, "policy", replace(limits.SIGN_INS, quota=1_000_000, overall=None))
+    monkeypatch.setattr(ExchangeThrottle, "policy", replace(EXCHANGES, quota=1_000_000, overall=None))
     for view in (SchemaView, SiteProbeView):
         monkeypatch.setattr(view, "limited_as", None)
     settings.DATA_DIR = tmp_path

@@ -6,6 +6,7 @@ from typing import Any
 from accounts.models import ApiKey, Policy
 from content import editing
 from previews import sites
+from previews.signing.table import tables
 from tests.builders import (
     ROOT,
     Api,
@@ -23,11 +24,14 @@ from tests.security.world import World
 
 V1 = "api/v1/"
 ENTRY = V1 + "manage/content/<str:collection>/<str:name>"
+DRAFT = V1 + "preview/content/<str:collection>/<str:name>"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request: `who` may send it (`anyone`, `signed_in`, or those with `administrator` rights)."""
+    """One request: `who` may send it (`anyone`, `signed_in`, those with `administrator` rights, or none of them where a
+    credential of another kind is asked for: `token`).
+    """
 
     method: str
     route: str
@@ -61,6 +65,14 @@ def calls(world: World) -> list[Call]:
     lost = make_entry("articles", title="Lost", rating=7, published=False)
     alert = make_alert()
     probed = sites.add({"name": "Probed", "origins": ["https://www.example.com"]}, {}, by=ROOT).site
+    handoff = {"articles": "https://www.example.com/api/preview?path=/{slug}"}
+    on = {"origins": ["https://www.example.com"]}
+    site = sites.add({"name": "Site", **on}, handoff, by=ROOT).site
+    shared = sites.add({"name": "Shared", "algorithm": "HS256", **on}, {}, by=ROOT).site
+    tables.forget()
+    to_mint = {"entry_id": str(world.shown.pk), "site_id": str(site.pk)}
+    minted = world.apis["administrator"].post(f"/{V1}previews", to_mint).json()
+    one_site, preview = V1 + "manage/preview-sites/<uuid:site_id>", f"{V1}previews/{minted['jti']}"
     at = V1 + "manage/"
     one = f"{at}content/articles/{entry.pk}"
     made = {"key": "made", "name": "Made", "fields": [{"key": "title", "type": "text"}]}
@@ -127,6 +139,19 @@ def calls(world: World) -> list[Call]:
         Call("GET", at + "audit", at + "audit"),
         Call("GET", at + "alerts", at + "alerts"),
         Call("GET", at + "alerts/<uuid:alert_id>", f"{at}alerts/{alert.pk}"),
+        Call("POST", V1 + "previews/exchange", V1 + "previews/exchange", {"code": "x", "client_secret": "y"}, 401, who="anyone"),
+        Call("GET", DRAFT, f"{V1}preview/content/articles/{world.shown.pk}", status=401, who="token"),
+        Call("GET", V1 + "previews", V1 + "previews", who="signed_in"),
+        Call("POST", V1 + "previews", V1 + "previews", to_mint, 201),
+        Call("GET", V1 + "previews/<uuid:jti>", preview),
+        Call("DELETE", V1 + "previews/<uuid:jti>", preview, status=204),
+        Call("GET", at + "preview-sites", at + "preview-sites"),
+        Call("POST", at + "preview-sites", at + "preview-sites", {"name": "Another", **on}, 201),
+        Call("GET", one_site, f"{at}preview-sites/{site.pk}"),
+        Call("PATCH", one_site, f"{at}preview-sites/{site.pk}", {"name": "Renamed"}),
+        Call("POST", one_site + "/rotate-secret", f"{at}preview-sites/{site.pk}/rotate-secret", {}),
+        Call("POST", one_site + "/rotate-shared-secret", f"{at}preview-sites/{shared.pk}/rotate-shared-secret", {}),
+        Call("DELETE", one_site, f"{at}preview-sites/{site.pk}", status=204),
         Call("POST", at + "alerts/<uuid:alert_id>/acknowledge", f"{at}alerts/{alert.pk}/acknowledge", {}),
         Call("POST", at + "preview-sites/<uuid:site_id>/probe", f"{at}preview-sites/{probed.pk}/probe", {}),
     ]  # fmt: skip

@@ -11,7 +11,10 @@ from django.test import Client
 from accounts.models import User
 from accounts.sign_in import links
 from accounts.sign_in.links import Purpose
+from previews import sites
+from previews.signing.table import tables
 from tests.accounts.cast import PASSWORD, Api, make_key, make_person
+from tests.builders import ROOT, make_collection, make_entry
 from tests.security.paths import api_paths, filled
 from tests.security.test_every_endpoint_asks import PUBLIC
 from tests.security.world import routes
@@ -19,7 +22,18 @@ from tests.security.world import routes
 pytestmark = pytest.mark.django_db
 
 BEARERS = ("access token", "API key")  # what the API takes, all of it in one header
-OTHERS = ("refresh token", "link of a mail", "cookie of the admin", "cookie of a known browser", "password")
+# The draft of a preview is for its token alone, and the token for that alone.
+DRAFTS = "/api/v1/preview/content/"
+OTHERS = (
+    "preview token",
+    "code of a preview",
+    "secret of a site",
+    "refresh token",
+    "link of a mail",
+    "cookie of the admin",
+    "cookie of a known browser",
+    "password",
+)
 # Where a person without any credential is let in, each for a reason that stands with it.
 OPEN = {(method, f"/{filled(route)}") for method, route in PUBLIC}
 DOORS = {"login", "login/code", "login/enrolment", "passkey", "logout", "forgotten", "forgotten/sent", "link", "new-password",
@@ -36,7 +50,23 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     browser = Client()
     browser.post("/admin/login/", {"email": ada.email, "password": PASSWORD})
     browser.post("/admin/login/code/", {"code": ada.code()})
+    make_collection()
+    draft = make_entry("articles", title="Draft", published=False)
+    made = sites.add(
+        {"name": "Web", "origins": ["https://www.example.com"]},
+        {"articles": "https://www.example.com/{slug}"},
+        by=ROOT,
+    )
+    tables.forget()
+    code, unused = (
+        api.post("previews", {"entry_id": str(draft.pk), "site_id": str(made.site.pk)}).json()["code"]
+        for _ in range(2)
+    )
+    exchanged = api.post("previews/exchange", {"code": code, "client_secret": made.client_secret})
     return {
+        "preview token": exchanged.json()["token"],
+        "code of a preview": unused,
+        "secret of a site": made.client_secret,
         "access token": api.credential,
         "API key": make_key(ada.user)[1],
         "refresh token": api.refresh,
@@ -65,7 +95,11 @@ def test_the_api_takes_bearers_and_nothing_else(credentials: dict[str, str], kin
         client.cookies.load(cookies)
         options = {} if method == "GET" else {"data": "{}", "content_type": "application/json"}
         status = client.generic(method, path, headers=headers, **options).status_code
-        if kind in BEARERS:
+        if path.startswith(DRAFTS) and kind == "preview token":
+            assert status == 403, (kind, method, path)  # known, and of another entry
+        elif path.startswith(DRAFTS):
+            assert status == 401, (kind, method, path)
+        elif kind in BEARERS:
             assert status != 401, (kind, method, path)
         elif headers or (method, path) not in OPEN:
             assert status == 401, (kind, method, path, status)

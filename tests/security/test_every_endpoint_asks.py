@@ -15,8 +15,9 @@ from accounts.rights.granting import SETTINGS
 from cms_project.schema_view import SchemaView
 from content import editing, modeling, publishing
 from content.models import Collection, DraftDocument, Entry, Field, Locale, PublishedDocument, Version
+from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, allow, anonymous, make_collection, make_entry, make_key, make_role, make_user
-from tests.security.matrix import V1, calls
+from tests.security.matrix import DRAFT, V1, calls
 from tests.security.world import Unchanged, assert_problem, leaked, make_world, routes
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +29,11 @@ PUBLIC = {
     ("POST", V1 + "auth/login"),
     ("POST", V1 + "auth/refresh"),
     ("GET", V1 + "openapi.json"),  # in development only, see below
+    ("POST", V1 + "previews/exchange"),  # a site's server, by what is in the body
 }
+# Open to no credential of people: whoever holds the token of a preview, which its own authentication looks for.
+BY_TOKEN = {("GET", DRAFT)}
+REFUSAL = ("accounts_event", "accounts_unsealed")  # that a code or a token was refused is written down
 ROOT_FOLDER = Path(__file__).parents[2]
 # Where the system's own principal is made, and why nobody's rights are asked there.
 SYSTEM = {
@@ -70,7 +75,7 @@ def test_every_endpoint_names_what_it_needs() -> None:
         )
         assert route.view.permission_classes == [access.HoldsGrant], route.route
         if route.view.needs.who == "anyone":
-            assert {(method, route.route) for method in route.methods} <= PUBLIC, route.route
+            assert {(method, route.route) for method in route.methods} <= PUBLIC | BY_TOKEN, route.route
     assert SchemaView.needs.who == ("anyone" if settings.ENVIRONMENT.is_development else "signed_in")
 
 
@@ -102,6 +107,7 @@ def test_everybody_is_refused_what_is_not_theirs_and_nothing_changes() -> None:
         # A failed sign-in is counted and logged; that is all that a refusal may ever write.
         is_counted = call.path.startswith(V1 + "auth/") and call.who == "anyone"
         but = changing if is_counted or call.path.endswith("auth/step-up") else ()
+        but = REFUSAL if call.who == "token" or call.path.endswith("exchange") else but
         for name, api in {"anonymous": anonymous(), **world.apis}.items():
             if name == "administrator" or (call.path.endswith("logout") and name in ("editor", "nobody")):
                 continue  # whose sessions do end
@@ -115,7 +121,7 @@ def test_everybody_is_refused_what_is_not_theirs_and_nothing_changes() -> None:
                     ("POST", V1 + "auth/refresh"),
                 }:
                     assert_problem(answer, 401)
-                elif name == "anonymous" and (call.method, call.route) not in PUBLIC:
+                elif call.who == "token" or (name == "anonymous" and (call.method, call.route) not in PUBLIC):
                     assert_problem(answer, 401)
                     assert answer["WWW-Authenticate"].startswith("Bearer")
                 elif not allowed:
@@ -151,6 +157,10 @@ def test_no_endpoint_takes_a_name_of_a_column() -> None:
             Collection,
             Field,
             Locale,
+            Preview,
+            PreviewSite,
+            HandoffUrl,
+            SigningKey,
         )
         for field in model._meta.get_fields()
         if hasattr(field, "attname")
@@ -184,6 +194,18 @@ def test_no_endpoint_takes_a_name_of_a_column() -> None:
                 assert {item["code"] for item in assert_problem(answer, 400)["errors"]} == {"unknown-field"}
 
 
+SITE = {
+    "name",
+    "origins",
+    "handoff_urls",
+    "algorithm",
+    "ttl_seconds",
+    "max_ttl_seconds",
+    "response_mode",
+    "is_embeddable",
+    "cdn_origin",
+    "state",
+}
 # What each write takes beside what its call in the matrix sends: the writable members, checked in (GHSA-p3hx-pwf3-j8wr).
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
@@ -219,6 +241,11 @@ ACCEPTED = {
     ("PATCH", V1 + "manage/users/<uuid:user_id>"): {"email", "is_active"},
     ("POST", V1 + "manage/api-keys"): {"owner", "expires_at", "allowed_networks", "browser", "rate_limit"},
     ("POST", V1 + "manage/api-keys/<uuid:key_id>/rotate"): {"overlap_hours"},
+    ("POST", V1 + "previews"): {"locale", "ttl_seconds"},
+    ("POST", V1 + "manage/preview-sites"): SITE,
+    ("PATCH", V1 + "manage/preview-sites/<uuid:site_id>"): SITE,
+    ("POST", V1 + "manage/preview-sites/<uuid:site_id>/rotate-secret"): {"overlap_hours"},
+    ("POST", V1 + "manage/preview-sites/<uuid:site_id>/rotate-shared-secret"): {"overlap_hours"},
 }
 
 
@@ -240,6 +267,9 @@ def test_only_json_is_answered_and_no_format_is_chosen() -> None:
     root = world.apis["administrator"]
     for call in calls(world):
         if call.method != "GET" or call.route.endswith("openapi.json"):
+            continue
+        if call.who == "token":  # asked for before anything of the query is
+            assert_problem(root.get(f"/{call.path}", Accept="text/html"), 406)
             continue
         assert_problem(root.get(f"/{call.path}", Accept="text/html"), 406)
         for name in ("admin", "api", "html"):
