@@ -27,6 +27,7 @@ from cms_project import lockdown
 from cms_project.parsers import BodyTooLargeError, MalformedBodyError
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError
 from previews.handoff import RefusedCodeError
+from previews.signing.life import TooYoungError
 
 logger = logging.getLogger("quillkeep.problems")
 
@@ -52,6 +53,7 @@ STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     errors.UnknownParameterError: HTTPStatus.BAD_REQUEST,
     PasskeyRefusedError: HTTPStatus.BAD_REQUEST,
     errors.ConflictError: HTTPStatus.CONFLICT,
+    TooYoungError: HTTPStatus.CONFLICT,
     errors.ConfirmationRequiredError: HTTPStatus.CONFLICT,
     errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionRequiredError: HTTPStatus.PRECONDITION_REQUIRED,

@@ -98,8 +98,8 @@ def foreign_key(algorithm: str) -> Any:
 
 
 def private_text(key: SigningKey) -> str:
-    """Return the text of a shared secret as its site has it."""
-    return key_ring().decrypt(key.private, context=key.context).decode()
+    """Return the text of a shared secret as its site has it: base64url, as the member `k` of a JWK."""
+    return text_of(key_ring().decrypt(key.private, context=key.context))
 
 
 def jwks_key(jwks: Mapping[str, Any], kid: str) -> Any:

@@ -26,7 +26,7 @@ from previews.signing.table import tables
 from tests import throwaway
 from tests.accounts.cast import make_person
 from tests.builders import ROOT
-from tests.previews.forging import private_text
+from tests.previews.forging import bytes_of, private_text
 from tests.previews.world import World, make_site, refusals, told
 from tests.security.world import assert_problem
 
@@ -272,7 +272,7 @@ def test_a_shared_secret_signs_once_the_site_was_told(world: World) -> None:
     after = token()
     assert kid_of(after) == str(done.key.pk)
     assert (
-        jwt.decode(after, done.secret, algorithms=["HS256"], audience=str(made.site.pk))["scope"]
+        jwt.decode(after, bytes_of(done.secret), algorithms=["HS256"], audience=str(made.site.pk))["scope"]
         == "preview:read"
     )
     assert world.read(before).status_code == world.read(after).status_code == 200

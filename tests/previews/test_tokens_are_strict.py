@@ -340,9 +340,10 @@ def test_a_shared_secret_signs_for_its_own_site_alone(world: World, door: Door) 
     first, second = Forge(token_for(world, one)), Forge(token_for(world, other))
     door.lets_in(first.with_claims())
     door.lets_in(second.with_claims())
-    # The text that the site was given is the key, as RFC 7515 has it: nothing is derived or decoded.
+    # What the text says in base64url is the key; the text itself is none.
     signed = f"{text_of(dumped(first.header))}.{text_of(dumped(first.claims))}"
-    door.lets_in(hmac_of(signed, one.shared_secret.encode()))
+    door.lets_in(hmac_of(signed, bytes_of(one.shared_secret)))
+    door.refuses(hmac_of(signed, one.shared_secret.encode()), "signature", about="by the text")
     key = SigningKey.objects.get(site=one.site, state="active")
     assert private_text(key) == one.shared_secret
     door.refuses(first.with_claims(aud=second.claims["aud"]), "audience", about="for another shared site")
