@@ -264,6 +264,15 @@ def test_no_value_moves_a_handoff_url(
     assert page is None or (page.isascii() and page.isprintable())
 
 
+def test_no_value_climbs_out_of_where_it_stands(articles: CollectionSpec) -> None:
+    stored = addresses.store(f"{ORIGIN}/blog/{{slug}}/x", articles, [ORIGIN])
+    slug = str(articles.by_key["slug"].id)
+    assert addresses.filled(stored, articles, {slug: "..."}, {}) == f"{ORIGIN}/blog/.../x"
+    for text in (".", ".."):  # percent-encoded they would be the same to browsers (WHATWG URL)
+        with pytest.raises(MissingValueError):
+            addresses.filled(stored, articles, {slug: text}, {})
+
+
 @MANY
 @given(slug=VALUE)
 def test_a_value_comes_out_as_it_went_in(articles: CollectionSpec, slug: str) -> None:

@@ -546,6 +546,8 @@ def test_what_is_long_is_refused_before_it_is_read(door: Door, monkeypatch: pyte
     door.refuses(door.forge.with_claims(x="y" * 4000), "malformed")
     door.refuses(door.forge.with_header(kid="y" * 700), "malformed")
     door.refuses("y" * 4097, "malformed")
+    with pytest.raises(InvalidTokenError, match="malformed"):  # also where no header is looked at before
+        tokens.verify(door.forge.with_claims(x="y" * 4000))
 
     def never(*_: object, **__: object) -> Any:
         raise AssertionError("it was read")
