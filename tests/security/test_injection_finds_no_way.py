@@ -32,6 +32,7 @@ BY_HAND = {
     "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "makes the databases of `make run`",
     "cms_project/health.py": "SELECT 1",
+    "previews/canaries.py": "which words nothing published has, by one constant statement with parameters",
     "previews/signing/life.py": "an advisory lock; a number is a parameter",
     "cms_project/management/commands/migrate.py": "grants after migrating",
 }
@@ -110,6 +111,7 @@ def test_no_client_text_is_a_keyword_of_the_orm() -> None:
         "content/query.py": 1,
         "accounts/admin": 99,
         "content/admin": 99,
+        "previews/admin": 1,
     }
     for name, text in sources():
         count = 0
