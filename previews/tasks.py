@@ -6,8 +6,9 @@ import redis
 from celery import shared_task
 
 from accounts.access import system
-from previews import probing, register, state
+from previews import register, state
 from previews.models import PreviewSite
+from previews.probing import probe as probing
 from previews.signing import life
 
 logger = logging.getLogger("quillkeep.previews")

@@ -90,7 +90,7 @@ class HandoffInput(forms.Widget):
                 for item in self.collections
             },
         }
-        return render_to_string("previews/handoff_input.html", context)
+        return render_to_string("admin/previews/handoff_input.html", context)
 
     def _drawn(self, number: int | None, row: Row) -> dict[str, Any]:
         collections = [(item.key, item.name) for item in self.collections]

@@ -59,7 +59,7 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
     """Signing keys."""
 
     empty_text = "No signing key yet. The first preview site gets one."
-    change_list_template = "previews/keys.html"
+    change_list_template = "admin/previews/keys.html"
     list_display = ("name", "belongs_to", "state_shown", "picture", "since", "ends", "last_used")
     list_select_related = ("site",)
     ordering = ("algorithm", "-pk")
@@ -143,7 +143,7 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
             "can_end": self.may_act(request) and _can_end(key),
             "can_rotate": self.may_act(request) and key.state == "active" and key.site is None,
         }
-        return self.page(request, "previews/key.html", str(key), context)
+        return self.page(request, "admin/previews/key.html", str(key), context)
 
     def end_view(self, request: HttpRequest, key_id: UUID) -> HttpResponse:
         """Say what ending a key does, and with a POST end it."""
@@ -158,7 +158,7 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
             self.message_user(request, "The key is over.", messages.SUCCESS)
             return redirect("admin:previews_signingkey_changelist")
         context = {"key": key, "state": pill(STATES[key.state]), "is_possible": _can_end(key)}
-        return self.page(request, "previews/key_end.html", f"End {key}", context)
+        return self.page(request, "admin/previews/key_end.html", f"End {key}", context)
 
     def rotate_view(self, request: HttpRequest, algorithm: str) -> HttpResponse:
         """Say what rotating an algorithm does, and with a POST rotate it."""
@@ -186,7 +186,7 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
                 return redirect("admin:previews_signingkey_changelist")
         live = Preview.objects.live().filter(site__algorithm=algorithm).count()
         context = {"rotation": found, "form": form, "live": live}
-        return self.page(request, "previews/key_rotate.html", f"Rotate {algorithm}", context)
+        return self.page(request, "admin/previews/key_rotate.html", f"Rotate {algorithm}", context)
 
     def _found(self, request: HttpRequest, text: str) -> SigningKey:
         try:

@@ -115,7 +115,7 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
     empty_text = (
         "No preview yet. Open an entry and choose Preview: what you hand out stands here, and can be ended."
     )
-    change_list_template = "previews/register.html"
+    change_list_template = "admin/previews/register.html"
     list_display = ("minted", "entry_shown", "site", "person", "used", "state_shown")
     list_filter = (StateFilter, SiteFilter, PersonFilter)
     list_select_related = ("site", "user")
@@ -247,7 +247,7 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
             "may_end": self.has_revoke_permission(request),
         }
         title = f"A preview of {line.title}" if line else "A preview"
-        return self.page(request, "previews/preview.html", title, context)
+        return self.page(request, "admin/previews/preview.html", title, context)
 
     def revoke_view(self, request: HttpRequest, preview_id: UUID) -> HttpResponse:
         """End one preview."""

@@ -82,7 +82,7 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
     """Preview sites. Their secrets are shown once, in the answer to what made them."""
 
     empty_text = "No preview site yet. Editors see their drafts on a website once it is set up here."
-    change_form_template = "previews/site_form.html"
+    change_form_template = "admin/previews/site_form.html"
     list_display = (
         "name",
         "state_shown",
@@ -219,7 +219,7 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
             "has_client_secret": bool(made.client_secret),
             "until": made.site.previous_valid_until if made.client_secret and not is_new else None,
         }
-        return self.page(request, "previews/site_shown_once.html", "Shown this once", context)
+        return self.page(request, "admin/previews/site_shown_once.html", "Shown this once", context)
 
     # What can be done
 
@@ -252,7 +252,7 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
             "ends": _live_number(site) if act in ("disable", "remove") else 0,
             "last_used": ago(site.last_used_at) if site.last_used_at else "",
         }
-        return self.page(request, "previews/site_act.html", f"{ACTS[act].name}: {site.name}", context)
+        return self.page(request, "admin/previews/site_act.html", f"{ACTS[act].name}: {site.name}", context)
 
     def _acted(
         self, request: HttpRequest, site: PreviewSite, act: str, form: OverlapForm | None

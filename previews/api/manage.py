@@ -24,9 +24,10 @@ from accounts.api.strict import (
 )
 from accounts.errors import InvalidInputError, NotFoundError, Problem
 from accounts.limits import EXPORTS
-from previews import handoff, probing, register, sites
+from previews import handoff, register, sites
 from previews.api.shapes import preview_json, site_json
 from previews.models import Preview, PreviewSite
+from previews.probing.probe import probe
 from previews.signing import life
 
 LIST: Final = OpenApiResponse(description="A page: `data` and `meta`.")
@@ -213,7 +214,7 @@ class SiteProbeView(ManagementView):
     def post(self, request: Request, site_id: UUID) -> Response:
         """Ask the site for drafts as strangers would, and return it with what came of it in `probe`."""
         read_body(StrictSerializer, request)
-        return Response(site_json(probing.probe(_site(site_id), by=principal_of(request))))
+        return Response(site_json(probe(_site(site_id), by=principal_of(request))))
 
 
 def _site(site_id: UUID) -> PreviewSite:

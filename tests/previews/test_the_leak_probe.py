@@ -24,11 +24,13 @@ from accounts.log import seal_pending
 from accounts.models import Alert, Event, Severity
 from cms_project.demo import collections as demo
 from content import editing, publishing
-from previews import asking, probing, sites, tokens
+from previews import sites, tokens
 from previews.api.edge import COOKIE
-from previews.asking import Reply
-from previews.canaries import canaries_of, told_by
 from previews.models import PreviewSite, SigningKey
+from previews.probing import asking
+from previews.probing import probe as probing
+from previews.probing.asking import Reply
+from previews.probing.canaries import canaries_of, told_by
 from previews.signing.table import tables
 from previews.tokens import InvalidTokenError
 from tests.builders import (

@@ -32,7 +32,7 @@ BY_HAND = {
     "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "makes the databases of `make run`",
     "cms_project/health.py": "SELECT 1",
-    "previews/canaries.py": "which words nothing published has, by one constant statement with parameters",
+    "previews/probing/canaries.py": "which words nothing published has, by one constant statement with parameters",
     "previews/signing/life.py": "an advisory lock; a number is a parameter",
     "cms_project/management/commands/migrate.py": "grants after migrating",
 }

@@ -13,9 +13,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from accounts.access import system
 from accounts.errors import DomainError
 from accounts.models import Lockdown
-from previews import probing
 from previews.models import PreviewSite
-from previews.probing import LEAK, OK, UNKNOWN
+from previews.probing.probe import LEAK, OK, UNKNOWN, probe, worst
 
 
 class Command(BaseCommand):
@@ -28,11 +27,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add `probe`."""
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="probe")
-        probing_ = verbs.add_parser(
-            "probe", help="Probe a site; exits 1 when it leaks or could not be asked."
-        )
-        probing_.add_argument("site", nargs="?", help="Its id or its name (default: all sites that are on).")
-        probing_.add_argument(
+        probing = verbs.add_parser("probe", help="Probe a site; exits 1 when it leaks or could not be asked.")
+        probing.add_argument("site", nargs="?", help="Its id or its name (default: all sites that are on).")
+        probing.add_argument(
             "--json", action="store_true", help="Print the results as JSON, in the last line."
         )
 
@@ -53,7 +50,7 @@ class Command(BaseCommand):
             self.stderr.write("There is no preview site that is on.")
         verdicts = {result["verdict"] for result in results}
         if options["json"]:
-            told = {"verdict": probing.worst(verdicts), "sites": results}
+            told = {"verdict": worst(verdicts), "sites": results}
             self.stdout.write(json.dumps(told, ensure_ascii=False))
         self.stdout.flush()
         if not verdicts.isdisjoint({LEAK, UNKNOWN}):
@@ -83,7 +80,7 @@ class Command(BaseCommand):
                 bar.update(task, description=f"{site.name}: {name}")
 
         try:
-            done = probing.probe(site, by=system("previews probe"), progress=progress)
+            done = probe(site, by=system("previews probe"), progress=progress)
         except DomainError as error:
             raise CommandError(error.detail) from error
         finally:

@@ -20,9 +20,9 @@ from accounts.log import Subject, record
 from previews import secrets, sites, tokens
 from previews.addresses import CODE, origin_in, with_code
 from previews.api.edge import COOKIE
-from previews.asking import Asker, NoAnswerError, Reply
-from previews.canaries import Canary, canaries_of, told_by
 from previews.models import PreviewSite
+from previews.probing.asking import Asker, NoAnswerError, Reply
+from previews.probing.canaries import Canary, canaries_of, told_by
 
 OK, LEAK, WARNING, UNKNOWN = "ok", "leak", "warning", "unknown"
 _WORST_FIRST: Final = (LEAK, UNKNOWN, WARNING, OK)
