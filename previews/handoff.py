@@ -248,12 +248,12 @@ def _why_refused(preview: Preview) -> str:
     now = timezone.now()
     if preview.exchanged_at is not None:
         return "code-used"
+    if not preview.site.is_active:
+        return "site-off"
     if preview.revoked_at is not None:
         return "revoked"
     if now >= preview.code_expires_at or now >= preview.expires_at:
         return "code-expired"
-    if not preview.site.is_active:
-        return "site-off"
     return "" if is_bound_to_somebody_live(preview) else "session-ended"
 
 

@@ -12,7 +12,7 @@ from accounts.access import Area, Principal
 from accounts.errors import NotFoundError
 from accounts.log import Subject, record
 from previews import state
-from previews.models import Preview
+from previews.models import Preview, PreviewSite
 
 KEPT_FOR: Final = timedelta(days=90)  # rows hold addresses; the log has what happened
 
@@ -37,6 +37,13 @@ def end(preview: Preview, *, by: Principal, because: str) -> None:
     subject = Subject("preview", str(preview.pk), preview.collection_id)
     record("preview.revoked", actor=by, subject=subject, locale=preview.locale, detail={"because": because})
     _forget([preview.pk])
+
+
+def end_on(site: PreviewSite, *, by: Principal) -> None:
+    """End every live preview of a site, in the caller's transaction: it is switched off, and not to wake them again."""
+    alive = Preview.objects.filter(site=site, revoked_at=None, expires_at__gt=timezone.now())
+    for preview in alive.select_for_update().order_by("pk"):
+        end(preview, by=by, because="site-off")
 
 
 def end_all(by: Principal) -> tuple[str, int]:  # noqa: ARG001 (an ending like the others)

@@ -13,7 +13,7 @@ from accounts.errors import ConflictError, InvalidInputError, Problem
 from accounts.log import Subject, record
 from accounts.models.generation import Generation
 from content import schema
-from previews import secrets
+from previews import register, secrets
 from previews.addresses import MOST_ORIGINS, AddressError, origin_in, origin_of, shown, store
 from previews.models import HandoffUrl, PreviewSite, SigningKey
 from previews.models.signing_key import Algorithm
@@ -67,7 +67,10 @@ def add(values: Mapping[str, Any], handoff_urls: HandoffUrls, *, by: Principal) 
 def change(
     site: PreviewSite, values: Mapping[str, Any], handoff_urls: HandoffUrls | None, *, by: Principal
 ) -> Made:
-    """Change what is given. With another algorithm what was signed before is refused. Errors as `add`."""
+    """Change what is given. Switched off, its previews are over; with another algorithm their tokens are refused.
+
+    Errors as `add`.
+    """
     _require(by)
     site = PreviewSite.objects.select_for_update().get(pk=site.pk)
     before = {name: getattr(site, name) for name in SETTINGS}
@@ -75,9 +78,12 @@ def change(
     site.save()
     changed = sorted(name for name in SETTINGS if getattr(site, name) != before[name])
     if handoff_urls is not None:
+        former = shown_urls(site)
         site.handoff_urls.all().delete()
         HandoffUrl.objects.bulk_create(urls)
-        changed.append("handoff_urls")
+        changed += ["handoff_urls"] if shown_urls(site) != former else []
+    if not site.is_active:
+        register.end_on(site, by=by)
     shared = life.ensure(site, by=by)
     _record("preview-site.updated", site, by, {"changed": changed})
     return Made(site, shared_secret=shared)

@@ -4,8 +4,10 @@ import logging
 
 import redis
 from celery import shared_task
+from kombu.exceptions import OperationalError
 
-from accounts.access import system
+from accounts.access import Area, Principal, system
+from accounts.errors import UnavailableError
 from previews import register, state
 from previews.models import PreviewSite
 from previews.probing import probe as probing
@@ -40,6 +42,16 @@ def probe(site_id: str | None = None) -> None:
     site = active.filter(pk=site_id).first()
     if site is not None:
         probing.probe(site, by=system("leak probe"))
+
+
+def probe_soon(site: PreviewSite, *, by: Principal) -> None:
+    """Let a worker probe a site. Raises UnavailableError when the queue can't be reached."""
+    by.require_area(Area.PREVIEWS)
+    by.require_no_lockdown()
+    try:
+        probe.delay(str(site.pk))
+    except OperationalError as error:
+        raise UnavailableError("The check can’t be queued: the broker does not answer.") from error
 
 
 @shared_task(name="previews.forget_old", queue="default", ignore_result=True, expires=3600)

@@ -49,6 +49,18 @@ def _given_away(event: Event, _known: Known) -> Iterable[Hit]:
     yield Hit(event.subject_id, words, Subject("preview-site", event.subject_id))
 
 
+def _sent_elsewhere(event: Event, _known: Known) -> Iterable[Hit]:
+    changed = event.detail.get("changed")
+    is_new = event.type == "preview-site.created"
+    if is_new or (isinstance(changed, list) and {"origins", "handoff_urls"} & set(changed)):
+        words = {
+            "by": event.actor_label,
+            "site": str(event.detail.get("name", "that is gone")),
+            "what": "set up" if is_new else "sent elsewhere",
+        }
+        yield Hit(event.subject_id, words, Subject("preview-site", event.subject_id))
+
+
 RULES: Final = (
     Rule(
         "mass-read",
@@ -114,5 +126,14 @@ RULES: Final = (
         "The preview site {site} showed words of a draft ({fields}) to somebody without a preview.",
         "See in the site's last probe how it was asked. Correct the site, empty its caches, and probe it again.",
         _given_away,
+    ),
+    Rule(
+        "preview-site-moved",
+        "Drafts may go to another address",
+        Severity.WARNING,
+        frozenset({"preview-site.created", "preview-site.updated"}),
+        "{by} saw to it that the preview site {site} was {what}: editors who press Preview hand drafts to it.",
+        "See that its origins are yours. If not: switch the site off, then see in the register what was opened there.",
+        _sent_elsewhere,
     ),
 )

@@ -29,6 +29,7 @@ from previews.models import Preview, PreviewSite, SigningKey
 from previews.models.signing_key import Algorithm
 from previews.signing import life
 from previews.sites import Made
+from previews.tasks import probe_soon
 
 OLD_AFTER: Final = timedelta(days=365)  # a client secret
 STATES: Final[dict[str, Mark]] = {
@@ -47,6 +48,11 @@ class Act:
 
 
 ACTS: Final = {
+    "check": Act(
+        "Check now",
+        "The site is asked for a draft as strangers, caches and crawlers would ask. That takes up to a minute; what it "
+        "found then stands on the page of the site.",
+    ),
     "rotate-secret": Act(
         "New client secret",
         "The site gets a new client secret, which is shown once. Both work until the hours are over.",
@@ -74,7 +80,9 @@ ACTS: Final = {
 def acts_of(site: PreviewSite) -> list[str]:
     """Return what can be done with a site as it is."""
     shared = ["rotate-shared"] if site.algorithm == Algorithm.HS256 else []
-    return ["rotate-secret", *shared, "disable" if site.is_active else "enable", "remove"]
+    if not site.is_active:
+        return ["rotate-secret", *shared, "enable", "remove"]
+    return ["check", "rotate-secret", *shared, "disable", "remove"]
 
 
 @admin.register(PreviewSite)
@@ -264,6 +272,12 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
                 return self._shown_once(request, sites.rotate_secret(site, overlap=overlap, by=by))
             done = life.rotate_shared(site, overlap=overlap, by=by)
             return self._shown_once(request, Made(site, shared_secret=done.secret))
+        if act == "check":
+            probe_soon(site, by=by)
+            self.message_user(
+                request, "The site is being checked. Load the page again in a minute.", messages.SUCCESS
+            )
+            return redirect("admin:previews_previewsite_change", site.pk)
         if act == "remove":
             sites.remove(site, by=by)
             self.message_user(request, f"{site.name} is removed.", messages.SUCCESS)

@@ -9,18 +9,21 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from accounts.access import Area
 from accounts.models import Event, Session
 from accounts.rights import granting
 from cms_project import lockdown
 from content.models import Field
-from previews import secrets
+from previews import secrets, sites, tasks
 from previews.models import PreviewSite, SigningKey
 from tests.accounts.cast import Person, make_person
 from tests.builders import ROOT, make_collection, make_entry
 from tests.content.admin.conftest import sign_in
+from tests.previews.little_site import MISSING, LittleSite
 from tests.previews.world import HANDOFF, World, make_site
+from tests.processes import CeleryWorker
 from tests.security.world import Unchanged, text_of
 
 pytestmark = pytest.mark.django_db
@@ -283,7 +286,8 @@ def test_switching_off_and_removing_say_what_ends(world: World, ada: Client) -> 
     assert world.read(token).status_code == 401
     assert "No preview is live there now" in ada.get(f"{path}remove/").content.decode()
     assert act(ada, world.site, "enable").status_code == 302
-    assert world.read(token).status_code == 200
+    assert world.read(token).status_code == 401  # switched on again, a site wakes none of them
+    assert world.read(world.token()).status_code == 200
     assert act(ada, world.site, "remove").status_code == 302
     assert world.read(token).status_code == 401
     assert not PreviewSite.objects.filter(pk=world.site.pk).exists()
@@ -359,3 +363,27 @@ def test_in_a_lockdown_a_site_can_be_looked_at_and_nothing_else(world: World, ad
     assert ada.get(SITES).status_code == 200
     assert ada.get(f"{SITES}{world.site.pk}/do/rotate-secret/").status_code in {403, 423}
     assert ada.get(f"{SITES}add/").status_code in {403, 423}
+
+
+def test_a_site_is_checked_when_somebody_asks_for_it(
+    world: World, ada: Client, celery_worker: CeleryWorker
+) -> None:
+    with LittleSite(lambda _: MISSING) as little:
+        origin = {"origins": [little.origin]}
+        urls = {"articles": f"{little.origin}/api/preview?path=/blog/{{slug}}"}
+        sites.change(world.site, origin, urls, by=ROOT)
+        assert "Check now" in ada.get(f"{SITES}{world.site.pk}/change/").content.decode()
+        assert act(ada, world.site, "check").status_code == 302
+        celery_worker.wait_for(lambda: PreviewSite.objects.get(pk=world.site.pk).probed_at, seconds=30)
+    assert "Nothing leaks" in ada.get(f"{SITES}{world.site.pk}/change/").content.decode()
+
+
+def test_a_check_that_can_t_be_queued_says_so(
+    world: World, ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(tasks.probe, "delay", fail)
+    assert act(ada, world.site, "check").status_code == 302
+    assert "can’t be queued" in ada.get(f"{SITES}{world.site.pk}/change/").content.decode()

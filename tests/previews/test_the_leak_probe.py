@@ -45,7 +45,7 @@ from tests.builders import (
 )
 from tests.previews import node
 from tests.previews.little_site import MISSING, Answer, Asked, LittleSite, Page
-from tests.previews.world import World, told
+from tests.previews.world import HANDOFF, World, make_site, told
 from tests.processes import LiveServer, Process, free_port
 
 pytestmark = pytest.mark.django_db
@@ -597,3 +597,20 @@ def test_the_example_site_gives_nothing_away(web_server: LiveServer, tmp_path: P
         assert checks(found, "ok")["no-cookie"]["status"] == 404
         assert "draft of the tide" not in site.log()
     assert draft.pk == canaries_of(found)[0][0].entry_id
+
+
+def test_a_site_that_is_new_or_sent_elsewhere_raises_an_alert(world: World) -> None:
+    def moves() -> list[str]:
+        seal_pending()
+        raise_due()
+        return [alert.sentence for alert in Alert.objects.filter(rule="preview-site-moved").order_by("pk")]
+
+    before = len(moves())
+    shown = {"articles": HANDOFF}
+    made = make_site("Elsewhere")
+    (sentence,) = moves()[before:]
+    assert "Elsewhere" in sentence
+    sites.change(made.site, {"ttl_seconds": 120}, shown, by=ROOT)
+    assert len(moves()) == before + 1
+    sites.change(made.site, {"origins": ["https://evil.example"]}, {}, by=ROOT)
+    assert "Elsewhere was sent elsewhere" in moves()[-1]
