@@ -87,6 +87,9 @@ class RequestMiddleware:
                 "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"
             )
             response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+            if request.path.startswith("/api/"):
+                # Only what says so itself is kept by a cache: never what a credential was shown (CVE-2024-45596).
+                response.headers.setdefault("Cache-Control", "private, no-store")
             if response.status_code == HTTPStatus.NOT_MODIFIED:
                 # Django says 0, which is not the document's length (RFC 9110, section 8.6).
                 del response.headers["Content-Length"]

@@ -59,12 +59,6 @@ class ManagementView(APIView):
         if request.method == "DELETE":
             read_query(request, ())
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Let no cache keep what was shown to a credential (CVE-2024-45596)."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response.headers.setdefault("Cache-Control", "private, no-store")
-        return response
-
     def handle_list(self, request: Request, rows: QuerySet[Any], shape: Any, *, order: str) -> Response:
         parameters = read_query(request, PARAMETERS)
         return page(rows, parameters, order=order, shape=shape, about=about_request(request, parameters))

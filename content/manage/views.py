@@ -32,15 +32,10 @@ _IF_MATCH = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 
 
 class ManagementView(APIView):
-    """Signed in; never cached."""
+    """Signed in."""
 
     authentication_classes = [ManagementAuthentication]
     needs = Needs("signed_in")
-
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response.headers.setdefault("Cache-Control", "private, no-store")
-        return response
 
 
 class EntriesView(ManagementView):
