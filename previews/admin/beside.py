@@ -77,4 +77,13 @@ def _own_origin(url: str) -> str:
 
 
 def _origins(sites: list[PreviewSite]) -> tuple[str, ...]:
-    return tuple(sorted({origin for site in sites for origin in site.origins}))
+    """Return what the policy of the page is widened by: origins alone, whatever a row holds."""
+    stored = {origin for site in sites for origin in site.origins}
+    return tuple(sorted(origin for origin in stored if _is_origin(origin)))
+
+
+def _is_origin(text: object) -> bool:
+    try:
+        return isinstance(text, str) and origin_of(text) == text
+    except AddressError:
+        return False

@@ -118,8 +118,20 @@ def test_the_management_key_models_and_writes(quickstart):
 
 def test_the_file_is_the_owners_alone_and_says_what_the_contract_says(quickstart, folder):
     assert stat.S_IMODE((folder / "quickstart.json").stat().st_mode) == 0o600
-    assert quickstart.keys() == {"url", "admin", "editor", "api_key", "manage_api_key"}
+    assert quickstart.keys() == {"url", "admin", "editor", "api_key", "manage_api_key", "preview_site"}
+    assert quickstart["preview_site"].keys() == {"id", "client_secret"}
     assert quickstart["admin"].keys() == quickstart["editor"].keys() == {"email", "password", "totp_secret"}
+
+
+def test_the_preview_site_gets_a_draft(quickstart):
+    manager, site = with_key(quickstart["manage_api_key"]), quickstart["preview_site"]
+    (article,) = manager.get("/api/v1/manage/content/articles?limit=1&fields=title").json()["data"]
+    asked = {"entry_id": article["_id"], "site_id": site["id"]}
+    code = manager.post("/api/v1/previews", asked).json()["code"]
+    body = {"code": code, "client_secret": site["client_secret"]}
+    token = with_key("").post("/api/v1/previews/exchange", body).json()["token"]
+    draft = with_key(token).get(f"/api/v1/preview/content/articles/{article['_id']}")
+    assert draft.json()["title"] == article["title"]
 
 
 def test_a_second_run_changes_nothing_and_says_so(quickstart, folder):
