@@ -9,7 +9,7 @@ from uuid import UUID
 import jwt
 import pytest
 import redis
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, QuerySet
 from django.test import Client
@@ -500,6 +500,29 @@ def test_a_worker_that_is_killed_loses_no_open(world: World, dies: str) -> None:
     state.flush_opens()
     assert preview_of(token).open_count == (3 if dies == "before it writes" else 5)  # at least once
     assert state.flush_opens() == 0
+
+
+def test_two_workers_do_not_count_the_same_opens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = opened(world, world.token())
+    add, another = state._add, connection.copy()
+
+    def slowly(*noted: Any) -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(state, "_add", add)
+            patched.setattr(state, "connection", another)  # a worker of its own
+            assert state.flush_opens() == 0
+        add(*noted)
+
+    monkeypatch.setattr(state, "_add", slowly)
+    try:
+        assert state.flush_opens() == 1
+    finally:
+        another.close()
+    assert preview_of(token).open_count == 1
+    assert world.read(token).status_code == 200
+    monkeypatch.setattr(state, "_add", add)
+    assert state.flush_opens() == 1  # the lock was given back
+    assert preview_of(token).open_count == 2
 
 
 def _killed(*_: Any, **__: Any) -> Any:
