@@ -20,7 +20,7 @@ from accounts.admin.key_forms import OverlapForm
 from accounts.errors import DomainError
 from accounts.keys.usage import ago
 from accounts.principals import of_request
-from previews import sites
+from previews import probing, sites
 from previews.admin import probed
 from previews.admin.framed import FramedAdmin, Mark, pill
 from previews.admin.handoff_input import rows_of
@@ -56,6 +56,11 @@ ACTS: Final = {
         "A new shared secret is made and shown once. It signs when the hours are over, so that you can bring it to the "
         "site before; then the old one verifies for as long again. With 0 it signs at once, and the old one is over.",
     ),
+    "check": Act(
+        "Check for leaks",
+        "The site is asked for a draft as strangers would ask: without a preview, with tokens that are over or forged, "
+        "by tricks that worked elsewhere. That takes a minute at most, and harms nothing.",
+    ),
     "disable": Act(
         "Switch off",
         "The site gets no codes and no drafts from the next request on, until it is switched on again.",
@@ -74,7 +79,8 @@ ACTS: Final = {
 def acts_of(site: PreviewSite) -> list[str]:
     """Return what can be done with a site as it is."""
     shared = ["rotate-shared"] if site.algorithm == Algorithm.HS256 else []
-    return ["rotate-secret", *shared, "disable" if site.is_active else "enable", "remove"]
+    state = ["check", "disable"] if site.is_active else ["enable"]
+    return ["rotate-secret", *shared, *state, "remove"]
 
 
 @admin.register(PreviewSite)
@@ -264,6 +270,12 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
                 return self._shown_once(request, sites.rotate_secret(site, overlap=overlap, by=by))
             done = life.rotate_shared(site, overlap=overlap, by=by)
             return self._shown_once(request, Made(site, shared_secret=done.secret))
+        if act == "check":
+            probing.probe(site, by=by)
+            self.message_user(
+                request, f"{site.name} was checked: see below what came of it.", messages.SUCCESS
+            )
+            return redirect("admin:previews_previewsite_change", site.pk)
         if act == "remove":
             sites.remove(site, by=by)
             self.message_user(request, f"{site.name} is removed.", messages.SUCCESS)

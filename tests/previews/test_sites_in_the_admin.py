@@ -15,7 +15,7 @@ from accounts.models import Event, Session
 from accounts.rights import granting
 from cms_project import lockdown
 from content.models import Field
-from previews import secrets
+from previews import probing, secrets
 from previews.models import PreviewSite, SigningKey
 from tests.accounts.cast import Person, make_person
 from tests.builders import ROOT, make_collection, make_entry
@@ -289,6 +289,28 @@ def test_switching_off_and_removing_say_what_ends(world: World, ada: Client) -> 
     assert not PreviewSite.objects.filter(pk=world.site.pk).exists()
     assert ada.get(f"{path}remove/").status_code == 404
     assert ada.get(f"{SITES}{world.site.pk}/do/burn/").status_code == 404
+
+
+def test_a_site_is_checked_for_leaks_from_its_page(
+    world: World, ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        probing, "_asked", lambda *_: {"verdict": "leak", "sentence": "A draft was given away.", "checks": []}
+    )
+    path = f"{SITES}{world.site.pk}/do/check/"
+    edith = sign_in(world.edith)
+    with Unchanged():
+        assert edith.post(path).status_code == 403
+        assert "as strangers would" in ada.get(path).content.decode()
+    answer = ada.post(path, follow=True)
+    assert answer.redirect_chain == [(f"{SITES}{world.site.pk}/change/", 302)]
+    assert "A draft was given away." in words(answer)
+    event = Event.objects.get(type="preview-site.probed")
+    assert event.detail["verdict"] == "leak"
+    act(ada, world.site, "disable")
+    with Unchanged():
+        assert "can’t be done" in ada.get(path).content.decode()
+        assert "is switched off" in ada.post(path, follow=True).content.decode()
 
 
 def test_a_stale_factor_is_asked_for_and_what_was_typed_goes_on(
