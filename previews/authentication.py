@@ -36,7 +36,10 @@ class PreviewAuthentication(BaseAuthentication):
                 claims = tokens.verify(text, at_least=found.generations[GENERATION])
         except InvalidTokenError as error:
             _refuse(request, error, claims)
-            limits.count_failure(django_request, header)
+            if claims is None:
+                limits.count_failure(django_request, header)
+            else:  # the signature is ours
+                limits.count_ended(django_request, header, credential=f"preview:{claims.preview_id}")
             raise NotAuthenticatedError("This preview is not valid, or is over.") from error
         limits.note_good(header)
         principal = principals.at_request(found.principal, django_request)

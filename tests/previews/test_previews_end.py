@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +16,7 @@ from django.db.models import F, QuerySet
 from django.test import Client
 from django.utils import timezone
 
-from accounts import people
+from accounts import limits, people
 from accounts.access import Action
 from accounts.keys import api_keys
 from accounts.models import ApiKey, Policy, Role, Session, User
@@ -458,6 +459,19 @@ def test_what_valkey_says_of_a_live_preview_gives_nobody_anothers_rights(world: 
     answer = world.read(token)
     assert answer.status_code == 200
     assert "wage" not in answer.json()
+
+
+def test_a_preview_that_is_over_locks_nobody_out_who_shares_its_address(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FAILURES", replace(limits.FAILURES, quota=3))
+    over = world.token()
+    register.revoke(preview_of(over).pk, by=ROOT)
+    assert [world.read(over).status_code for _ in range(5)] == [401, 401, 401, 429, 429]
+    assert world.read(world.token()).status_code == 200
+    made_up = [world.read(f"{world.token()[:-4]}AAAA").status_code for _ in range(5)]
+    assert made_up == [401, 401, 401, 429, 429]
+    assert world.read(world.token()).status_code == 429  # what was never good waits with those who guess
 
 
 # --- How often it was opened ------------------------------------------------------------------------------------------
