@@ -215,6 +215,15 @@ def count_failure(request: HttpRequest, header: str, *, notes: Notes | None = No
     _count(request, FAILURES, caller, notes=notes)
 
 
+def count_ended(request: HttpRequest, header: str, *, credential: str) -> None:
+    """Count a credential that was ours and is over, by itself. Raises TooManyRequestsError when it came too often.
+
+    It is no guess. A site's server speaks for many people from one address, and none of them may lock out the others.
+    """
+    _good.pop(_digest(header), None)
+    _count(request, FAILURES, credential)
+
+
 def forget_failures() -> None:
     """Let this process know of none, and of nothing good."""
     _failing.clear()

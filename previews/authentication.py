@@ -9,7 +9,7 @@ from accounts import jws, limits, principals
 from accounts.access import Principal
 from accounts.errors import NotAuthenticatedError
 from accounts.log import Subject
-from previews import opening, refusals, state, tokens
+from previews import opening, refusals, secrets, state, tokens
 from previews.signing.life import GENERATION
 from previews.tokens import InvalidTokenError, PreviewClaims
 
@@ -36,7 +36,10 @@ class PreviewAuthentication(BaseAuthentication):
                 claims = tokens.verify(text, at_least=found.generations[GENERATION])
         except InvalidTokenError as error:
             _refuse(request, error, claims)
-            limits.count_failure(django_request, header)
+            if claims is not None or error.reason == "expired":  # the signature is ours
+                limits.count_ended(django_request, header, credential=f"preview:{secrets.digest(header)}")
+            else:
+                limits.count_failure(django_request, header)
             raise NotAuthenticatedError("This preview is not valid, or is over.") from error
         limits.note_good(header)
         principal = principals.at_request(found.principal, django_request)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, cast
 from uuid import UUID
 
 import redis
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -26,6 +26,7 @@ LIVE_SECONDS: Final = 25
 _LIVE: Final = "quillkeep:preview:live:"
 OPENS: Final = "quillkeep:preview:opens"  # field `<preview id>:n|at|from`
 _WORKING: Final = "quillkeep:preview:opens:working"
+_LOCK_ID: Final = 0x71_6B_6F_70_6E  # "qkopn": the advisory lock of whoever writes the opens down
 
 Kind = Literal["session", "key"]
 
@@ -81,7 +82,23 @@ def opened(preview_id: UUID, address: str) -> Notes:
 def flush_opens() -> int:
     """Add what Valkey counted to the register; return how many previews that was.
 
-    The notes are moved aside first: a worker that is killed leaves them for the next one, which may count them twice.
+    One at a time, since two would add the same notes. Where one is at work nothing is done: the next turn has the rest.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK_ID])
+        if not cursor.fetchone()[0]:
+            return 0
+    try:
+        return _flushed()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK_ID])
+
+
+def _flushed() -> int:
+    """Move the notes aside, add them, forget them: a worker that is killed leaves them for the next one.
+
+    That may count them twice, but loses none.
     """
     client = valkey()
     if not client.exists(_WORKING):

@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 
 from accounts.access import Area, Principal, system
 from accounts.errors import UnavailableError
-from previews import register, state
+from previews import register, sites, state
 from previews.models import PreviewSite
 from previews.probing import probe as probing
 from previews.signing import life
@@ -45,9 +45,10 @@ def probe(site_id: str | None = None) -> None:
 
 
 def probe_soon(site: PreviewSite, *, by: Principal) -> None:
-    """Let a worker probe a site. Raises UnavailableError when the queue can't be reached."""
+    """Let a worker probe a site. Raises ConflictError for one that is off, UnavailableError without a queue."""
     by.require_area(Area.PREVIEWS)
     by.require_no_lockdown()
+    sites.require_active(site)
     try:
         probe.delay(str(site.pk))
     except OperationalError as error:

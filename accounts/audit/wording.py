@@ -43,7 +43,7 @@ SAID: Final = {
     "policy.created": "made a policy",
     "policy.deleted": "removed a policy",
     "policy.updated": "changed a policy",
-    "preview.exchanged": "gave a preview site the token of a preview",
+    "preview.exchanged": "exchanged the code of a preview for its token",
     "preview.minted": "handed out a preview",
     "preview.opened": "opened a preview",
     "preview.refused": "was refused a preview",

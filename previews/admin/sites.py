@@ -49,9 +49,9 @@ class Act:
 
 ACTS: Final = {
     "check": Act(
-        "Check now",
-        "The site is asked for a draft as strangers, caches and crawlers would ask. That takes up to a minute; what it "
-        "found then stands on the page of the site.",
+        "Check for leaks",
+        "The site is asked for a draft as strangers would ask: without a preview, with tokens that are over or forged, "
+        "by tricks that worked elsewhere. That takes up to a minute; what came of it then stands on the site’s page.",
     ),
     "rotate-secret": Act(
         "New client secret",
@@ -318,11 +318,16 @@ _ONE_WAY: Final = {"show_save_and_add_another": False, "show_save_and_continue":
 
 def environment(made: Made, kid: str) -> list[str]:
     """Return the lines that the site's environment needs, ready to copy."""
-    lines = [f"CMS_URL={settings.PUBLIC_URL}", f"SITE_ID={made.site.pk}"]
+    lines = [
+        f"CMS_URL={settings.PUBLIC_URL}",
+        f"CMS_ENVIRONMENT={settings.ENVIRONMENT.name}",
+        f"SITE_ID={made.site.pk}",
+        f"ALGORITHM={made.site.algorithm}",
+    ]
     if made.client_secret:
         lines.append(f"CLIENT_SECRET={made.client_secret}")
     if made.shared_secret:
-        lines += [f"SHARED_SECRET={made.shared_secret}", f"SHARED_SECRET_KID={kid}"]
+        lines += [f"SHARED_SECRETS={made.shared_secret}", f"SHARED_SECRET_KID={kid}"]
     return lines
 
 

@@ -72,10 +72,16 @@ def test_a_site_is_set_up_with_the_mouse(ada: Watched) -> None:
     site = PreviewSite.objects.get()
     lines = page.locator(".qk-lines code")
     expect(lines).to_have_text(
-        [re.compile("^CMS_URL=http"), f"SITE_ID={site.pk}", re.compile(r"^CLIENT_SECRET=qkps_\S{43}$")]
+        [
+            re.compile("^CMS_URL=http"),
+            "CMS_ENVIRONMENT=development",
+            f"SITE_ID={site.pk}",
+            "ALGORITHM=EdDSA",
+            re.compile(r"^CLIENT_SECRET=qkps_\S{43}$"),
+        ]
     )
     look(ada, "shown once")
-    secret = lines.nth(2).inner_text().partition("=")[2]
+    secret = lines.nth(4).inner_text().partition("=")[2]
     page.get_by_role("link", name="I have copied them").click()
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
     assert secret not in page.content()
@@ -100,7 +106,7 @@ def test_a_site_is_set_up_with_the_keyboard_alone(ada: Watched) -> None:
     expect(page.locator("[data-qk-handoff-row]").get_by_label("URL")).to_be_focused()
     page.keyboard.type(f"{URL}{{slug}}")
     page.keyboard.press("Enter")
-    expect(page.locator(".qk-lines code")).to_have_count(3)
+    expect(page.locator(".qk-lines code")).to_have_count(5)
     assert PreviewSite.objects.get().handoff_urls.count() == 1
     assert not ada.violations
     assert not ada.errors

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -9,13 +10,13 @@ from uuid import UUID
 import jwt
 import pytest
 import redis
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, QuerySet
 from django.test import Client
 from django.utils import timezone
 
-from accounts import people
+from accounts import limits, people
 from accounts.access import Action
 from accounts.keys import api_keys
 from accounts.models import ApiKey, Policy, Role, Session, User
@@ -460,6 +461,19 @@ def test_what_valkey_says_of_a_live_preview_gives_nobody_anothers_rights(world: 
     assert "wage" not in answer.json()
 
 
+def test_a_preview_that_is_over_locks_nobody_out_who_shares_its_address(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FAILURES", replace(limits.FAILURES, quota=3))
+    over = world.token()
+    register.revoke(preview_of(over).pk, by=ROOT)
+    assert [world.read(over).status_code for _ in range(5)] == [401, 401, 401, 429, 429]
+    assert world.read(world.token()).status_code == 200
+    made_up = [world.read(f"{world.token()[:-4]}AAAA").status_code for _ in range(5)]
+    assert made_up == [401, 401, 401, 429, 429]
+    assert world.read(world.token()).status_code == 429  # what was never good waits with those who guess
+
+
 # --- How often it was opened ------------------------------------------------------------------------------------------
 
 
@@ -500,6 +514,29 @@ def test_a_worker_that_is_killed_loses_no_open(world: World, dies: str) -> None:
     state.flush_opens()
     assert preview_of(token).open_count == (3 if dies == "before it writes" else 5)  # at least once
     assert state.flush_opens() == 0
+
+
+def test_two_workers_do_not_count_the_same_opens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = opened(world, world.token())
+    add, another = state._add, connection.copy()
+
+    def slowly(*noted: Any) -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(state, "_add", add)
+            patched.setattr(state, "connection", another)  # a worker of its own
+            assert state.flush_opens() == 0
+        add(*noted)
+
+    monkeypatch.setattr(state, "_add", slowly)
+    try:
+        assert state.flush_opens() == 1
+    finally:
+        another.close()
+    assert preview_of(token).open_count == 1
+    assert world.read(token).status_code == 200
+    monkeypatch.setattr(state, "_add", add)
+    assert state.flush_opens() == 1  # the lock was given back
+    assert preview_of(token).open_count == 2
 
 
 def _killed(*_: Any, **__: Any) -> Any:

@@ -111,7 +111,7 @@ def test_a_shared_secret_comes_with_its_kid(world: World, ada: Client) -> None:
     site = PreviewSite.objects.get(name="Docs")
     key = SigningKey.objects.get(site=site)
     assert f"SHARED_SECRET_KID={key.pk}" in page
-    assert re.search(r"SHARED_SECRET=[A-Za-z0-9_-]{43}<", page)
+    assert re.search(r"SHARED_SECRETS=[A-Za-z0-9_-]{43}<", page)
     answer = ada.post(f"{SITES}{world.site.pk}/change/", typed(ada, world.site) | {"algorithm": "HS256"})
     key = SigningKey.objects.get(site=world.site)
     assert f"SHARED_SECRET_KID={key.pk}" in answer.content.decode()
@@ -295,6 +295,18 @@ def test_switching_off_and_removing_say_what_ends(world: World, ada: Client) -> 
     assert ada.get(f"{SITES}{world.site.pk}/do/burn/").status_code == 404
 
 
+def test_a_site_that_is_off_is_not_checked_nor_by_who_may_not(world: World, ada: Client) -> None:
+    path = f"{SITES}{world.site.pk}/do/check/"
+    edith = sign_in(world.edith)
+    with Unchanged():
+        assert edith.post(path).status_code == 403
+        assert "as strangers would" in ada.get(path).content.decode()
+    act(ada, world.site, "disable")
+    with Unchanged():
+        assert "can’t be done" in ada.get(path).content.decode()
+        assert "is switched off" in ada.post(path, follow=True).content.decode()
+
+
 def test_a_stale_factor_is_asked_for_and_what_was_typed_goes_on(
     world: World, ada: Client, person: Person
 ) -> None:
@@ -372,7 +384,7 @@ def test_a_site_is_checked_when_somebody_asks_for_it(
         origin = {"origins": [little.origin]}
         urls = {"articles": f"{little.origin}/api/preview?path=/blog/{{slug}}"}
         sites.change(world.site, origin, urls, by=ROOT)
-        assert "Check now" in ada.get(f"{SITES}{world.site.pk}/change/").content.decode()
+        assert "Check for leaks" in ada.get(f"{SITES}{world.site.pk}/change/").content.decode()
         assert act(ada, world.site, "check").status_code == 302
         celery_worker.wait_for(lambda: PreviewSite.objects.get(pk=world.site.pk).probed_at, seconds=30)
     assert "Nothing leaks" in ada.get(f"{SITES}{world.site.pk}/change/").content.decode()

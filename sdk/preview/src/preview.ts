@@ -60,8 +60,8 @@ export interface QuillkeepPreview {
 
   /**
    * Answer a request for a page: verify, call `respond`, and set the headers. A request without the cookie passes
-   * untouched; with a bad one it is answered as published, uncached, and the cookie is removed; while nobody can
-   * check it the answer is 503. The page still has to ask `fetchDraft` itself.
+   * untouched; with a bad one it is answered as published, uncached, and the cookie is removed, also where `fetchDraft`
+   * was told so; while nobody can check it the answer is 503. The page still has to ask `fetchDraft` itself.
    */
   protect(request: Request, respond: (preview: Preview | null) => Response | Promise<Response>): Promise<Response>;
 }
@@ -72,6 +72,7 @@ export function createPreview(options: PreviewOptions): QuillkeepPreview {
   const keyring = keyringOf(settings);
   // Beside the previews, so that no log line or page which holds a preview holds its token.
   const tokens = new WeakMap<object, string>();
+  const ended = new WeakSet<object>(); // requests and previews whose token the CMS has refused
 
   async function verifyPreview(source: WithHeaders): Promise<Preview | null> {
     const cookie = readCookie(source);
@@ -108,6 +109,7 @@ export function createPreview(options: PreviewOptions): QuillkeepPreview {
         return { document: null, preview: null, mustClearCookie: !isRequest || hasCookie(source) };
       }
       const found = await readDraft(settings, token, collection, preview.entryId, options);
+      if (found === "refused") ended.add(source).add(preview);
       if (typeof found === "string") return { document: null, preview, mustClearCookie: found === "refused" };
       return { document: found as Document, preview, mustClearCookie: false };
     },
@@ -130,7 +132,8 @@ export function createPreview(options: PreviewOptions): QuillkeepPreview {
       }
       const answer = withPreviewHeaders(response);
       const isSet = answer.headers.getSetCookie().some((cookie) => cookie.startsWith(`${COOKIE}=`));
-      if (preview === null && isRead && !isSet) answer.headers.append("Set-Cookie", clearedCookie(settings));
+      const isOver = preview === null || ended.has(request) || ended.has(preview);
+      if (isOver && isRead && !isSet) answer.headers.append("Set-Cookie", clearedCookie(settings));
       return answer;
     },
   });

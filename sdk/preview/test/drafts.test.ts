@@ -161,9 +161,11 @@ describe("fetch handlers", () => {
     expect(await response.text()).not.toContain("sea water");
     expect((await site()(visit("/blog/x"))).status).toBe(200);
   });
-  test("show the published page after a revocation", async () => {
+  test("show the published page after a revocation, and take the cookie away", async () => {
     cms.state.revoked = true;
-    expect(await (await site()(visit("/blog/x", { token: cms.token() }))).text()).toBe("published");
+    const response = await site()(visit("/blog/x", { token: cms.token() }));
+    expect(await response.text()).toBe("published");
+    expect(response.headers.getSetCookie()).toEqual([CLEARED]);
   });
 });
 
