@@ -4,12 +4,13 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from typing import Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.access import DataClass
 from accounts.canonical import Json
@@ -21,7 +22,7 @@ from content.schema import CollectionSpec
 from previews.addresses import AddressError, MissingValueError, filled, page_of, shown
 from previews.models import HandoffUrl, PreviewSite
 
-MOST_PAGES: Final = 3
+MOST_PAGES: Final = 4
 LONG: Final = 24  # characters that never stand in two places by chance
 _CANDIDATES: Final = 20  # newest drafts that are looked at, of one collection
 _SHORTEST, _LONGEST = 8, 60  # characters of a fragment
@@ -64,33 +65,37 @@ class Canary:
 
 
 def canaries_of(site: PreviewSite) -> tuple[list[Canary], str]:
-    """Return the newest fitting draft of each of some collections; where there is none, a sentence that says why."""
-    found: dict[UUID, tuple[object, Canary]] = {}
+    """Return the newest fitting draft of each collection and locale; where there is none, a sentence that says why.
+
+    Each locale for itself: a site may guard the one and not the other.
+    """
+    found: list[tuple[datetime, Canary]] = []
     reasons: set[str] = set()
     present = schema.current()
-    rows = list(site.handoff_urls.order_by("collection_id", "-locale"))
+    rows = list(site.handoff_urls.all())
     for row in rows:
         collection = present.by_id.get(row.collection_id)
-        if collection is None or not collection.has_entries or row.collection_id in found:
+        if collection is None or not collection.has_entries:
             continue
-        own = [other.locale for other in rows if other.collection_id == row.collection_id and other.locale]
-        for draft in _never_public(row, own)[:_CANDIDATES]:
-            fitting = _canary(draft, row, collection)
-            if isinstance(fitting, Canary):
-                found[row.collection_id] = (draft.updated_at, fitting)
-                break
-            reasons.add(fitting)
-    newest = sorted(found.values(), key=lambda item: str(item[0]), reverse=True)
+        own = {other.locale for other in rows if other.collection_id == row.collection_id}
+        locales = [row.locale] if row.locale else [code for code in present.locale_by_code if code not in own]
+        for locale in locales:
+            for draft in _never_public(row, locale)[:_CANDIDATES]:
+                fitting = _canary(draft, row, collection)
+                if isinstance(fitting, Canary):
+                    found.append((draft.updated_at, fitting))
+                    break
+                reasons.add(fitting)
+    newest = sorted(found, key=lambda item: item[0], reverse=True)
     reason = next((text for text in (NO_PAGE, NO_WORDS) if text in reasons), NO_DRAFT)
     return [canary for _, canary in newest[:MOST_PAGES]], "" if newest else reason
 
 
-def _never_public(row: HandoffUrl, own: list[str]) -> QuerySet[DraftDocument]:
-    """Return the drafts that a handoff URL is for and that were never published in their locale, the newest first."""
-    of_locale = Q(locale=row.locale) if row.locale else ~Q(locale__in=own)
+def _never_public(row: HandoffUrl, locale: str) -> QuerySet[DraftDocument]:
+    """Return the drafts that a handoff URL is for and that were never published in a locale, the newest first."""
     public = PublishedDocument.objects.filter(entry_id=OuterRef("entry_id"), locale=OuterRef("locale"))
     drafts = DraftDocument.objects.filter(
-        of_locale, collection_id=row.collection_id, status=DraftDocument.Status.DRAFT, trashed=False
+        locale=locale, collection_id=row.collection_id, status=DraftDocument.Status.DRAFT, trashed=False
     )
     return drafts.exclude(Exists(public)).order_by("-updated_at", "entry_id")
 

@@ -614,3 +614,12 @@ def test_a_site_that_is_new_or_sent_elsewhere_raises_an_alert(world: World) -> N
     assert len(moves()) == before + 1
     sites.change(made.site, {"origins": ["https://evil.example"]}, {}, by=ROOT)
     assert "Elsewhere was sent elsewhere" in moves()[-1]
+
+
+def test_each_language_is_asked_for_itself(world: World) -> None:
+    words = "Niemand hat diesen Entwurf vom Leuchtturm und seinen vielen Möwen je gesehen. " * 3
+    make_entry("articles", locale="de", title="Der geheime Leuchtturm", body=words, published=False)
+    with probed(world, leaking(lambda asked: True)) as site:  # the English page alone
+        assert result(site)["verdict"] == "leak"
+    with probed(world, right) as site:
+        assert result(site)["verdict"] == "ok"
