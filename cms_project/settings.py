@@ -200,7 +200,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"queue": "index", "expires": 6 * 60 * 60},
     },
     "keep-preview-keys": {"task": "previews.keep_keys", "schedule": 600.0, "options": {"expires": 600}},
-    "count-preview-opens": {"task": "previews.count_opens", "schedule": 5.0, "options": {"expires": 5}},
+    "keep-preview-register": {"task": "previews.keep_register", "schedule": 5.0, "options": {"expires": 5}},
     "probe-preview-sites": {
         "task": "previews.probe",
         "schedule": crontab(hour="5", minute="23"),

@@ -6,11 +6,13 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.access import Area, Principal
 from accounts.errors import NotFoundError
 from accounts.log import Subject, record
+from accounts.models import ApiKey
 from previews import state
 from previews.models import Preview, PreviewSite
 
@@ -44,6 +46,29 @@ def end_on(site: PreviewSite, *, by: Principal) -> None:
     alive = Preview.objects.filter(site=site, revoked_at=None, expires_at__gt=timezone.now())
     for preview in alive.select_for_update().order_by("pk"):
         end(preview, by=by, because="site-off")
+
+
+def end_cut_off(*, by: Principal) -> int:
+    """Write down that previews are over whose session, key or person is; return how many.
+
+    They are refused from the moment on when that ended, whatever stands here: this is for who reads the register.
+    """
+    now, number = timezone.now(), 0
+    gone = (
+        Q(session__ended_at__isnull=False)
+        | Q(session__expires_at__lte=now)
+        | Q(api_key__state__in=(ApiKey.State.REVOKED, ApiKey.State.DISABLED))
+        | Q(user__is_active=False)
+        | ~Q(user__token_version=F("token_version"))
+    )
+    found = Preview.objects.filter(gone, revoked_at=None, expires_at__gt=now).order_by("pk")
+    for pk in found.values_list("pk", flat=True):
+        with transaction.atomic():
+            preview = Preview.objects.select_for_update().filter(pk=pk, revoked_at=None).first()
+            if preview is not None:
+                end(preview, by=by, because="session-ended" if preview.session_id else "key-ended")
+                number += 1
+    return number
 
 
 def end_all(by: Principal) -> tuple[str, int]:  # noqa: ARG001 (an ending like the others)

@@ -22,9 +22,10 @@ def keep_keys() -> None:
     life.keep(by=system("signing keys"))
 
 
-@shared_task(name="previews.count_opens", queue="default", ignore_result=True, expires=5)
-def count_opens() -> None:
-    """Add to the register how often previews were opened."""
+@shared_task(name="previews.keep_register", queue="default", ignore_result=True, expires=5)
+def keep_register() -> None:
+    """Add to the register how often previews were opened, and which are over with their session or key."""
+    register.end_cut_off(by=system("ended sessions"))
     try:
         state.flush_opens()
     except redis.RedisError as error:

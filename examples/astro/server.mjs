@@ -22,8 +22,18 @@ const WITH_DRAFT = /^\/blog\/[^/]+$/;
 // All that Astro is asked for: it has endpoints of its own (images, islands), which nobody needs here.
 const ON_REQUEST = ["/api/preview", "/api/preview/exit"];
 
-const preview = createPreview(previewOptions()); // stops the process when an option is wrong
+const preview = created();
 const files = readFiles(fileURLToPath(new URL("dist/client/", import.meta.url)));
+
+/** The preview, or the end of the process with what is wrong with the options. */
+function created() {
+  try {
+    return createPreview(previewOptions());
+  } catch (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
+}
 
 /** All files of the build by their path here. What isn't in this map can't be asked for. */
 function readFiles(root) {

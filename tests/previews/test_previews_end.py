@@ -588,3 +588,25 @@ def test_revoking_is_for_its_owner_and_for_administrators(world: World) -> None:
     assert len(told("preview.revoked")) == 1
     Generation.objects.bump(ACCESS)
     assert_problem(world.read(token), 401)
+
+
+def test_the_register_says_what_ended_with_its_session(world: World) -> None:
+    token = world.token()
+    preview = Preview.objects.get()
+    assert register.end_cut_off(by=ROOT) == 0
+    assert preview.state == "exchanged"
+    signed_out(world, token)
+    assert register.end_cut_off(by=ROOT) == 1
+    preview.refresh_from_db()
+    assert (preview.state, preview.revoked_because) == ("revoked", "session-ended")
+    assert told("preview.revoked") == [{"because": "session-ended"}]
+    assert register.end_cut_off(by=ROOT) == 0
+
+
+def test_the_register_says_what_ended_with_a_password_and_with_a_lockdown(world: World) -> None:
+    world.token()
+    User.objects.filter(pk=world.edith.user.pk).update(token_version=F("token_version") + 1)
+    assert register.end_cut_off(by=ROOT) == 1
+    Preview.objects.update(revoked_at=None, revoked_because="", token_version=F("token_version") + 1)
+    lockdown.begin(reason="a test", by=ROOT)
+    assert Preview.objects.get().revoked_because == "lockdown"

@@ -135,6 +135,7 @@ function isMute(mine, isWanted) {
   if (live !== mine || mine.isOver) return;
   mine.state = "mute";
   if (isWanted) show();
+  else say("This page doesn’t tell when it is ready. If nothing is to be seen, the site lets nobody frame it: open it in a new tab.");
 }
 
 function tellPage() {
