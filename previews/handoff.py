@@ -228,6 +228,14 @@ def exchange(code: str, client_secret: str, *, by: Principal) -> Exchanged:
     raise RefusedCodeError(refused, preview)
 
 
+def is_waiting(code: str) -> bool:
+    """Tell whether a text is a code that nobody has exchanged yet. It says nothing of the secret."""
+    if not secrets.is_one(code, secrets.CODE):
+        return False
+    waiting = Preview.objects.live().filter(exchanged_at=None, code_expires_at__gt=timezone.now())
+    return waiting.filter(code_hash=secrets.digest(code)).exists()
+
+
 def _require_secret(preview: Preview | None, client_secret: str) -> None:
     """Raise unless the secret is the site's own. Compared also without a preview, so that time tells nothing."""
     given = secrets.digest(client_secret)
