@@ -22,7 +22,7 @@ from content.admin.desk import Desk, OpenEntry
 from content.admin.pages import page, query
 from previews import handoff
 from previews.addresses import origin_in
-from previews.admin.beside import can_be_framed
+from previews.admin.beside import can_be_framed, origins_of
 from previews.admin.entry_register import entry_of, is_script
 from previews.handoff import Minted
 from previews.models import PreviewSite
@@ -115,7 +115,7 @@ def _as_page(request: HttpRequest, minted: Minted) -> HttpResponse:
     }
     response = _closed(render(request, "admin/previews/opening.html", context))
     if is_posted:
-        response._csp_replace = {"form-action": list(site.origins)}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
+        response._csp_replace = {"form-action": list(origins_of([site]))}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
     return response
 
 
