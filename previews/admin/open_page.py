@@ -16,6 +16,7 @@ from accounts.errors import (
     NotAllowedError,
     NotAuthenticatedError,
     NotFoundError,
+    TooManyRequestsError,
     UnavailableError,
 )
 from content.admin.desk import Desk, OpenEntry
@@ -32,6 +33,7 @@ _STATUSES: Final[Mapping[type[DomainError], int]] = {
     NotAuthenticatedError: 401,
     NotAllowedError: 403,
     ConflictError: 409,
+    TooManyRequestsError: 429,
     UnavailableError: 503,
 }
 _WHAT_TO_DO: Final[Mapping[int, str]] = {
@@ -40,6 +42,7 @@ _WHAT_TO_DO: Final[Mapping[int, str]] = {
     403: "Close this tab. Who administers the roles can give you the right to preview it.",
     405: "Close this tab, go to the entry, and press Preview again.",
     409: "Close this tab and look at the entry again.",
+    429: "Close this tab, and press Preview again in a minute.",
     503: "Nothing is lost. Close this tab and press Preview again in a minute; if it stays so, tell who runs this.",
 }
 
@@ -123,7 +126,7 @@ def _refused_by(request: HttpRequest, error: DomainError) -> HttpResponse:
     status = next(status for cls, status in _STATUSES.items() if isinstance(error, cls))
     detail = " ".join(item.detail for item in error.errors) or error.detail
     response = _refused(request, detail, status)
-    if isinstance(error, UnavailableError) and "retry_after" in error.extensions:
+    if "retry_after" in error.extensions:
         response.headers["Retry-After"] = str(error.extensions["retry_after"])
     return response
 

@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 
 from accounts import limits
+from accounts.access import Action
 from accounts.limits import Policy
-from previews import register, secrets
+from previews import handoff, register, secrets
 from previews.api import edge
 from previews.models import Preview
+from tests.accounts.cast import Api as PersonsApi
+from tests.accounts.cast import make_key, make_person
 from tests.builders import ROOT
+from tests.content.admin.conftest import sign_in
 from tests.previews.world import World, refusals
-from tests.security.world import assert_problem
+from tests.security.world import Unchanged, assert_problem
 
 pytestmark = pytest.mark.django_db
 
@@ -72,3 +76,25 @@ def test_a_preview_that_is_over_is_held_for_itself_and_for_no_other(
     assert [world.read(over).status_code for _ in range(4)] == [401, 401, 429, 429]
     assert world.read(good).status_code == 200
     assert refusals() == ["revoked"] * 4
+
+
+def test_one_person_fills_no_register_by_the_api_nor_by_the_admin(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handoff, "MINTS", replace(handoff.MINTS, quota=2))
+    browser = sign_in(world.edith)
+    sent = {"entry": str(world.draft.pk), "site": str(world.site.pk)}
+    assert world.mint().status_code == 201
+    assert browser.post("/admin/previews/open/", sent).status_code == 200
+    with Unchanged():
+        answer = world.mint()
+        assert_problem(answer, 429)
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        for headers in ({}, {"X-Requested-With": "quillkeep"}):
+            refused = browser.post("/admin/previews/open/", sent, headers=headers)
+            assert refused.status_code == 429
+            assert int(refused.headers["Retry-After"]) >= 1
+    sam = make_person("sam@example.com", roles=["editor"], with_authenticator=True).sign_in()
+    assert world.mint(by=sam).status_code == 201
+    _, key = make_key(world.edith.user, (None, Action.READ_DRAFT), (None, Action.PREVIEW))
+    assert world.mint(by=PersonsApi(world.visitor.client, key)).status_code == 201
