@@ -25,7 +25,6 @@ class PreviewAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[None, Principal]:
         django_request = request._request  # noqa: SLF001 (DRF's wrapper)
         header = request.META.get("HTTP_AUTHORIZATION", "")
-        limits.require_few_failures(django_request, header)
         claims: PreviewClaims | None = None
         try:
             text = _token_in(header)
@@ -35,8 +34,12 @@ class PreviewAuthentication(BaseAuthentication):
             if found.generations.get(GENERATION, 0) > claims.generation:
                 claims = tokens.verify(text, at_least=found.generations[GENERATION])
         except InvalidTokenError as error:
+            is_ours = claims is not None or error.reason == "expired"  # as its signature says
+            # Only now: a site's visitors share its server's address, and what they send may keep no good one out.
+            if not is_ours:
+                limits.require_few_failures(django_request, header)
             _refuse(request, error, claims)
-            if claims is not None or error.reason == "expired":  # the signature is ours
+            if is_ours:
                 limits.count_ended(django_request, header, credential=f"preview:{secrets.digest(header)}")
             else:
                 limits.count_failure(django_request, header)

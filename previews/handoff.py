@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import limits
 from accounts.access import Action, Principal
 from accounts.errors import (
     ConflictError,
@@ -15,7 +16,9 @@ from accounts.errors import (
     NotAuthenticatedError,
     NotFoundError,
     Problem,
+    TooManyRequestsError,
 )
+from accounts.limits import Policy
 from accounts.log import Subject, record
 from accounts.models import ApiKey, Session
 from content import schema
@@ -32,6 +35,8 @@ from previews.register import end
 from previews.signing.table import signing_key
 
 CODE_LIFE: Final = timedelta(seconds=60)
+# Of one person, or one key: each is a row for ninety days and an event for good, also by the admin, which has no quota.
+MINTS: Final = Policy("preview-mints", quota=120, fails_open=True)
 DOUBLE_SUBMIT: Final = timedelta(seconds=5)  # a code that comes again so soon was sent twice, not stolen
 
 
@@ -71,7 +76,7 @@ def mint(entry_id: UUID, *, site: PreviewSite, locale: str | None, ttl: int | No
     """Hand out a preview of an entry's working state in one locale. The rights are those of `by`, then and at use.
 
     Raises NotFoundError for an entry that `by` can't see, NotAllowedError without the right to preview it,
-    InvalidInputError with each fault, UnavailableError when no key can sign.
+    InvalidInputError with each fault, UnavailableError when no key can sign, TooManyRequestsError.
     """
     entry, collection, writing = _entry(entry_id, by)
     locale = _locale(entry, collection, writing, locale)
@@ -86,6 +91,7 @@ def mint(entry_id: UUID, *, site: PreviewSite, locale: str | None, ttl: int | No
     signing_key(site)
     allowed = allowed_fields(held, collection) & allowed_fields(readable, collection)
     clean = _address(row, entry, collection, locale, allowed)
+    _require_few(by)
     code, now = secrets.new(secrets.CODE), timezone.now()
     with transaction.atomic():
         preview = Preview(
@@ -105,6 +111,13 @@ def mint(entry_id: UUID, *, site: PreviewSite, locale: str | None, ttl: int | No
         _record("preview.minted", preview, by, detail)
     is_in_url = site.response_mode == PreviewSite.ResponseMode.QUERY
     return Minted(preview, code, with_code(clean, code) if is_in_url else clean, clean)
+
+
+def _require_few(by: Principal) -> None:
+    who = by.credential_id if by.credential == "api-key" else by.user_id
+    state = limits.hit(MINTS, f"{by.kind}:{who}")
+    if state is not None and state.is_exceeded:
+        raise TooManyRequestsError(retry_after=state.resets_in)
 
 
 def sites_for(collection_id: UUID, locale: str) -> list[PreviewSite]:
@@ -226,6 +239,14 @@ def exchange(code: str, client_secret: str, *, by: Principal) -> Exchanged:
             transaction.on_commit(lambda: state.remember(preview.pk, bound_to(preview), preview.expires_at))
             return Exchanged(preview, token)
     raise RefusedCodeError(refused, preview)
+
+
+def is_waiting(code: str) -> bool:
+    """Tell whether a text is a code that nobody has exchanged yet. It says nothing of the secret."""
+    if not secrets.is_one(code, secrets.CODE):
+        return False
+    waiting = Preview.objects.live().filter(exchanged_at=None, code_expires_at__gt=timezone.now())
+    return waiting.filter(code_hash=secrets.digest(code)).exists()
 
 
 def _require_secret(preview: Preview | None, client_secret: str) -> None:

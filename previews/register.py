@@ -22,7 +22,7 @@ KEPT_FOR: Final = timedelta(days=90)  # rows hold addresses; the log has what ha
 @transaction.atomic
 def revoke(preview_id: UUID, *, by: Principal) -> None:
     """End a preview at once, its code too. One's own, or anybody's by who administers previews; else NotFoundError."""
-    preview = Preview.objects.visible_to(by).select_for_update().filter(pk=preview_id).first()
+    preview = Preview.objects.visible_to(by).select_for_update(of=("self",)).filter(pk=preview_id).first()
     if preview is None:
         raise NotFoundError
     by.require_no_lockdown()

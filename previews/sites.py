@@ -8,13 +8,13 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.access import Area, Principal
+from accounts.access import Action, Area, Principal
 from accounts.errors import ConflictError, InvalidInputError, Problem
 from accounts.log import Subject, record
 from accounts.models.generation import Generation
 from content import schema
 from previews import register, secrets
-from previews.addresses import MOST_ORIGINS, AddressError, origin_in, origin_of, shown, store
+from previews.addresses import MOST_ORIGINS, AddressError, fields_in, origin_in, origin_of, shown, store
 from previews.models import HandoffUrl, PreviewSite, SigningKey
 from previews.models.signing_key import Algorithm
 from previews.models.site import LONGEST, SHORTEST
@@ -55,7 +55,7 @@ def add(values: Mapping[str, Any], handoff_urls: HandoffUrls, *, by: Principal) 
     _require(by)
     text = secrets.new(secrets.CLIENT_SECRET)
     site = PreviewSite(secret_hash=secrets.digest(text), created_by_id=by.user_id)
-    urls = _put(site, values, handoff_urls)
+    urls = _put(site, values, handoff_urls, by)
     site.save(force_insert=True)
     HandoffUrl.objects.bulk_create(urls)
     shared = life.ensure(site, by=by)
@@ -74,7 +74,7 @@ def change(
     _require(by)
     site = PreviewSite.objects.select_for_update().get(pk=site.pk)
     before = {name: getattr(site, name) for name in SETTINGS}
-    urls = _put(site, values, handoff_urls)
+    urls = _put(site, values, handoff_urls, by)
     site.save()
     changed = sorted(name for name in SETTINGS if getattr(site, name) != before[name])
     if handoff_urls is not None:
@@ -130,9 +130,13 @@ def _record(type_: str, site: PreviewSite, by: Principal, detail: Mapping[str, o
 # --- What is given --------------------------------------------------------------------------------------------------
 
 
-def _put(site: PreviewSite, values: Mapping[str, Any], handoff_urls: HandoffUrls | None) -> list[HandoffUrl]:
+def _put(
+    site: PreviewSite, values: Mapping[str, Any], handoff_urls: HandoffUrls | None, by: Principal
+) -> list[HandoffUrl]:
     """Put values on a row, unsaved, and return the handoff URLs. Raises InvalidInputError with every fault."""
     problems: list[Problem] = []
+    former = [] if site._state.adding else list(site.handoff_urls.all())  # noqa: SLF001 (Django's way)
+    former_cdn = site.cdn_origin
     for name in SETTINGS:
         if name in values:
             setattr(site, name, values[name])
@@ -149,6 +153,10 @@ def _put(site: PreviewSite, values: Mapping[str, Any], handoff_urls: HandoffUrls
         urls, problems = _urls(site, handoff_urls)
     elif not problems and "origins" in values:
         problems = _left_behind(site)
+    if not problems:
+        problems = _hidden_problems(
+            former if handoff_urls is None else urls, [] if site.cdn_origin != former_cdn else former, by
+        )
     if problems:
         raise InvalidInputError(errors=problems)
     return urls
@@ -223,6 +231,28 @@ def _urls(site: PreviewSite, given: HandoffUrls) -> tuple[list[HandoffUrl], list
     if len(urls) > MOST_URLS:
         problems.append(Problem.at(["handoff_urls"], "too-many", f"At most {MOST_URLS}."))
     return urls, problems
+
+
+def _hidden_problems(urls: list[HandoffUrl], former: list[HandoffUrl], by: Principal) -> list[Problem]:
+    """Return a problem for each URL that is not a former one and holds fields of drafts that `by` may not read.
+
+    The leak probe sends such values to the address, so whoever chose it would read them there (a confused deputy).
+    """
+    present = schema.current()
+    known = {(row.collection_id, row.locale, row.url) for row in former}
+    problems = []
+    for row in urls:
+        collection = present.by_id.get(row.collection_id)
+        if collection is None or (row.collection_id, row.locale, row.url) in known:
+            continue
+        clauses = by.grant(Action.READ_DRAFT, on=collection.resource).clauses
+        of_every_draft = [clause.fields for clause in clauses if not clause.rows]
+        for spec in fields_in(row.url, collection):
+            if not any(fields.allows(spec) for fields in of_every_draft):
+                place = ["handoff_urls", collection.key, *([row.locale] if row.locale else [])]
+                detail = f"You may not read {spec.key!r} in every draft, so you may not send it anywhere. Use {{_id}}."
+                problems.append(Problem.at(place, "not-readable", detail))
+    return problems
 
 
 def _left_behind(site: PreviewSite) -> list[Problem]:

@@ -7,13 +7,14 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any, Final, Literal, cast
 from uuid import UUID
 
 import redis
 from django.db import connection, transaction
 from django.db.models import F
-from django.db.models.functions import Greatest
+from django.db.models.functions import Greatest, Least
 from django.utils import timezone
 
 from accounts.buckets import Notes
@@ -27,6 +28,7 @@ _LIVE: Final = "quillkeep:preview:live:"
 OPENS: Final = "quillkeep:preview:opens"  # field `<preview id>:n|at|from`
 _WORKING: Final = "quillkeep:preview:opens:working"
 _LOCK_ID: Final = 0x71_6B_6F_70_6E  # "qkopn": the advisory lock of whoever writes the opens down
+_MOST_OPENS: Final = 2_000_000_000  # of one preview: more would not fit its column
 
 Kind = Literal["session", "key"]
 
@@ -106,7 +108,13 @@ def _flushed() -> int:
             client.rename(OPENS, _WORKING)
         except redis.ResponseError:
             return 0  # there is none
-    notes = cast("dict[bytes, bytes]", client.hgetall(_WORKING))
+    try:
+        notes = cast("dict[bytes, bytes]", client.hgetall(_WORKING))
+    except redis.ResponseError:
+        # Somebody else wrote there, which would stop all that follows.
+        logger.error("The notes of opens make no sense.")
+        client.delete(_WORKING)
+        return 0
     by_preview: dict[UUID, dict[str, str]] = {}
     for name, value in notes.items():
         identifier, _, what = name.decode(errors="replace").partition(":")
@@ -123,15 +131,18 @@ def _flushed() -> int:
 
 def _add(preview_id: UUID, told: dict[str, str]) -> None:
     try:
-        number = int(told["n"])
-        at = datetime.fromtimestamp(float(told["at"]), UTC)
+        number = min(max(int(told["n"]), 0), 1_000_000)
+        at = min(datetime.fromtimestamp(float(told["at"]), UTC), timezone.now())
+        address = told.get("from", "")
+        if address:
+            ip_address(address)
     except (KeyError, ValueError, OverflowError):
         logger.error("A note of an open makes no sense.")
         return
     Preview.objects.filter(pk=preview_id).update(
-        open_count=F("open_count") + min(max(number, 0), 1_000_000),
+        open_count=Least(F("open_count"), _MOST_OPENS - number) + number,
         last_opened_at=Greatest("last_opened_at", at),
-        last_opened_from=told.get("from", "")[:45],
+        last_opened_from=address[:45],
     )
 
 

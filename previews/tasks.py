@@ -1,17 +1,23 @@
 """What previews do beside requests: keys that rotate, opens that are counted, sites that are probed."""
 
 import logging
+from typing import Final
 
 import redis
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from accounts import limits
 from accounts.access import Area, Principal, system
-from accounts.errors import UnavailableError
+from accounts.errors import TooManyRequestsError, UnavailableError
+from accounts.limits import Policy
 from previews import register, sites, state
 from previews.models import PreviewSite
 from previews.probing import probe as probing
 from previews.signing import life
+
+# Of one site, and of all. A site that hangs holds a worker for a minute, and the queue has other work.
+CHECKS: Final = Policy("preview-checks", quota=1, overall=2, fails_open=True)
 
 logger = logging.getLogger("quillkeep.previews")
 
@@ -46,10 +52,18 @@ def probe(site_id: str | None = None) -> None:
 
 
 def probe_soon(site: PreviewSite, *, by: Principal) -> None:
-    """Let a worker probe a site. Raises ConflictError for one that is off, UnavailableError without a queue."""
+    """Let a worker probe a site.
+
+    Raises ConflictError for one that is off, TooManyRequestsError, and UnavailableError without a queue.
+    """
     by.require_area(Area.PREVIEWS)
     by.require_no_lockdown()
     sites.require_active(site)
+    checks = limits.hit(CHECKS, str(site.pk))
+    if checks is not None and checks.is_exceeded:
+        raise TooManyRequestsError(
+            "The site is being checked, or others are. Try again in a minute.", retry_after=checks.resets_in
+        )
     try:
         probe.delay(str(site.pk))
     except OperationalError as error:

@@ -30,7 +30,7 @@ def preview(request: HttpRequest, desk: Desk, entry: OpenEntry) -> Addition | No
         return None
     framed = [site for site in sites if can_be_framed(site, request)]
     posted = [site for site in framed if site.response_mode == PreviewSite.ResponseMode.FORM_POST]
-    sources = {"frame-src": _origins(framed), "form-action": _origins(posted)}
+    sources = {"frame-src": origins_of(framed), "form-action": origins_of(posted)}
     return Addition(
         context={
             "entry": entry,
@@ -76,7 +76,7 @@ def _own_origin(url: str) -> str:
         return url
 
 
-def _origins(sites: list[PreviewSite]) -> tuple[str, ...]:
+def origins_of(sites: list[PreviewSite]) -> tuple[str, ...]:
     """Return what the policy of the page is widened by: origins alone, whatever a row holds."""
     stored = {origin for site in sites for origin in site.origins}
     return tuple(sorted(origin for origin in stored if _is_origin(origin)))

@@ -16,13 +16,14 @@ from accounts.errors import (
     NotAllowedError,
     NotAuthenticatedError,
     NotFoundError,
+    TooManyRequestsError,
     UnavailableError,
 )
 from content.admin.desk import Desk, OpenEntry
 from content.admin.pages import page, query
 from previews import handoff
 from previews.addresses import origin_in
-from previews.admin.beside import can_be_framed
+from previews.admin.beside import can_be_framed, origins_of
 from previews.admin.entry_register import entry_of, is_script
 from previews.handoff import Minted
 from previews.models import PreviewSite
@@ -32,6 +33,7 @@ _STATUSES: Final[Mapping[type[DomainError], int]] = {
     NotAuthenticatedError: 401,
     NotAllowedError: 403,
     ConflictError: 409,
+    TooManyRequestsError: 429,
     UnavailableError: 503,
 }
 _WHAT_TO_DO: Final[Mapping[int, str]] = {
@@ -40,6 +42,7 @@ _WHAT_TO_DO: Final[Mapping[int, str]] = {
     403: "Close this tab. Who administers the roles can give you the right to preview it.",
     405: "Close this tab, go to the entry, and press Preview again.",
     409: "Close this tab and look at the entry again.",
+    429: "Close this tab, and press Preview again in a minute.",
     503: "Nothing is lost. Close this tab and press Preview again in a minute; if it stays so, tell who runs this.",
 }
 
@@ -115,7 +118,7 @@ def _as_page(request: HttpRequest, minted: Minted) -> HttpResponse:
     }
     response = _closed(render(request, "admin/previews/opening.html", context))
     if is_posted:
-        response._csp_replace = {"form-action": list(site.origins)}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
+        response._csp_replace = {"form-action": list(origins_of([site]))}  # type: ignore[attr-defined]  # noqa: SLF001 (django-csp reads it)
     return response
 
 
@@ -123,7 +126,7 @@ def _refused_by(request: HttpRequest, error: DomainError) -> HttpResponse:
     status = next(status for cls, status in _STATUSES.items() if isinstance(error, cls))
     detail = " ".join(item.detail for item in error.errors) or error.detail
     response = _refused(request, detail, status)
-    if isinstance(error, UnavailableError) and "retry_after" in error.extensions:
+    if "retry_after" in error.extensions:
         response.headers["Retry-After"] = str(error.extensions["retry_after"])
     return response
 

@@ -17,9 +17,14 @@ class PreviewQuerySet(models.QuerySet["Preview"]):
     """Ways to look at previews."""
 
     def visible_to(self, principal: Principal) -> Self:
-        """Return one's own; all of them for those who administer previews."""
+        """Return one's own, for a key what it asked for itself; all of them for those who administer previews.
+
+        A key that may do little lies on other people's servers: it neither learns nor ends what its owner does.
+        """
         if principal.administers(Area.PREVIEWS):
             return self
+        if principal.credential == "api-key":
+            return self.filter(user_id=principal.user_id, api_key__public_id=principal.credential_id)
         return self.filter(user_id=principal.user_id) if principal.user_id else self.none()
 
     def live(self, now: datetime | None = None) -> Self:

@@ -33,6 +33,8 @@ _SPOKEN: Final = frozenset(
 _OPEN: Final = (DataClass.PUBLIC, DataClass.INTERNAL)
 _RUN: Final = re.compile(r"[^\W_]+(?: [^\W_]+)*")
 _TAG: Final = re.compile(r"<[^<>]{0,2000}>")
+_ZEROS: Final = re.compile(r"&#0+(?=[0-9])")
+_HUGE: Final = re.compile(r"&#[1-9][0-9]{7,}")  # beyond Unicode; Python refuses to read thousands of digits
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 
 NO_DRAFT: Final = "No draft that was never public is shown on this site, so nothing was asked."
@@ -196,10 +198,14 @@ def told_by(text: str, words: Mapping[str, tuple[str, ...]]) -> list[str]:
 def _forms(text: str) -> Iterator[str]:
     """Yield what an answer may be read as. Time is linear in its length, whatever a stranger sent."""
     for plain in (text, _ESCAPE.sub(_unescaped, text)):
-        unescaped = html.unescape(plain)
+        unescaped = _without_references(plain)
         yield " ".join(_TAG.sub("", unescaped).split())
         yield " ".join(_TAG.sub(" ", unescaped).split())
-        yield " ".join(html.unescape(_TAG.sub("", plain)).split())
+        yield " ".join(_without_references(_TAG.sub("", plain)).split())
+
+
+def _without_references(text: str) -> str:
+    return html.unescape(_HUGE.sub("&#99999999", _ZEROS.sub("&#", text)))
 
 
 def _unescaped(escape: re.Match[str]) -> str:

@@ -576,10 +576,22 @@ def test_everybody_sees_their_own_previews_and_administrators_all(world: World) 
 
 
 def test_a_key_that_may_only_read_ends_nobodys_preview_but_what_it_asked_for(world: World) -> None:
-    """A list of previews is asked with the rights of the person; the key is the person."""
     jti = world.mint().json()["jti"]
     _, reading = make_key(world.edith.user, (None, Action.READ))
-    assert [item["jti"] for item in PersonsApi(Client(), reading).get("previews").json()["data"]] == [jti]
+    _, previewing = make_key(world.edith.user, (None, Action.READ_DRAFT), (None, Action.PREVIEW))
+    asking = PersonsApi(Client(), previewing)
+    own = world.mint(by=asking).json()["jti"]
+
+    def seen(api: PersonsApi) -> list[str]:
+        return [item["jti"] for item in api.get("previews").json()["data"]]
+
+    for api, there in ((PersonsApi(Client(), reading), []), (asking, [own])):
+        assert seen(api) == there
+        assert_problem(api.get(f"previews/{jti}"), 404)
+        assert_problem(api.delete(f"previews/{jti}"), 404)
+    assert seen(world.as_edith) == [own, jti]
+    assert asking.delete(f"previews/{own}").status_code == 204
+    assert world.as_edith.delete(f"previews/{jti}").status_code == 204
 
 
 def test_lists_of_previews_cost_the_same_however_long_they_are(world: World) -> None:

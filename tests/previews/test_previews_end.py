@@ -562,6 +562,48 @@ def test_notes_that_make_no_sense_stop_no_other(world: World) -> None:
     assert Preview.objects.get(pk=other.pk).open_count == 0
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        {"n": "1", "at": "1", "from": "192.0.2.1\x00"},
+        {"n": "1", "at": "1", "from": "<b>somewhere</b>"},
+        {"n": "9" * 5000, "at": "1"},
+        {"n": "1", "at": "nan"},
+        {"n": "1", "at": "1e300"},
+        {"n": "1", "at": "-1e300"},
+    ],
+)
+def test_notes_that_an_attacker_wrote_hold_up_no_count(world: World, note: dict[str, str]) -> None:
+    token = opened(world, world.token())
+    other = preview_of(world.token())
+    valkey().hset(state.OPENS, mapping={f"{other.pk}:{name}": value for name, value in note.items()})
+    assert state.flush_opens() >= 1
+    assert preview_of(token).open_count == 1
+    assert (Preview.objects.get(pk=other.pk).open_count, preview_of(token).last_opened_from) == (
+        0,
+        "127.0.0.1",
+    )
+
+
+def test_a_count_never_grows_beyond_its_column_nor_into_the_future(world: World) -> None:
+    preview = preview_of(world.token())
+    Preview.objects.filter(pk=preview.pk).update(open_count=2_147_483_647)
+    valkey().hset(state.OPENS, mapping={f"{preview.pk}:n": "9" * 30, f"{preview.pk}:at": "99999999999"})
+    state.flush_opens()
+    preview.refresh_from_db()
+    assert preview.open_count == 2_000_000_000
+    assert preview.last_opened_at is not None
+    assert preview.last_opened_at <= timezone.now()
+
+
+def test_something_else_in_place_of_the_notes_is_thrown_away(world: World) -> None:
+    valkey().set(state.OPENS, "not a hash")
+    assert state.flush_opens() == 0
+    token = opened(world, world.token())
+    assert state.flush_opens() == 1
+    assert preview_of(token).open_count == 1
+
+
 def test_a_preview_is_over_at_the_end_that_was_promised(world: World) -> None:
     body = world.mint(ttl_seconds=60).json()
     preview = Preview.objects.get(pk=body["jti"])

@@ -390,6 +390,18 @@ def test_a_site_is_checked_when_somebody_asks_for_it(
     assert "Nothing leaks" in ada.get(f"{SITES}{world.site.pk}/change/").content.decode()
 
 
+def test_nobody_fills_the_queue_with_checks(
+    world: World, ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued: list[str] = []
+    monkeypatch.setattr(tasks.probe, "delay", queued.append)
+    others = [make_site(f"Site {number}").site for number in range(2)]
+    for site in (world.site, world.site, *others, world.site):
+        act(ada, site, "check")
+    assert queued == [str(world.site.pk), str(others[0].pk)]
+    assert "Try again in a minute" in ada.get(f"{SITES}{world.site.pk}/change/").content.decode()
+
+
 def test_a_check_that_can_t_be_queued_says_so(
     world: World, ada: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -266,6 +266,8 @@ def test_a_form_with_any_code_is_tried_where_the_site_takes_forms(world: World) 
         '<script>push([1,"\\u003cp\\u003eCANARY\\u0020draft\\u003c/p\\u003e"])</script>',
         '{"title":"CANARY draft"}',
         "\\ud83d\\u0000 CANARY draft",
+        pytest.param(f"<p>&#{'9' * 9000};&#x{'f' * 9000}; CANARY draft", id="numbers without end"),
+        pytest.param(f"CANARY&#{'0' * 9000}32;draft", id="zeros without end"),
     ],
 )
 def test_words_are_found_however_a_page_writes_them(body: str) -> None:

@@ -224,6 +224,15 @@ def test_a_site_that_takes_forms_gets_the_code_in_one(world: World, edith: Clien
     assert any(source.startswith("'nonce-") for source in found["script-src"])
 
 
+def test_no_row_opens_the_policy_of_the_way_there(world: World, edith: Client) -> None:
+    sites.change(world.site, {"response_mode": "form_post"}, None, by=ROOT)
+    origins = ["https://www.example.com", "*", "https://x.example.com; script-src *", 7]
+    PreviewSite.objects.filter(pk=world.site.pk).update(origins=origins)
+    found = policy(edith.post(OPEN, asked(world)))
+    assert found["form-action"] == ["https://www.example.com"]
+    assert "*" not in found["script-src"]
+
+
 def test_a_script_gets_what_the_pane_needs(world: World, edith: Client) -> None:
     answer = edith.post(OPEN, asked(world), headers=SCRIPT)
     body = answer.json()
