@@ -38,7 +38,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "accounts_passkey": (*_USE, "sign_count", "is_synced"),
     "accounts_recoverycodes": (*_USE, "macs"),
     "accounts_user": ("last_login", "former_email"),
-    "previews_preview": ("revoked_at", "revoked_because", "open_count", "last_opened_at", "last_opened_from"),
+    "previews_preview": ("revoked_at", "open_count", "last_opened_at", "last_opened_from"),
 }
 _FUNCTION: Final = "accounts_refuse_while_locked_down"
 _STATEMENT: Final = "refuse_while_locked_down"

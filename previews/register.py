@@ -75,9 +75,7 @@ def end_all(by: Principal) -> tuple[str, int]:  # noqa: ARG001 (an ending like t
     """End every live preview, as a lockdown begins; return the word of the report and how many."""
     live = list(Preview.objects.live().values_list("pk", flat=True))
     now = timezone.now()
-    number = Preview.objects.filter(revoked_at=None, expires_at__gt=now).update(
-        revoked_at=now, revoked_because="lockdown"
-    )
+    number = Preview.objects.filter(revoked_at=None, expires_at__gt=now).update(revoked_at=now)
     _forget(live)
     return "previews", number
 

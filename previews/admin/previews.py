@@ -35,6 +35,10 @@ STATES: Final[dict[str, Mark]] = {
 REASONS: Final = {
     "asked": "somebody ended it",
     "code-used": "its code came a second time, so it was taken to be stolen",
+    "session-ended": "who asked for it signed out, or what they sign in with has changed",
+    "key-ended": "the API key that asked for it is over",
+    "site-off": "its site was switched off",
+    "lockdown": "everything was locked down",
     "": "",
 }
 
@@ -242,7 +246,7 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
             "line": line,
             "entry_page": page_of(line) if line else "",
             "state": pill(STATES[preview.state]),
-            "reason": REASONS.get(preview.revoked_because, preview.revoked_because),
+            "reason": REASONS.get(preview.because, preview.because),
             "is_live": preview.state not in ("revoked", "expired"),
             "may_end": self.has_revoke_permission(request),
         }

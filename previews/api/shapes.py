@@ -50,5 +50,5 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         "open_count": preview.open_count,
         "last_opened_at": moment(preview.last_opened_at),
         "revoked_at": moment(preview.revoked_at),
-        "revoked_because": preview.revoked_because or None,
+        "revoked_because": preview.because or None,
     }

@@ -80,6 +80,11 @@ class Preview(models.Model):
         return f"preview {self.pk}"
 
     @property
+    def because(self) -> str:
+        """Why it was revoked; a lockdown moves one column alone, since the table is closed by then."""
+        return self.revoked_because or ("lockdown" if self.revoked_at is not None else "")
+
+    @property
     def state(self) -> str:
         """What has become of it: minted, exchanged, opened, expired or revoked."""
         if self.revoked_at is not None:

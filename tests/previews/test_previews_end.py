@@ -651,4 +651,4 @@ def test_the_register_says_what_ended_with_a_password_and_with_a_lockdown(world:
     assert register.end_cut_off(by=ROOT) == 1
     Preview.objects.update(revoked_at=None, revoked_because="", token_version=F("token_version") + 1)
     lockdown.begin(reason="a test", by=ROOT)
-    assert Preview.objects.get().revoked_because == "lockdown"
+    assert Preview.objects.get().because == "lockdown"
