@@ -24,7 +24,7 @@ from accounts.models import ApiKey, Session
 from content import schema
 from content.fields.base import FieldSpec
 from content.models import DraftDocument, Entry
-from content.schema import CollectionSpec
+from content.schema import CollectionSpec, Schema
 from content.writing import Writing, allowed_fields, clauses_for, require_rows
 from previews import secrets, state, tokens
 from previews.addresses import MissingValueError, fields_in, filled, with_code
@@ -78,7 +78,12 @@ def mint(entry_id: UUID, *, site: PreviewSite, locale: str | None, ttl: int | No
     Raises NotFoundError for an entry that `by` can't see, NotAllowedError without the right to preview it,
     InvalidInputError with each fault, UnavailableError when no key can sign, TooManyRequestsError.
     """
-    entry, collection, writing = _entry(entry_id, by)
+    present = schema.current()
+    if (
+        locale is not None and locale not in present.locale_by_code
+    ):  # before the entry, or it would tell of one
+        raise InvalidInputError(errors=[Problem.at(["locale"], "unknown-locale", "There is no such locale.")])
+    entry, collection, writing = _entry(entry_id, present, by)
     locale = _locale(entry, collection, writing, locale)
     held = require_rows(entry, Action.PREVIEW, writing, [locale])
     readable = clauses_for(entry, Action.READ_DRAFT, writing, [locale])
@@ -130,9 +135,8 @@ def sites_for(collection_id: UUID, locale: str) -> list[PreviewSite]:
     return list(found.distinct().order_by("name"))
 
 
-def _entry(entry_id: UUID, by: Principal) -> tuple[Entry, CollectionSpec, Writing]:
+def _entry(entry_id: UUID, present: Schema, by: Principal) -> tuple[Entry, CollectionSpec, Writing]:
     entry = Entry.objects.filter(pk=entry_id).first()
-    present = schema.current()
     collection = present.by_id.get(entry.collection_id) if entry is not None else None
     if entry is None or collection is None or not collection.has_entries:
         raise NotFoundError
@@ -142,8 +146,6 @@ def _entry(entry_id: UUID, by: Principal) -> tuple[Entry, CollectionSpec, Writin
 def _locale(entry: Entry, collection: CollectionSpec, writing: Writing, locale: str | None) -> str:
     """Return the locale under which the draft is kept: the one asked for, or the default one, or the first there is."""
     present = writing.schema
-    if locale is not None and locale not in present.locale_by_code:
-        raise InvalidInputError(errors=[Problem.at(["locale"], "unknown-locale", "There is no such locale.")])
     wanted = present.locale_of(collection, locale or present.default_locale.code)
     drafts = DraftDocument.objects.filter(entry=entry).order_by("locale").values_list("locale", flat=True)
     there = list(drafts)

@@ -636,3 +636,14 @@ def test_a_draft_that_is_gone_is_refused_as_one_that_never_was(world: World) -> 
     assert_problem(in_the_trash, 404)
     assert Entry.objects.filter(pk=world.draft.pk).exists()
     assert User.objects.filter(pk=world.edith.user.pk, is_active=True).exists()
+
+
+def test_a_strange_locale_tells_no_hidden_entry_from_a_missing_one(world: World) -> None:
+    """The locale is looked at before the entry, or its error would say that there is one."""
+    make_collection("vault", [{"key": "title", "type": "text"}])
+    hidden = make_entry("vault", title="Hidden", published=False)
+    asked = [world.mint(entry_id=str(entry), locale="xx") for entry in (hidden.pk, uuid4(), world.draft.pk)]
+    assert [answer.status_code for answer in asked] == [400, 400, 400]
+    assert len({str(answer.json()["errors"]) for answer in asked}) == 1
+    for entry in (hidden.pk, uuid4()):
+        assert world.mint(entry_id=str(entry), locale="en").status_code == 404
