@@ -6,9 +6,10 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts import limits
+from accounts import jws, limits
 from accounts.access import Action, Principal
 from accounts.errors import (
     ConflictError,
@@ -236,7 +237,7 @@ def exchange(code: str, client_secret: str, *, by: Principal) -> Exchanged:
             token = tokens.sign(preview)
             preview.exchanged_at, preview.exchanged_from = timezone.now(), by.address
             preview.save(update_fields=["exchanged_at", "exchanged_from"])
-            _note_use(preview)
+            _note_use(preview.site, jws.header_of(token).kid)
             _record("preview.exchanged", preview, by, {"site": preview.site.name})
             transaction.on_commit(lambda: state.remember(preview.pk, bound_to(preview), preview.expires_at))
             return Exchanged(preview, token)
@@ -285,16 +286,12 @@ def _is_stolen(preview: Preview) -> bool:
     return preview.exchanged_at is not None and timezone.now() - preview.exchanged_at > DOUBLE_SUBMIT
 
 
-def _note_use(preview: Preview) -> None:
+def _note_use(site: PreviewSite, key_id: str) -> None:
     """Note on the site and on its key that they are used, once a minute at most: rows that everybody waits for."""
     now = timezone.now()
-    before = now - timedelta(minutes=1)
-    site = preview.site
-    if site.last_used_at is None or site.last_used_at < before:
-        PreviewSite.objects.filter(pk=site.pk).update(last_used_at=now)
-    key, _ = signing_key(site)
-    if key.last_used_at is None or key.last_used_at < before:
-        SigningKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    is_due = Q(last_used_at=None) | Q(last_used_at__lt=now - timedelta(minutes=1))
+    PreviewSite.objects.filter(is_due, pk=site.pk).update(last_used_at=now)
+    SigningKey.objects.filter(is_due, pk=key_id).update(last_used_at=now)
 
 
 def _record(type_: str, preview: Preview, by: Principal, detail: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""What is refused, in the log: each reason once a minute for one address, so that nobody can flood it."""
+"""What is refused, in the log: each reason some times a minute for one address, so that nobody can flood it."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Never
 from uuid import UUID
@@ -187,29 +189,20 @@ class KeysView(CheckedView):
     def get(self, request: Request) -> HttpResponse:
         """Return the key set. Caches keep it for no longer than a key is published before it signs."""
         read_query(request, ())
-        keys = SigningKey.objects.published(timezone.now()).values_list("public", flat=True)
-        content = json.dumps({"keys": list(keys)}, separators=(",", ":")).encode()
+        now = timezone.now()
+        keys = list(SigningKey.objects.published(now).values_list("public", "retires_at"))
+        content = json.dumps({"keys": [public for public, _ in keys]}, separators=(",", ":")).encode()
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         if request.headers.get("If-None-Match") == etag:
             response = HttpResponse(status=HTTPStatus.NOT_MODIFIED)
         else:
             response = HttpResponse(content, content_type="application/json")
         response.headers["ETag"] = etag
-        response.headers["Cache-Control"] = f"public, max-age={_jwks_age()}"
+        response.headers["Cache-Control"] = f"public, max-age={_jwks_age(now, (end for _, end in keys))}"
         return response
 
 
-def _jwks_age() -> int:
+def _jwks_age(now: datetime, ends: Iterable[datetime | None]) -> int:
     """Return for how many seconds the set may be kept: never past the end of a key that is in it."""
-    now = timezone.now()
-    ends = (
-        SigningKey.objects.published(now)
-        .filter(retires_at__isnull=False)
-        .values_list("retires_at", flat=True)
-    )
-    return min(
-        [
-            int(JWKS_LIFE.total_seconds()),
-            *(max(0, int((end - now).total_seconds())) for end in ends if end is not None),
-        ]
-    )
+    left = [end - now for end in ends if end is not None]
+    return max(0, int(min([JWKS_LIFE, *left]).total_seconds()))
