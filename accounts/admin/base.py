@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from accounts.access import Principal
@@ -131,6 +132,13 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
             return super().delete_view(request, object_id, extra_context)
         except DomainError as error:
             return self.refused(request, object_id, error)
+
+    def page(self, request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
+        """Return a page of ours in the frame of the admin, which no cache keeps."""
+        frame = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+        response = TemplateResponse(request, template, {**frame, **context})
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     def refused(self, request: HttpRequest, object_id: str, error: DomainError) -> HttpResponse:
         """Go back to the row and say why nothing was done."""

@@ -9,7 +9,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -171,7 +170,7 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
 
     def _shown_once(self, request: HttpRequest, keys: list[tuple[str, str]]) -> HttpResponse:
         """Answer with the keys themselves: a message after a redirect would keep them in a cookie or a session."""
-        return self._page(request, "accounts/keys_shown_once.html", "Shown this once", {"keys": keys})
+        return self.page(request, "accounts/keys_shown_once.html", "Shown this once", {"keys": keys})
 
     @admin.action(description="Revoke at once", permissions=["change"])
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
@@ -193,7 +192,7 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
         key = _found(object_id)
         if key is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]  # not in the stubs
-        return self._page(request, "accounts/key.html", key.name, about(key, by=of_request(request)))
+        return self.page(request, "accounts/key.html", key.name, about(key, by=of_request(request)))
 
     def act_view(self, request: HttpRequest, key_id: UUID, act: str) -> HttpResponse:
         """Say what will happen, and with a POST let it happen."""
@@ -211,7 +210,7 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
                 return self.refused(request, str(key.pk), error)
         context = {"name": name, "effect": effect, "takes": takes, "form": form, **_facts(key)}
         context["is_possible"] = state_of(key) in states
-        return self._page(request, "accounts/key_act.html", f"{name}: {key.name}", context)
+        return self.page(request, "accounts/key_act.html", f"{name}: {key.name}", context)
 
     def _acted(self, request: HttpRequest, key: ApiKey, act: str, form: Any) -> HttpResponse:
         by = of_request(request)
@@ -234,13 +233,12 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
         self.message_user(request, done[act], messages.SUCCESS)
         return redirect("admin:accounts_apikey_change", key.pk)
 
-    def _page(self, request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
-        frame = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
-        frame["may_act"] = self.has_change_permission(request)
-        frame["may_add"] = self.has_add_permission(request)
-        response = TemplateResponse(request, template, {**frame, **context})
-        response.headers["Cache-Control"] = "no-store"
-        return response
+    def page(self, request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
+        rights = {
+            "may_act": self.has_change_permission(request),
+            "may_add": self.has_add_permission(request),
+        }
+        return super().page(request, template, title, {**rights, **context})
 
 
 def remarks(key: ApiKey) -> list[str]:

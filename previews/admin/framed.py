@@ -1,10 +1,8 @@
-"""Pages of ours within the frame of a ModelAdmin, and the marks that all of them use."""
+"""What the tables of previews have in common in the admin: their styles, and the marks of their states."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -24,12 +22,3 @@ class FramedAdmin(VerbAdmin[M]):
 
     class Media:
         css = {"all": ["accounts/keys.css", "previews/previews.css"]}
-
-    def page(
-        self, request: HttpRequest, template: str, title: str, context: dict[str, Any], *, status: int = 200
-    ) -> HttpResponse:
-        """Return a page that no cache keeps."""
-        frame = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
-        response = TemplateResponse(request, template, {**frame, **context}, status=status)
-        response.headers["Cache-Control"] = "no-store"
-        return response
