@@ -117,9 +117,10 @@ def test_one_algorithm_is_rotated_by_its_name(world: World, tmp_path: Path) -> N
     assert former.retires_at is not None
     assert answer["old_secret_until"] == former.retires_at.isoformat()
     ripen()
-    token = world.token()
+    token, ended = world.token(), signing().pk
     out, _ = keys("rotate", "EdDSA", "--kind", "previews", "--overlap-hours", "0")
     assert "until" not in out
+    assert f"{ended} is over" in out
     tables.forget()
     assert world.read(token).status_code == 401
 

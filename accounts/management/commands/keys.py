@@ -112,12 +112,10 @@ class Command(BaseCommand):
     def _say(self, rotated: Rotated, target: Path | None) -> None:
         """Print a secret alone on stdout, and words on stderr, so that it can be piped to where secrets are kept."""
         if not rotated.text:
-            former = (
-                f"; {rotated.former} verifies until {_at(rotated.old_secret_until)}" if rotated.former else ""
-            )
-            self.stdout.write(
-                f"{rotated.name}: {rotated.id} signs{former if rotated.old_secret_until else ''}"
-            )
+            until = rotated.old_secret_until
+            end = f"verifies until {_at(until)}" if until else "is over"
+            former = f"; {rotated.former} {end}" if rotated.former else ""
+            self.stdout.write(f"{rotated.name}: {rotated.id} signs{former}")
             return
         if rotated.signs_at is not None:
             words = f"Made. {rotated.id} ({rotated.name}) is used from {_at(rotated.signs_at)} on."
