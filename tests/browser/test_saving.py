@@ -154,6 +154,41 @@ def test_a_session_that_ends_loses_nothing(ada: Watched, person: Person) -> None
     assert ada.violations == []
 
 
+SLOW_SAVES = """
+const real = window.fetch;
+window.fetch = async (address, options) => {
+  const answer = await real(address, options);
+  if (String(address).includes("/add/")) await new Promise((resolve) => setTimeout(resolve, 1500));
+  return answer;
+};
+"""
+
+
+def test_an_address_is_not_taken_by_the_very_entry_that_is_being_saved(ada: Watched) -> None:
+    ada.page.add_init_script(SLOW_SAVES)
+    ada.go("/admin/content/notes/add/")
+    title, slug = ada.page.locator("[name='f-title']"), ada.page.locator("[name='f-slug']")
+    with ada.page.expect_response("**/slug/") as answer:  # it comes when the entry is stored, and before we know
+        title.fill("Hello")
+        ada.page.keyboard.press("Control+s")
+    assert answer.value.json() == {"slug": "hello-2", "is_taken": True, "public": ""}
+    state(ada.page, "Saved")
+    expect(slug).to_have_value("hello")
+    expect(ada.page.locator(".qk-unsaved")).to_have_count(0)
+    expect(ada.page.locator(".qk-slug-note")).to_be_empty()
+
+
+def test_an_address_follows_on_where_a_save_was_refused(ada: Watched) -> None:
+    ada.page.add_init_script(SLOW_SAVES)
+    ada.go("/admin/content/notes/add/")
+    ada.page.locator("[name='f-seo']").evaluate("input => { input.value = 'nobody' }")
+    with ada.page.expect_response("**/slug/"):
+        ada.page.locator("[name='f-title']").fill("Hello")
+        ada.page.keyboard.press("Control+s")
+    state(ada.page, "Not saved")
+    expect(ada.page.locator("[name='f-slug']")).to_have_value("hello")
+
+
 def test_two_tabs_choose_by_field_and_a_removed_field_is_told(ada: Watched, browser: BrowserContext) -> None:
     entry = make_entry("notes", title="First", text="Old", seo="a@example.com", published=False)
     path = f"/admin/content/notes/{entry.pk}/change/"

@@ -3,6 +3,7 @@
 import { button, changed, h } from "./dom.js";
 import { enhance } from "./enhance.js";
 import { asking } from "./questions.js";
+import { isSaving } from "./save.js";
 
 enhance("input[data-slug]", (input) => {
   const key = input.dataset.slug;
@@ -30,7 +31,8 @@ enhance("input[data-slug]", (input) => {
   const follow = async () => {
     const text = source.value.trim();
     const found = text ? await question({ field: key, text }) : { slug: "", is_taken: false };
-    if (!found || !isFollowing || typeof found.slug !== "string") return;
+    // While a new entry is saved, its own address may already count as another entry's.
+    if (!found || !isFollowing || isSaving() || typeof found.slug !== "string") return;
     if (input.value !== found.slug) put(found.slug);
     if (text && !found.slug) say(h("p", { class: "qk-said" }, "No address can be made of these letters. Please write one: small letters, digits and hyphens."));
     else say(found.is_taken && h("p", { class: "qk-said" }, "Another entry has the plain address, so this one ends in a number."));
@@ -61,6 +63,9 @@ enhance("input[data-slug]", (input) => {
   });
   document.addEventListener("qk:saved", () => {
     if (input.value) isFollowing = false;
+  });
+  document.addEventListener("qk:refused", () => {
+    if (isFollowing && source) follow();
   });
   input.after(note);
 });
