@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Route, sync_playwright
 
 from tests.accounts.cast import PASSWORD, Person, make_person
 from tests.content.admin.conftest import sign_in as pass_the_door
@@ -56,6 +56,11 @@ class Watched:
         elif message.type == "error":
             self.errors.append(f"{message.text} at {message.location.get('url')}")
 
+    def answer(self, dialog: Dialog) -> None:
+        """Note that the page asked something, and go on; a question that nobody answers holds everything."""
+        self.errors.append(f"a dialog: {dialog.type} {dialog.message}")
+        dialog.accept()
+
     def go(self, path: str) -> None:
         self.page.goto(f"{self.url}{path}")
 
@@ -89,7 +94,7 @@ def watch(context: BrowserContext, url: str) -> Watched:
     page.add_init_script(LISTEN)
     page.on("console", watched.hear)
     page.on("pageerror", lambda error: watched.errors.append(str(error)))
-    page.on("dialog", lambda dialog: watched.errors.append(f"a dialog: {dialog.message}"))
+    page.on("dialog", watched.answer)
     return watched
 
 

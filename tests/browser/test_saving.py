@@ -154,6 +154,33 @@ def test_a_session_that_ends_loses_nothing(ada: Watched, person: Person) -> None
     assert ada.violations == []
 
 
+def test_a_form_that_nobody_touched_asks_nothing_when_it_is_left(ada: Watched) -> None:
+    make_collection("quote", [{"key": "words", "type": "text"}], kind="component")
+    rows = [
+        {"key": "title", "type": "text"},
+        {"key": "words", "type": "rich_text"},
+        {"key": "source", "type": "markdown"},
+        {"key": "when", "type": "datetime"},
+        {"key": "tint", "type": "color"},
+        {"key": "raw", "type": "json"},
+        {"key": "note", "type": "reference", "options": {"collections": ["notes"]}},
+        {"key": "others", "type": "references", "options": {"collections": ["notes"]}},
+        {"key": "parts", "type": "blocks", "options": {"components": ["quote"]}},
+    ]
+    make_collection("posts", rows)
+    note = str(make_entry("notes", title="Note", seo="a@example.com").pk)
+    parts = [{"_component": "quote", "words": "So it is"}]
+    values = {"words": "<p>Words</p>", "raw": {"a": [1]}, "note": note, "others": [note], "parts": parts}
+    values |= {"when": "2026-03-04T05:06:07Z", "tint": "#abcdef"}
+    entry = make_entry("posts", title="First", **values)
+    for path in (f"/admin/content/posts/{entry.pk}/change/", "/admin/content/posts/add/"):
+        ada.go(path)
+        ada.page.locator("h1").click()  # a page may only ask people who did something in it
+        ada.page.locator("#field-words [contenteditable]").wait_for()
+        ada.go("/admin/content/posts/")
+    assert ada.errors == []
+
+
 SLOW_SAVES = """
 const real = window.fetch;
 window.fetch = async (address, options) => {

@@ -21,15 +21,11 @@ export function save(submitter = form?.querySelector(".submit-row [name=_save]")
   return present;
 }
 
-/** Tell whether a save is on its way: what the server would say of the entry meanwhile is not about this form. */
-export function isSaving() {
-  return present !== null;
-}
-
 async function send(submitter) {
   const sent = dirty.snapshot();
   const typed = values();
   tell("Saving …");
+  document.dispatchEvent(new CustomEvent("qk:saving")); // `qk:saved` or `qk:refused` follows, or another page
   const body = () => {
     const data = new FormData(form);
     data.set(submitter.name, submitter.value);

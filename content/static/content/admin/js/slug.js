@@ -3,7 +3,6 @@
 import { button, changed, h } from "./dom.js";
 import { enhance } from "./enhance.js";
 import { asking } from "./questions.js";
-import { isSaving } from "./save.js";
 
 enhance("input[data-slug]", (input) => {
   const key = input.dataset.slug;
@@ -13,6 +12,7 @@ enhance("input[data-slug]", (input) => {
   const note = h("div", { class: "qk-slug-note", role: "status" });
   let isFollowing = !input.value;
   let isOurs = false;
+  let isSaving = false;
 
   const put = (text) => {
     isOurs = true;
@@ -32,7 +32,7 @@ enhance("input[data-slug]", (input) => {
     const text = source.value.trim();
     const found = text ? await question({ field: key, text }) : { slug: "", is_taken: false };
     // While a new entry is saved, its own address may already count as another entry's.
-    if (!found || !isFollowing || isSaving() || typeof found.slug !== "string") return;
+    if (!found || !isFollowing || isSaving || typeof found.slug !== "string") return;
     if (input.value !== found.slug) put(found.slug);
     if (text && !found.slug) say(h("p", { class: "qk-said" }, "No address can be made of these letters. Please write one: small letters, digits and hyphens."));
     else say(found.is_taken && h("p", { class: "qk-said" }, "Another entry has the plain address, so this one ends in a number."));
@@ -61,10 +61,15 @@ enhance("input[data-slug]", (input) => {
   source?.addEventListener("input", () => {
     if (isFollowing && source.value !== undefined) follow();
   });
+  document.addEventListener("qk:saving", () => {
+    isSaving = true;
+  });
   document.addEventListener("qk:saved", () => {
+    isSaving = false;
     if (input.value) isFollowing = false;
   });
   document.addEventListener("qk:refused", () => {
+    isSaving = false;
     if (isFollowing && source) follow();
   });
   input.after(note);
