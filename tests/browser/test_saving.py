@@ -1,5 +1,7 @@
 """Saving in a real browser: nothing jumps, nothing is lost, and nobody is asked without a reason."""
 
+from typing import Any
+
 import pytest
 from django.contrib.sessions.models import Session as BrowserSession
 from playwright.sync_api import BrowserContext, Page, expect
@@ -156,7 +158,7 @@ def test_a_session_that_ends_loses_nothing(ada: Watched, person: Person) -> None
 
 def test_a_form_that_nobody_touched_asks_nothing_when_it_is_left(ada: Watched) -> None:
     make_collection("quote", [{"key": "words", "type": "text"}], kind="component")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"key": "title", "type": "text"},
         {"key": "words", "type": "rich_text"},
         {"key": "source", "type": "markdown"},
@@ -170,9 +172,17 @@ def test_a_form_that_nobody_touched_asks_nothing_when_it_is_left(ada: Watched) -
     make_collection("posts", rows)
     note = str(make_entry("notes", title="Note", seo="a@example.com").pk)
     parts = [{"_component": "quote", "words": "So it is"}]
-    values = {"words": "<p>Words</p>", "raw": {"a": [1]}, "note": note, "others": [note], "parts": parts}
-    values |= {"when": "2026-03-04T05:06:07Z", "tint": "#abcdef"}
-    entry = make_entry("posts", title="First", **values)
+    entry = make_entry(
+        "posts",
+        title="First",
+        words="<p>Words</p>",
+        raw={"a": [1]},
+        note=note,
+        others=[note],
+        parts=parts,
+        when="2026-03-04T05:06:07Z",
+        tint="#abcdef",
+    )
     for path in (f"/admin/content/posts/{entry.pk}/change/", "/admin/content/posts/add/"):
         ada.go(path)
         ada.page.locator("h1").click()  # a page may only ask people who did something in it
@@ -195,7 +205,8 @@ def test_an_address_is_not_taken_by_the_very_entry_that_is_being_saved(ada: Watc
     ada.page.add_init_script(SLOW_SAVES)
     ada.go("/admin/content/notes/add/")
     title, slug = ada.page.locator("[name='f-title']"), ada.page.locator("[name='f-slug']")
-    with ada.page.expect_response("**/slug/") as answer:  # it comes when the entry is stored, and before we know
+    # The answer comes when the entry is stored, and before the form knows that.
+    with ada.page.expect_response("**/slug/") as answer:
         title.fill("Hello")
         ada.page.keyboard.press("Control+s")
     assert answer.value.json() == {"slug": "hello-2", "is_taken": True, "public": ""}
