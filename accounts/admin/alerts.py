@@ -6,10 +6,9 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -93,9 +92,7 @@ class AlertAdmin(ReadOnlyAdmin[Alert]):
         """Show one alert; by POST, acknowledge it or open it again."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        alert = self.get_object(request, unquote(object_id))
-        if alert is None:
-            raise Http404
+        alert = self.found(request, object_id)
         if request.method == "POST":
             return self._answer(request, alert)
         (line,) = _lines([alert])

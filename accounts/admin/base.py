@@ -119,10 +119,7 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
         """Lead to what the log says of the row, since Django's own history of it stays empty."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = self.get_object(request, unquote(object_id))
-        if row is None:
-            raise Http404
-        told = urlencode({"subject": self.log_subject(row)})
+        told = urlencode({"subject": self.log_subject(self.found(request, object_id))})
         return redirect(f"{reverse('admin:accounts_event_changelist')}?{told}")
 
     def delete_view(
@@ -132,6 +129,18 @@ class VerbAdmin(admin.ModelAdmin[M], Generic[M]):
             return super().delete_view(request, object_id, extra_context)
         except DomainError as error:
             return self.refused(request, object_id, error)
+
+    def found(self, request: HttpRequest, object_id: str) -> M:
+        """Return a row that the viewer may see. Raises Http404, also for what is no id."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        return row
+
+    def require_a_look(self, request: HttpRequest) -> None:
+        """Refuse what is more than a look at a page that shows a row; what changes it has pages of its own."""
+        if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
+            raise PermissionDenied
 
     def page(self, request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
         """Return a page of ours in the frame of the admin, which no cache keeps."""

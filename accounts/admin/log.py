@@ -10,7 +10,6 @@ from typing import IO, Any, Final, cast
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, transaction
 from django.http import (
@@ -141,11 +140,8 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         extra_context: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> HttpResponse:
         """Show all of an event, and whether its seal is right."""
-        self._require_view(request)
-        if request.method not in ("GET", "HEAD"):
-            raise PermissionDenied
-        found = self.get_object(request, unquote(object_id))
-        event = Event.objects.sealed().filter(pk=found.pk).first() if found else None
+        self.require_a_look(request)
+        event = Event.objects.sealed().filter(pk=self.found(request, object_id).pk).first()
         if event is None:
             raise Http404
         previous = exporting.mac_before(event.seal.position)

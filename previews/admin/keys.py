@@ -61,7 +61,6 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
     empty_text = "No signing key yet. The first preview site gets one."
     change_list_template = "admin/previews/keys.html"
     list_display = ("name", "belongs_to", "state_shown", "picture", "since", "ends", "last_used")
-    list_select_related = ("site",)
     ordering = ("algorithm", "-pk")
 
     def get_urls(self) -> list[URLPattern]:
@@ -73,7 +72,7 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
         ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SigningKey]:
-        return super().get_queryset(request).defer("private")
+        return super().get_queryset(request).select_related("site").defer("private")
 
     def may_act(self, request: HttpRequest) -> bool:
         """Tell whether keys may be rotated and ended. The admin's forms of them change nothing."""
@@ -130,9 +129,8 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
         extra_context: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> HttpResponse:
         """Show one key: its life, and its public half."""
-        if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
-            raise PermissionDenied
-        key = self._found(request, object_id)
+        self.require_a_look(request)
+        key = self.found(request, object_id)
         context = {
             "key": key,
             "state": pill(STATES[key.state]),
@@ -149,7 +147,7 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
         """Say what ending a key does, and with a POST end it."""
         if not self.may_act(request):
             raise PermissionDenied
-        key = self._found(request, str(key_id))
+        key = self.found(request, str(key_id))
         if request.method == "POST":
             try:
                 life.end(key, by=of_request(request))
@@ -187,15 +185,6 @@ class SigningKeyAdmin(FramedAdmin[SigningKey], ReadOnlyAdmin[SigningKey]):
         live = Preview.objects.live().filter(site__algorithm=algorithm).count()
         context = {"rotation": found, "form": form, "live": live}
         return self.page(request, "admin/previews/key_rotate.html", f"Rotate {algorithm}", context)
-
-    def _found(self, request: HttpRequest, text: str) -> SigningKey:
-        try:
-            found = self.get_queryset(request).select_related("site").filter(pk=UUID(text)).first()
-        except ValueError:
-            found = None
-        if found is None:
-            raise Http404
-        return found
 
 
 def rotations() -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -122,7 +122,6 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
     change_list_template = "admin/previews/register.html"
     list_display = ("minted", "entry_shown", "site", "person", "used", "state_shown")
     list_filter = (StateFilter, SiteFilter, PersonFilter)
-    list_select_related = ("site", "user")
     search_fields = ("id",)
     search_help_text = "The id of a preview or of an entry"
     ordering = ("-pk",)
@@ -145,7 +144,8 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
         return request.user.has_perm("previews.change_preview") if sees_all(request) else may_look(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Preview]:
-        return super().get_queryset(request).visible_to(of_request(request))  # type: ignore[attr-defined, no-any-return]  # the manager's own
+        mine = super().get_queryset(request).visible_to(of_request(request))  # type: ignore[attr-defined]  # the manager's own
+        return mine.select_related("site", "user", "api_key", "session")  # type: ignore[no-any-return]
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         return (
@@ -237,9 +237,8 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
         extra_context: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> HttpResponse:
         """Show one preview: for whom, of what, where it was opened."""
-        if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
-            raise PermissionDenied
-        preview = self._found(request, object_id)
+        self.require_a_look(request)
+        preview = self.found(request, object_id)
         line = _lines(request, [preview]).get((preview.entry_id, preview.locale))
         context = {
             "preview": preview,
@@ -257,7 +256,7 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
         """End one preview."""
         if not self.has_revoke_permission(request):
             raise PermissionDenied
-        preview = self._found(request, str(preview_id))
+        preview = self.found(request, str(preview_id))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
@@ -266,14 +265,6 @@ class PreviewAdmin(FramedAdmin[Preview], ReadOnlyAdmin[Preview]):
             return self.refused(request, str(preview.pk), error)
         self.message_user(request, "The preview is over.", messages.SUCCESS)
         return redirect("admin:previews_preview_change", preview.pk)
-
-    def _found(self, request: HttpRequest, text: str) -> Preview:
-        wanted = _id(text)
-        rows = self.get_queryset(request).select_related("site", "user", "api_key", "session")
-        found = rows.filter(pk=wanted).first() if wanted else None
-        if found is None:
-            raise Http404
-        return found
 
 
 def page_of(line: Line) -> str:
