@@ -84,6 +84,12 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "previews_preview": (WRITE, NOTHING),
     "previews_previewsite": (WRITE, NOTHING),
     "previews_signingkey": (WRITE, NOTHING),
+    # webhooks
+    "webhooks_attempt": (PURGE, NOTHING),
+    "webhooks_delivery": (WRITE, NOTHING),
+    "webhooks_endpoint": (WRITE, NOTHING),
+    "webhooks_endpointsecret": (WRITE, NOTHING),
+    "webhooks_sight": (PURGE, NOTHING),
 }
 ROLES: Final = (APP, DELIVERY)
 

@@ -22,7 +22,11 @@ from cms_project.servers import OWNER, ServerError, Servers, die_with_parent, en
 ROOT: Final = Path(__file__).resolve().parent.parent
 HOST: Final = "127.0.0.1"
 READY_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 20.0  # longer than what is on the wire may take
+# Quiet: its banner would push the lines about signing in off the screen.
+CELERY: Final = (sys.executable, "-m", "celery", "--quiet", "--app", "cms_project.celery")
+# Name, queues, processes.
+WORKERS: Final = (("worker", "default,index", 2), ("sealer", "log", 1), ("sender", "webhooks", 2))
 
 
 class StoppedError(Exception):
@@ -128,30 +132,22 @@ class Supervisor:
             raise FailedError(f"manage.py {arguments[0]} failed.")
 
     def start_processes(self, settings: Environment) -> None:
-        """Start web, worker and beat. Only the worker builds indexes, so only it may own tables."""
-        python = sys.executable
-        # Quiet: its banner would push the lines about signing in off the screen.
-        celery = [python, "-m", "celery", "--quiet", "--app", "cms_project.celery"]
+        """Start web, workers and beat. Only `worker` builds indexes, so only it may own tables.
+
+        Sealing and fanning out wait neither for long work nor for receivers that hang: each has workers of its own.
+        """
         self.spawn("web", web_command(settings.port))
-        self.spawn(
-            "worker",
-            [
-                *celery,
-                "worker",
-                "--concurrency",
-                "2",
-                "--loglevel",
-                "INFO",
-                "--without-gossip",
-                "--without-mingle",
-            ],
-            owner=True,
-            dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
-        )
+        for name, queues, processes in WORKERS:
+            self.spawn(
+                name,
+                worker_command(name, queues, processes),
+                owner="index" in queues,
+                dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
+            )
         self.spawn(
             "beat",
             [
-                *celery,
+                *CELERY,
                 "beat",
                 "--loglevel",
                 "INFO",
@@ -263,6 +259,24 @@ def web_command(port: int) -> list[str]:
         "--workers-kill-timeout",
         "10",
         "cms_project.wsgi:application",
+    ]
+
+
+def worker_command(name: str, queues: str, processes: int) -> list[str]:
+    """Return the command of a worker; `bench` and `faults` start these very ones."""
+    return [
+        *CELERY,
+        "worker",
+        "--queues",
+        queues,
+        "--concurrency",
+        str(processes),
+        "--hostname",
+        f"{name}@%h",
+        "--loglevel",
+        "INFO",
+        "--without-gossip",
+        "--without-mingle",
     ]
 
 

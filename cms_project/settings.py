@@ -152,8 +152,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = 30 * 60
-# Each with an exchange of its own: on a shared one every message would reach all three.
-CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("log", "default", "index")]
+# Each with an exchange of its own: on a shared one every message would reach all of them.
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name) for name in ("log", "default", "index", "webhooks")
+]
 CELERY_TASK_DEFAULT_EXCHANGE = CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -207,6 +209,19 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 3600},
     },
     "forget-old-previews": {"task": "previews.forget_old", "schedule": crontab(hour="3", minute="29")},
+    "fan-out-webhooks": {
+        "task": "webhooks.fan_out",
+        "schedule": 1.0,
+        "options": {"queue": "log", "expires": 5},
+    },
+    "drain-webhooks": {
+        "task": "webhooks.drain",
+        "schedule": 2.0,
+        "options": {"queue": "webhooks", "expires": 5},
+    },
+    "send-webhook-mails": {"task": "webhooks.send_mails", "schedule": 10.0, "options": {"expires": 10}},
+    "keep-webhook-secrets": {"task": "webhooks.keep_secrets", "schedule": 60.0, "options": {"expires": 60}},
+    "forget-old-webhooks": {"task": "webhooks.forget_old", "schedule": crontab(hour="3", minute="37")},
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),

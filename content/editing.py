@@ -20,7 +20,7 @@ from accounts.errors import (
     StaleVersionError,
 )
 from accounts.log import record
-from content import documents, fields
+from content import documents, fields, witnesses
 from content.documents import SHARED, VersionData
 from content.fields.base import FieldError, FieldSpec
 from content.fields.slug import MAX_SLUG, SlugField, SlugOptions
@@ -28,6 +28,7 @@ from content.models import Collection, DraftDocument, DraftSearch, Entry, Refere
 from content.publishing import withdraw
 from content.rows import flag, rows_of
 from content.schema import CollectionSpec
+from content.witnesses import Vanishing
 from content.writing import (
     Writing,
     allowed_fields,
@@ -244,9 +245,10 @@ def purge(entry_id: object, *, writing: Writing, confirm: bool = False) -> None:
     require_rows(entry, Action.PURGE, writing, [])
     if not confirm:
         refuse_if_referred_to(entry, writing)
-    live = DraftDocument.objects.filter(entry=entry, published_number__isnull=False).values_list(
-        "locale", flat=True
-    )
+    drafts = DraftDocument.objects.filter(entry=entry)
+    every = tuple(drafts.values_list("locale", flat=True))
+    witnesses.call(Vanishing(writing.collection, entry.pk, every, is_erased=True))
+    live = drafts.filter(published_number__isnull=False).values_list("locale", flat=True)
     withdraw(entry, list(live), writing)
     _record_each("entry.deleted", entry, writing)
     entry.delete()

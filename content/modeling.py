@@ -24,7 +24,7 @@ from accounts.errors import (
 )
 from accounts.log import Subject, record
 from accounts.models import Generation, Policy
-from content import documents, fields, indexing, schema
+from content import documents, fields, indexing, schema, witnesses
 from content.designing import Design, read_design
 from content.documents import VersionData
 from content.editing import save_version, write_drafts
@@ -34,6 +34,7 @@ from content.models import Collection, DraftDocument, Entry, Field, Version
 from content.publishing import write_documents
 from content.rebuilding import rebuild_later
 from content.schema import CollectionSpec, Schema
+from content.witnesses import Vanishing
 from content.writing import Writing, schema_lock
 
 
@@ -119,6 +120,7 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
     if count and not confirm:
         effect = Effect("", "deleted", count, count, f"{count} entries with all their versions are erased.")
         raise ConfirmationRequiredError(effects=[effect.as_json()])
+    witnesses.call(Vanishing(before, None, is_erased=True))
     indexing.drop_later(row)
     Version.objects.filter(entry__collection=row).delete()
     Entry.objects.filter(collection=row).delete()

@@ -12,11 +12,12 @@ from accounts.canonical import Json
 from accounts.errors import EntryIncompleteError, InvalidInputError, NotFoundError, Problem, StaleVersionError
 from accounts.log import record
 from accounts.models import Generation
-from content import documents, fields
+from content import documents, fields, witnesses
 from content.conditions import asked_for
 from content.fields.base import FieldError, moved
 from content.models import DraftDocument, Entry, PublishedDocument, PublishedSearch, Reference, Version
 from content.schema import CollectionSpec
+from content.witnesses import Vanishing
 from content.writing import (
     Writing,
     allowed_fields,
@@ -118,6 +119,7 @@ def withdraw(entry: Entry, locales: Iterable[str], writing: Writing) -> None:
     chosen = list(locales)
     if not chosen:
         return
+    witnesses.call(Vanishing(writing.collection, entry.pk, tuple(chosen)))
     DraftDocument.objects.filter(entry=entry, locale__in=chosen).update(
         status=DraftDocument.Status.DRAFT, published_number=None, published_at=None, last_published_at=None
     )

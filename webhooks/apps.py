@@ -1,9 +1,16 @@
 """The app configuration of webhooks."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import import_string
 
 
 class WebhooksConfig(AppConfig):
     """Outgoing deliveries and inbound sources."""
 
     name = "webhooks"
+
+    def ready(self) -> None:
+        """Bring what the rooms below know by name. All of it stands on models."""
+        import_string("webhooks.tables.register")()
+        import_string("content.witnesses.register")(import_string("webhooks.sights.note"))
+        import_string("webhooks.stopping.is_asked")  # its memory is shared by what forks after this

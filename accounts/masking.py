@@ -1,0 +1,44 @@
+"""Takes credentials out of texts that are kept: lines of the log, and answers of other people's servers."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+MASK: Final = "[hidden]"
+SENSITIVE_NAMES: Final = (
+    r"pass(?:word|wd|phrase)?|secret(?:_?key)?|client_secret|webhook_secret|token|access|refresh|otp|"
+    r"totp_secret|api_?key|authorization|cookie|set-cookie|session(?:id)?|"
+    r"csrf(?:token|middlewaretoken)?|jwt|signature|key_ring|private_?key"
+)
+_RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
+    # Our API keys, webhook secrets and JSON web tokens look like nothing else.
+    (re.compile(r"qk_[A-Za-z0-9]+_[A-Za-z0-9_-]+"), MASK),
+    (re.compile(r"qkp[cs]_[A-Za-z0-9_-]+"), MASK),  # codes and secrets of previews
+    (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), MASK),
+    (re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"), MASK),
+    (re.compile(r"(?i)\b(bearer|basic|digest|negotiate)(\s+|%20|\+)[^\s\"',;]+"), rf"\1 {MASK}"),
+    (re.compile(r"\$?argon2(?:id|i|d)\$[^\s\"']+"), MASK),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
+        MASK,
+    ),
+    # user:password@ of a URL
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@\"']*):[^\s/\"']*@"), rf"\1:{MASK}@"),
+    # Cookie: a=b; c=d, to the end of the line
+    (re.compile(r"(?i)\b((?:set-)?cookie\s*[:=]\s*)[^\r\n]+"), rf"\1{MASK}"),
+    # name=value, name: value, 'name': 'value', quoted values with their blanks
+    (
+        re.compile(
+            rf"(?i)(?<![A-Za-z])((?:[A-Za-z_-]*_)?(?:{SENSITIVE_NAMES})\d{{0,2}}[\"']?\s*(?:=|:|%3D)\s*)"
+            r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[^\s\"',;&}\)\]]+)"
+        ),
+        rf"\1{MASK}",
+    ),
+)
+
+
+def scrub(text: str) -> str:
+    """Return the text without credentials, whatever form they came in."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text

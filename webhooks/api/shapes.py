@@ -1,0 +1,74 @@
+"""How rows of webhooks look as JSON."""
+
+from typing import Any
+
+from accounts.access import Principal
+from accounts.api.shapes import moment
+from content import schema
+from webhooks import hearing, payload
+from webhooks.models import Attempt, Delivery, Endpoint
+
+
+def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint without anything secret. Collections that are gone are left out."""
+    keys = {item.id: item.key for item in schema.current().collections}
+    return {
+        "id": str(endpoint.pk),
+        "name": endpoint.name,
+        "url": endpoint.url,
+        "types": list(endpoint.types),
+        "collections": [keys[item] for item in endpoint.collection_ids if item in keys],
+        "owner": str(endpoint.owner_id),
+        "algorithm": endpoint.algorithm,
+        "state": endpoint.state,
+        "is_active": endpoint.is_active,
+        "disabled_because": endpoint.disabled_because or None,
+        "created_at": moment(endpoint.created_at),
+        "failing_since": moment(endpoint.failing_since),
+        "held_until": moment(endpoint.held_until),
+        "is_recovering": endpoint.recovers_to is not None,
+        "conformance": endpoint.conformance,
+        "tested_at": moment(endpoint.tested_at),
+    }
+
+
+def delivery_json(delivery: Delivery) -> dict[str, Any]:
+    """Return a delivery of the log."""
+    return {
+        "id": str(delivery.pk),
+        "endpoint": str(delivery.endpoint_id),
+        "event_id": str(delivery.event_id),
+        "type": delivery.type,
+        "occurred_at": moment(delivery.occurred_at),
+        "subject_id": delivery.subject_id or None,
+        "locale": delivery.locale or None,
+        "sequence": delivery.position or None,
+        "state": delivery.state,
+        "attempt_count": delivery.attempt_count,
+        "created_at": moment(delivery.created_at),
+        "next_attempt_at": moment(delivery.next_attempt_at),
+        "ended_at": moment(delivery.ended_at),
+    }
+
+
+def delivery_details_json(delivery: Delivery, *, by: Principal) -> dict[str, Any]:
+    """Return a delivery with its attempts, the oldest first, and the body as far as the viewer may read it."""
+    attempts = delivery.attempts.order_by("number")
+    return delivery_json(delivery) | {
+        "request_body": payload.shown(delivery, shows_slug=hearing.shows_slug(delivery, by)) or None,
+        "attempts": [_attempt_json(attempt) for attempt in attempts],
+    }
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "at": moment(attempt.at),
+        "is_success": attempt.is_success,
+        "status": attempt.status,
+        "error": attempt.error or None,
+        "milliseconds": attempt.milliseconds,
+        "request_headers": attempt.request_headers,
+        "response_headers": attempt.response_headers,
+        "response_body": attempt.response_body or None,
+    }

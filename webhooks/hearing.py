@@ -1,0 +1,198 @@
+"""What an endpoint may hear: what its owner may read, asked anew before every attempt.
+
+Rows decide, not types: of a draft hears who may read that draft, of what is public who may read it there. What was
+taken away nobody can be asked about afterwards; of that `webhooks.sights` noted in time who could see it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Q
+
+from accounts.access import Action, Area, Principal, Resource
+from accounts.models.user import User
+from accounts.principals import of_user, scopes_of
+from content import schema
+from content.models import DraftDocument, PublishedDocument
+from content.rows import flag, rows_of
+from content.schema import CollectionSpec
+from webhooks import types
+from webhooks.models import Delivery, Endpoint, Sight
+
+KNOWING: Final = (Action.READ, Action.READ_DRAFT, Action.MANAGE_SCHEMA)
+# Who administers these hears of them; no area opens content.
+_AREAS: Final[Mapping[str, Area]] = {
+    "security.alert": Area.AUDIT,
+    "backup.completed": Area.OPERATIONS,
+    "backup.failed": Area.OPERATIONS,
+}
+_PUBLIC: Final = frozenset({"entry.published", "entry.unpublished", "entry.deleted"})
+_GONE: Final = frozenset({"entry.unpublished", "entry.deleted"})
+_WHERE: Final[Mapping[Sight.Kind, tuple[type[DraftDocument | PublishedDocument], Action]]] = {
+    Sight.Kind.PUBLIC: (PublishedDocument, Action.READ),
+    Sight.Kind.DRAFT: (DraftDocument, Action.READ_DRAFT),
+}
+_Place = tuple[UUID, str]  # entry and locale
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What may be told of a delivery."""
+
+    shows_slug: bool
+
+
+def principal_of(endpoint: Endpoint, owner: User) -> Principal:
+    """Return as whom an endpoint listens: its owner, cut down to what its maker's API key could do."""
+    principal = of_user(owner)
+    return principal if endpoint.scopes is None else replace(principal, scopes=scopes_of(endpoint.scopes))
+
+
+def knows(principal: Principal, resource: Resource) -> bool:
+    """Tell whether a principal may know that a collection is there."""
+    return any(principal.grant(action, on=resource) for action in KNOWING)
+
+
+def heard(endpoint: Endpoint, principal: Principal, deliveries: Collection[Delivery]) -> dict[UUID, Heard]:
+    """Return what one endpoint may hear of its deliveries, by their ids; what is missing is withheld.
+
+    A fixed number of queries for each collection that they are about.
+    """
+    found: dict[UUID, Heard] = {}
+    by_collection: dict[UUID, list[Delivery]] = {}
+    for delivery in deliveries:
+        if delivery.type.startswith("entry.") and delivery.collection_id is not None:
+            by_collection.setdefault(delivery.collection_id, []).append(delivery)
+        elif _is_open(endpoint, principal, delivery):
+            found[delivery.pk] = Heard(shows_slug=False)
+    present = schema.current()
+    for collection_id, about in by_collection.items():
+        collection = present.by_id.get(collection_id)
+        found |= _of_entries(endpoint, principal, collection, about)
+    return found
+
+
+def shows_slug(delivery: Delivery, by: Principal) -> bool:
+    """Tell whether somebody who looks at the log may read the slug of what a delivery is about."""
+    if not delivery.type.startswith("entry.") or delivery.collection_id is None:
+        return True  # there is none
+    collection = schema.current().by_id.get(delivery.collection_id)
+    place = _place(delivery)
+    if collection is None or place is None:
+        return False
+    return any(
+        _visible(model, action, by, collection, [place]).get(place) for model, action in _WHERE.values()
+    )
+
+
+def seen(
+    kind: str, principal: Principal, collection: CollectionSpec, entry_id: UUID, locales: Iterable[str]
+) -> dict[str, bool]:
+    """Return in which locales the principal can see an entry now, and whether with its slug."""
+    places = [(entry_id, locale) for locale in locales]
+    model, action = _WHERE[Sight.Kind(kind)]
+    found = _visible(model, action, principal, collection, places)
+    return {locale: shows_slug for (_, locale), shows_slug in found.items()}
+
+
+def _is_open(endpoint: Endpoint, principal: Principal, delivery: Delivery) -> bool:
+    """Answer for what is no entry."""
+    if delivery.type == types.TEST:
+        return True
+    area = _AREAS.get(delivery.type)
+    if area is not None:
+        return principal.administers(area)
+    if delivery.type == "collection.changed" and delivery.collection_id is not None:
+        if delivery.collection_id in schema.current().by_id:
+            return knows(principal, Resource(delivery.collection_id))
+        sights = Sight.objects.filter(endpoint=endpoint, subject_id=delivery.collection_id)
+        return _has_any_right(principal) and sights.exists()
+    return False
+
+
+def _of_entries(
+    endpoint: Endpoint,
+    principal: Principal,
+    collection: CollectionSpec | None,
+    deliveries: Collection[Delivery],
+) -> dict[UUID, Heard]:
+    places = {place for delivery in deliveries if (place := _place(delivery)) is not None}
+    drafts: dict[_Place, bool] = {}
+    public: dict[_Place, bool] = {}
+    if collection is not None:
+        drafts = _visible(*_WHERE[Sight.Kind.DRAFT], principal, collection, places)
+        public = _visible(*_WHERE[Sight.Kind.PUBLIC], principal, collection, places)
+    gone = {place for delivery in deliveries if delivery.type in _GONE and (place := _place(delivery))}
+    sights = _sights(endpoint, principal, collection, gone)
+    found: dict[UUID, Heard] = {}
+    for delivery in deliveries:
+        place = _place(delivery)
+        if place is None:
+            continue
+        answers = [drafts.get(place)]
+        if delivery.type in _PUBLIC:
+            answers.append(public.get(place))
+        if delivery.type in _GONE:
+            answers.append(sights.get((place, Sight.Kind.PUBLIC)))
+        if delivery.type == "entry.deleted":
+            answers.append(sights.get((place, Sight.Kind.DRAFT)))
+        if any(answer is not None for answer in answers):
+            found[delivery.pk] = Heard(shows_slug=any(answers))
+    return found
+
+
+def _visible(
+    model: type[DraftDocument | PublishedDocument],
+    action: Action,
+    principal: Principal,
+    collection: CollectionSpec,
+    places: Iterable[_Place],
+) -> dict[_Place, bool]:
+    """Return which of the entries the principal may read there, and whether with their slug."""
+    grant = principal.grant(action, on=collection.resource)
+    wanted = list(places)
+    if not grant or not wanted:
+        return {}
+    slug = collection.slug_field
+    shows_slug = rows_of(grant.holding(slug) if slug is not None else (), collection)
+    rows = model.objects.filter(
+        rows_of(grant, collection),
+        collection_id=collection.id,
+        entry_id__in={entry for entry, _ in wanted},
+        content_locale__in={locale for _, locale in wanted},
+    ).annotate(shows_slug=flag(shows_slug))
+    found: dict[_Place, bool] = {}
+    for entry_id, locale, shows in rows.values_list("entry_id", "content_locale", "shows_slug"):
+        found[entry_id, locale] = bool(shows) or found.get((entry_id, locale), False)
+    return found
+
+
+def _sights(
+    endpoint: Endpoint, principal: Principal, collection: CollectionSpec | None, places: Iterable[_Place]
+) -> dict[tuple[_Place, str], bool]:
+    """Return what the owner could see when it went, as long as it may read anything there at all."""
+    wanted = list(places)
+    if not wanted:
+        return {}
+    may_at_all = _has_any_right(principal) if collection is None else knows(principal, collection.resource)
+    if not may_at_all:
+        return {}
+    rows = Sight.objects.filter(Q(endpoint=endpoint), subject_id__in={entry for entry, _ in wanted})
+    return {
+        ((subject_id, locale), kind): shows
+        for subject_id, locale, kind, shows in rows.values_list("subject_id", "locale", "kind", "shows_slug")
+    }
+
+
+def _has_any_right(principal: Principal) -> bool:
+    """Tell whether anything is left of an owner: one who is switched off has no rules."""
+    return principal.kind == "system" or principal.is_administrator or bool(principal.rules)
+
+
+def _place(delivery: Delivery) -> _Place | None:
+    try:
+        return UUID(delivery.subject_id), delivery.locale
+    except ValueError:
+        return None

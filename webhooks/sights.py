@@ -1,0 +1,64 @@
+"""Notes who could see what is about to go, in the very transaction that takes it away (docs/decisions/0026)."""
+
+from collections.abc import Iterable
+
+from django.utils import timezone
+
+from accounts.models.user import User
+from content.witnesses import Vanishing
+from webhooks import hearing, types
+from webhooks.models import Delivery, Endpoint, Sight
+
+
+def note(vanishing: Vanishing) -> None:
+    """Write down which endpoints' owners can see it now, in place of what was noted of it before.
+
+    What was erased is forgotten here too: bodies of deliveries hold its slug.
+    """
+    endpoints = list(_listening(vanishing))
+    about = vanishing.entry_id or vanishing.collection.id
+    Sight.objects.filter(subject_id=about, kind__in=_kinds(vanishing)).delete()
+    if vanishing.is_erased:
+        Delivery.objects.about(about).exclude(body="").update(body="")
+    if not endpoints:
+        return
+    owners = User.objects.in_bulk({endpoint.owner_id for endpoint in endpoints})
+    Sight.objects.bulk_create(
+        (sight for endpoint in endpoints for sight in _seen(endpoint, owners[endpoint.owner_id], vanishing)),
+        ignore_conflicts=True,
+    )
+
+
+def _kinds(vanishing: Vanishing) -> Iterable[str]:
+    return Sight.Kind.values if vanishing.is_erased else (Sight.Kind.PUBLIC,)
+
+
+def _listening(vanishing: Vanishing) -> Iterable[Endpoint]:
+    """Yield the endpoints that asked to hear of such a thing; a disabled one may recover it later."""
+    wanted = ["entry.unpublished", "entry.deleted"] if vanishing.is_erased else ["entry.unpublished"]
+    if vanishing.entry_id is None:
+        wanted = ["collection.changed"]
+    for endpoint in Endpoint.objects.order_by("pk"):
+        is_about = not endpoint.collection_ids or vanishing.collection.id in endpoint.collection_ids
+        if is_about and any(types.covers(endpoint.types, name) for name in wanted):
+            yield endpoint
+
+
+def _seen(endpoint: Endpoint, owner: User, vanishing: Vanishing) -> Iterable[Sight]:
+    principal = hearing.principal_of(endpoint, owner)
+    now = timezone.now()
+    if vanishing.entry_id is None:
+        if hearing.knows(principal, vanishing.collection.resource):
+            yield Sight(subject_id=vanishing.collection.id, kind=Sight.Kind.DRAFT, endpoint=endpoint, at=now)
+        return
+    for kind in _kinds(vanishing):
+        visible = hearing.seen(kind, principal, vanishing.collection, vanishing.entry_id, vanishing.locales)
+        for locale, shows_slug in visible.items():
+            yield Sight(
+                subject_id=vanishing.entry_id,
+                locale=locale,
+                kind=kind,
+                shows_slug=shows_slug,
+                endpoint=endpoint,
+                at=now,
+            )
