@@ -59,7 +59,7 @@ class Flight:
 
 
 def drain(*, is_stopping: Callable[[], bool]) -> int:
-    """Send until nothing is due and nothing on the wire, or until asked to stop; return how many attempts there were."""
+    """Send until nothing is due and nothing on the wire, or until asked to stop; return the number of attempts."""
     return _Drain(is_stopping).run()
 
 

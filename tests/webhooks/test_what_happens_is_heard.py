@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.builders import ROOT, make_collection, make_entry
+from tests.builders import make_collection, make_entry
 from tests.webhooks.world import FIELDS, Receiver, deliveries, make_endpoint, states, work
 
 pytestmark = pytest.mark.django_db

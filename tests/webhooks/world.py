@@ -2,18 +2,18 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 from standardwebhooks import Webhook
 
 from accounts.access import Principal
 from accounts.models import Event, User
+from tests.builders import ROOT, allow, make_collection, make_role, make_user
+from tests.previews.little_site import Asked, LittleSite, Page
 from webhooks import endpoints, fanning, sending
 from webhooks.endpoints import Made
 from webhooks.models import Delivery, Endpoint
-from tests.builders import ROOT, allow, make_collection, make_role, make_user
-from tests.previews.little_site import Asked, LittleSite, Page
 
 FIELDS: Final[list[dict[str, Any]]] = [
     {"key": "title", "type": "text", "required": True, "filterable": True, "localized": True},
@@ -34,7 +34,7 @@ class Receiver:
     def __post_init__(self) -> None:
         self.site = LittleSite(self.answer)
 
-    def __enter__(self) -> "Receiver":
+    def __enter__(self) -> Self:
         self.site.__enter__()
         return self
 
