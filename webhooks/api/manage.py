@@ -29,6 +29,7 @@ from webhooks.api.shapes import delivery_details_json, delivery_json, endpoint_j
 from webhooks.endpoints import Made
 from webhooks.models import Delivery, Endpoint
 from webhooks.models.endpoint import Scheme
+from webhooks.tasks import check_soon
 
 LIST: Final = OpenApiResponse(description="A page: `data` and `meta`.")
 ONE: Final = OpenApiResponse(description="The thing.")
@@ -140,6 +141,20 @@ class EndpointRotationView(ManagementView):
         overlap = timedelta(hours=body["overlap_hours"]) if "overlap_hours" in body else endpoints.OVERLAP
         made = endpoints.rotate_secret(_endpoint(endpoint_id), overlap=overlap, by=principal_of(request))
         return Response(_made_json(made), headers=NO_STORE)
+
+
+class EndpointCheckView(ManagementView):
+    """`POST /api/v1/manage/webhooks/endpoints/{id}/check`."""
+
+    needs = Needs("area", Area.WEBHOOKS)
+
+    @extend_schema(operation_id="manage_webhooks_endpoints_check", request=None, responses={202: ONE})
+    def post(self, request: Request, endpoint_id: UUID) -> Response:
+        """Find out whether the receiver refuses what is forged or old. What came of it stands in `conformance`."""
+        read_body(StrictSerializer, request)
+        endpoint = _endpoint(endpoint_id)
+        check_soon(endpoint, by=principal_of(request))
+        return Response(endpoint_json(_endpoint(endpoint_id)), status=202)
 
 
 class EndpointRecoveryView(ManagementView):
