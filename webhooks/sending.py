@@ -126,7 +126,10 @@ class _Drain:
                 self._unwritten.append(flight)
             else:
                 self._flying[pool.submit(_post, flight)] = flight.delivery.pk in is_slow
-        return len(slow) + len(quick)
+        leased = len(slow) + len(quick)
+        if leased and not self._flying:
+            self._looked_at = float("-inf")  # all of it was withheld: there is room for what stands behind it
+        return leased
 
     def _endure(self, error: Exception) -> None:
         """Keep what came back while the database restarts: else each of them would be sent twice."""
@@ -148,6 +151,11 @@ class _Drain:
 
 
 _lanes: Final = Lanes()
+
+
+def forget() -> None:
+    """Forget what this process has seen of endpoints."""
+    _lanes.rooms.clear()
 
 
 def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
