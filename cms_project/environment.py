@@ -370,7 +370,7 @@ def _receivers(text: str) -> tuple[str, ...]:
         except ValueError:
             labels = name.removeprefix("*.").split(".")
         # What ends in a number is an address in a form of its own, to those who read it as one.
-        if not all(re.fullmatch(r"[a-z0-9_-]{1,63}", label) for label in labels) or re.fullmatch(
+        if not all(re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)", label) for label in labels) or re.fullmatch(
             r"[0-9]+|0x[0-9a-f]*", labels[-1]
         ):
             raise Fault(f"entry {number} is not a name, *.name or an IP address")

@@ -2,15 +2,12 @@
 
 import ast
 import contextlib
-import http.server
 import ipaddress
 import resource
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from django.conf import LazySettings
 
 from accounts import egress
 from accounts.egress import EgressError
+from tests.accounts.receiver import says, serving
 from tests.database import ROOMS, ROOT
 from tests.plugin import NetworkBlockedError
 from tests.plugin import _getaddrinfo as real_getaddrinfo
@@ -55,26 +53,6 @@ PUBLIC = [
     "::ffff:8.8.8.8",
     "2002:808:808::1",
 ]
-
-
-@pytest.fixture
-def production(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing of the development machine be an exception, and let numbers be resolved as the system does."""
-    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name="production")
-    monkeypatch.setattr(socket, "getaddrinfo", real_getaddrinfo)
-
-
-@pytest.fixture
-def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Where sockets were asked to connect to; none is let."""
-    asked: list[Any] = []
-
-    def connect(self: socket.socket, address: Any) -> None:
-        asked.append(address)
-        raise NetworkBlockedError("A connection was made.")
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    return asked
 
 
 @pytest.mark.parametrize("literal", LITERALS)
@@ -196,68 +174,6 @@ def test_a_resolver_that_hangs_does_not_hang_us(production: None, monkeypatch: p
 
 
 # Real servers on loopback, which development allows
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Answers with what a test gives it, and keeps what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self, answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> None:
-        asked = self.asked = list[tuple[str, str, dict[str, str], bytes]]()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                asked.append((self.command, self.path, dict(self.headers), body))
-                with contextlib.suppress(OSError):
-                    answer(self)
-
-            do_GET = do_POST  # noqa: N815 (the library's name)
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    def handle_error(self, *_: Any) -> None:
-        """A client that goes away is what is tested."""
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook?token=canary"
-
-
-@contextlib.contextmanager
-def serving(answer: Callable[[Any], None], context: ssl.SSLContext | None = None) -> Iterator[Server]:
-    server = Server(answer)
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def says(status: int, body: bytes = b"{}", **headers: str) -> Callable[[Any], None]:
-    def answer(handler: Any) -> None:
-        handler.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
 
 
 def test_a_post_arrives_as_it_was_sent() -> None:
@@ -391,7 +307,7 @@ def certificate(folder: Path, name: str, *, days: int = 1) -> tuple[ssl.SSLConte
 
 
 def trusting(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    made = egress._tls
+    made = egress._new_tls
 
     def tls() -> ssl.SSLContext:
         context = made()
