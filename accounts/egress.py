@@ -209,7 +209,7 @@ def _body(response: httpx.Response, bounds: _Bounds) -> tuple[bytes, bool]:
     """Read the body up to the bound; return it, and whether there was more of it, or might have been."""
     content = bytearray()
     try:
-        for chunk in response.iter_raw(_SLICE):
+        for chunk in response.iter_raw():
             content += chunk
             if len(content) > bounds.max_bytes:
                 if bounds.cut:
