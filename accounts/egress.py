@@ -147,13 +147,17 @@ def _send(
     any_port: bool,
     patient: bool,
 ) -> Answer:
+    host = "an address that is refused"
     try:
         try:
             destination = destination_of(url, any_port=any_port)
         except DestinationError as error:
-            raise EgressError(str(error)) from error
+            raise EgressError(str(error).rstrip(".")) from error
+        host = destination.host
         return _exchange(_request(method, url, body, headers, destination), destination, bounds)
     except EgressError as error:
+        # The host alone: a path or a query may hold a token of the receiver.
+        logger.warning("Nothing came of a request to %s: %s.", host, error.reason)
         now = time.monotonic()
         error.shown_at = now if settings.ENVIRONMENT.is_development else bounds.ends_at
         if patient:
@@ -193,10 +197,7 @@ def _exchange(request: httpx.Request, destination: Destination, bounds: _Bounds)
             body, is_cut = _body(response, bounds)
             return Answer(response.status_code, dict(response.headers), body, is_cut)
     except _FAILURES as error:
-        reason = type(error).__name__
-        # The host alone: a path or a query may hold a token of the receiver.
-        logger.warning("Nothing came of a request to %s: %s.", destination.host, reason)
-        raise EgressError(reason) from error
+        raise EgressError(type(error).__name__) from error
 
 
 def _check_head(response: httpx.Response) -> None:

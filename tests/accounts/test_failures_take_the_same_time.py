@@ -31,9 +31,9 @@ NAMES = {
     "resolver hangs": "ConnectTimeout",
 }  # fmt: skip
 URLS = {
-    "https://10.0.0.1/": "BlockedURLError", "https://[fd00::1]/": "BlockedURLError", "https://example.com:22/": "Only the ports 443 and 8443 are possible.",
-    "http://example.com/": "Only https:// is possible.", "https://0x7f.1/": "The name or IP address in it is not written as it must be.",
-    "https://cms.own.example/": "That is this very server.",
+    "https://10.0.0.1/": "BlockedURLError", "https://[fd00::1]/": "BlockedURLError", "https://example.com:22/": "Only the ports 443 and 8443 are possible",
+    "http://example.com/": "Only https:// is possible", "https://0x7f.1/": "The name or IP address in it is not written as it must be",
+    "https://cms.own.example/": "That is this very server",
 }  # fmt: skip
 
 

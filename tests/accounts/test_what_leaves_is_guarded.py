@@ -4,11 +4,13 @@ import ast
 import contextlib
 import gzip
 import ipaddress
+import os
 import resource
 import socket
 import ssl
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -418,6 +420,9 @@ def test_what_went_wrong_is_logged_without_what_the_address_holds(caplog: pytest
     with pytest.raises(EgressError):
         egress.get(f"http://127.0.0.1:{port}/hook?token=canary")
     assert "127.0.0.1" in caplog.text
+    with pytest.raises(EgressError):
+        egress.get("https://canary:canary@example.com/canary")
+    assert "No user, password or fragment" in caplog.text
     assert "canary" not in caplog.text
 
 
@@ -425,14 +430,10 @@ def test_what_went_wrong_is_logged_without_what_the_address_holds(caplog: pytest
 
 
 def trusting(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    made = egress._new_tls
-
-    def tls() -> ssl.SSLContext:
-        context = made()
-        context.load_verify_locations(file)
-        return context
-
-    monkeypatch.setattr(egress, "_tls", tls)
+    """Trust a certificate besides those of the world."""
+    context = egress._new_tls()
+    context.load_verify_locations(file)
+    monkeypatch.setattr(egress, "_tls", lambda: context)
 
 
 def test_a_certificate_that_is_trusted_for_the_name_is_right(
@@ -466,6 +467,35 @@ def test_a_wrong_certificate_is_refused(
         with pytest.raises(EgressError):
             egress.get(f"https://localhost:{server.port}/")
         assert server.asked == []
+
+
+def test_one_context_serves_all_threads_and_nobody_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, file = certificate(tmp_path, "localhost")
+    trusting(monkeypatch, file)
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, port, *_: real_getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM),
+    )
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with serving(says(200), context) as server, ThreadPoolExecutor(16) as pool:
+        url = f"https://localhost:{server.port}/"
+        answers = list(pool.map(lambda _: egress.get(url), range(64)))
+    assert [answer.status for answer in answers] == [200] * 64
+
+
+def test_the_context_asks_for_the_right_certificate_and_is_made_once_in_a_process() -> None:
+    made = egress._tls()
+    assert made is egress._tls()
+    assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert made.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert made.get_ca_certs()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if egress._tls() is not made else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_plain_text_on_the_port_of_tls_is_refused() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from accounts import egress
 from accounts.destinations import DestinationError, destination_of
 from accounts.egress import EgressError
+from cms_project.environment import ENVIRONMENTS, Name
 from tests.accounts.receiver import says, serving
 from tests.plugin import NetworkBlockedError
 from tests.plugin import _getaddrinfo as real_getaddrinfo
@@ -90,7 +91,7 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("url", WRONG + LOOK_ALIKES)
 @pytest.mark.parametrize("name", ["production", "development"])
 def test_what_is_not_written_plainly_is_refused_at_saving_and_at_sending(
-    settings: LazySettings, connections: list[Any], looked_up: list[str], name: str, url: str
+    settings: LazySettings, connections: list[Any], looked_up: list[str], name: Name, url: str
 ) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name=name)
     for any_port in (False, True):
@@ -146,7 +147,7 @@ def test_http_is_for_this_machine_in_development() -> None:
 
 
 def test_http_is_for_nobody_elsewhere(settings: LazySettings, connections: list[Any]) -> None:
-    for name in ("staging", "production"):
+    for name in ENVIRONMENTS[1:]:
         settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name=name)
         for any_port in (False, True):
             for host in ("example.com", "localhost", "127.0.0.1", "[::1]"):
@@ -189,7 +190,7 @@ LISTED = ("hooks.example.com", "*.example.org", "93.184.216.34", "2606:4700::111
     ["hooks.example.com", "HOOKS.example.com", "a.example.org", "a.b.example.org", "93.184.216.34", "[2606:4700::1111]", "[2606:4700:0:0::1111]"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["production", "development"])
-def test_what_ops_list_is_sent_to(settings: LazySettings, name: str, host: str) -> None:
+def test_what_ops_list_is_sent_to(settings: LazySettings, name: Name, host: str) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name=name)
     settings.EGRESS_ALLOWED_HOSTS = LISTED
     assert egress.url_problem(f"https://{host}/") is None
@@ -204,7 +205,7 @@ def test_what_ops_list_is_sent_to(settings: LazySettings, name: str, host: str) 
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["production", "development"])
 def test_nothing_else_is_sent_to_then(
-    settings: LazySettings, connections: list[Any], looked_up: list[str], name: str, host: str
+    settings: LazySettings, connections: list[Any], looked_up: list[str], name: Name, host: str
 ) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name=name)
     settings.EGRESS_ALLOWED_HOSTS = LISTED
@@ -228,7 +229,7 @@ def test_a_listed_name_must_be_public_all_the_same(
 
 
 @pytest.mark.parametrize("name", ["production", "development"])
-def test_ports_that_ops_list_are_the_only_ones(settings: LazySettings, name: str) -> None:
+def test_ports_that_ops_list_are_the_only_ones(settings: LazySettings, name: Name) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name=name)
     settings.EGRESS_ALLOWED_PORTS = frozenset({443, 9443})
     assert egress.url_problem("https://example.com/") is None
