@@ -12,7 +12,7 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from accounts import egress
-from accounts.destinations import DestinationError, destination_of
+from accounts.destinations import Destination, DestinationError, destination_of
 from accounts.egress import EgressError
 from cms_project.environment import ENVIRONMENTS, Name
 from tests.accounts.receiver import says, serving
@@ -216,6 +216,13 @@ def test_nothing_else_is_sent_to_then(
     assert (connections, looked_up) == ([], [])
 
 
+def test_a_star_stands_for_names_and_never_for_part_of_an_address(
+    production: None, settings: LazySettings
+) -> None:
+    settings.EGRESS_ALLOWED_HOSTS = ("*.184.216.34",)  # which the environment would refuse
+    assert egress.url_problem(f"https://{PUBLIC}/")
+
+
 def test_a_listed_name_must_be_public_all_the_same(
     production: None, settings: LazySettings, connections: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +269,19 @@ def test_the_server_itself_is_not_sent_to(production: None, settings: LazySettin
 
 
 # Any text
+
+
+def test_nothing_is_sent_where_two_readers_disagree() -> None:
+    right = Destination("https", "example.com", 443, None, is_for_loopback=False)
+    egress._request("GET", "https://example.com/", None, {}, right)
+    for wrong in (
+        replace(right, host="example.org"),
+        replace(right, port=8443),
+        replace(right, scheme="http"),
+    ):
+        with pytest.raises(EgressError):
+            egress._request("GET", "https://example.com/", None, {}, wrong)
+
 
 PIECES = st.sampled_from(
     ["https://", "http://", "example.com", "127.0.0.1", "[::1]", "xn--", "@", ":", "443", "/", "?", "#", "%2f", "%", "\\", ".", "-", "[", "]",
