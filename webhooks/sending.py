@@ -209,8 +209,9 @@ def _post(flight: Flight) -> tuple[Outcome, float]:
             headers=flight.headers,
             deadline=DEADLINE,
             max_bytes=_MOST_BYTES,
+            cut=True,
         )
     except EgressError as error:
-        return replace(outcome, error=outcomes.UNREACHABLE), float(getattr(error, "shown_at", 0.0))
+        return replace(outcome, error=outcomes.UNREACHABLE), error.shown_at
     milliseconds = int((time.monotonic() - began) * 1000)
     return replace(outcome, answer=answer, milliseconds=milliseconds), 0.0

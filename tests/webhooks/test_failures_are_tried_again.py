@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from accounts import people
 from accounts.alerting import reading
-from accounts.errors import DomainError
+from accounts.errors import ConflictError, DomainError, InvalidInputError
 from accounts.log import seal_pending
 from accounts.models import Alert
 from content import editing, publishing
@@ -22,7 +22,8 @@ from content.models import DraftDocument
 from content.writing import Writing
 from tests.builders import ROOT, make_collection, make_entry, make_user
 from tests.webhooks.world import FIELDS, Receiver, deliveries, make_endpoint, states, told, work
-from webhooks import asking, endpoints, fanning, mailing, retrying, sending
+from webhooks import asking, endpoints, fanning, mailing, outcomes, retrying, sending
+from webhooks.leasing import lease
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.retrying import SCHEDULE
 
@@ -249,7 +250,7 @@ def test_what_is_recovered_comes_once_and_in_order(receiver: Receiver) -> None:
 def test_a_time_that_is_too_long_ago_can_t_be_recovered(receiver: Receiver) -> None:
     made = make_endpoint(receiver.url)
     for since in (datetime.now(UTC) - timedelta(days=31), datetime.now(UTC) + timedelta(minutes=1)):
-        with pytest.raises(asking.InvalidInputError) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             asking.recover(made.endpoint, since=since, by=ROOT)
         assert caught.value.errors[0].pointer == "/since"
 
@@ -272,7 +273,7 @@ def test_a_disabled_endpoint_is_not_redelivered_to(receiver: Receiver) -> None:
     draft()
     work()
     endpoints.disable(made.endpoint, by=ROOT)
-    with pytest.raises(asking.ConflictError):
+    with pytest.raises(ConflictError):
         asking.redeliver(Delivery.objects.get(), by=ROOT)
 
 
@@ -308,13 +309,13 @@ def test_a_lease_that_was_taken_over_decides_nothing_but_a_success(receiver: Rec
     draft()
     fanning.fan_out()
     now = datetime.now(UTC)
-    first = sending.lease(5, now=now, rooms={}, other=4, slow=False)[0]
+    first = lease(5, now=now, rooms={}, other=4, slow=False)[0]
     later = now + timedelta(seconds=61)
-    second = sending.lease(5, now=later, rooms={}, other=4, slow=False)[0]
+    second = lease(5, now=later, rooms={}, other=4, slow=False)[0]
     assert (first.pk, second.fence) == (second.pk, first.fence + 1)
     flight = next(iter(sending.prepared([first])))
     assert isinstance(flight, sending.Flight)
-    sending.outcomes.settle([flight.outcome()], now=later)
+    outcomes.settle([flight.outcome()], now=later)
     first.refresh_from_db()
     assert (first.state, first.tries, first.attempt_count) == ("waiting", 0, 1)
 
