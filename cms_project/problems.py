@@ -21,10 +21,10 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from accounts import errors
+from accounts.api.json_body import BodyTooLargeError, MalformedBodyError
 from accounts.errors import Problem, RefusedError
 from accounts.sign_in.passkeys import PasskeyRefusedError
 from cms_project import lockdown
-from cms_project.parsers import BodyTooLargeError, MalformedBodyError
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError
 from previews.handoff import RefusedCodeError
 from previews.signing.life import TooYoungError
