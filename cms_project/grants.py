@@ -84,6 +84,10 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "previews_preview": (WRITE, NOTHING),
     "previews_previewsite": (WRITE, NOTHING),
     "previews_signingkey": (WRITE, NOTHING),
+    # webhooks
+    "webhooks_receipt": (WRITE, NOTHING),
+    "webhooks_source": (WRITE, NOTHING),
+    "webhooks_sourcesecret": (WRITE, NOTHING),
 }
 ROLES: Final = (APP, DELIVERY)
 
