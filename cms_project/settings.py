@@ -207,6 +207,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 3600},
     },
     "forget-old-previews": {"task": "previews.forget_old", "schedule": crontab(hour="3", minute="29")},
+    "act-on-receipts": {"task": "webhooks.carry_out_due", "schedule": 5.0, "options": {"expires": 5}},
+    "forget-receipts": {
+        "task": "webhooks.forget_receipts",
+        "schedule": crontab(hour="3", minute="41"),
+        "options": {"expires": 3600},
+    },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),
