@@ -64,7 +64,7 @@ RULES: Final = (
         "A webhook came twice with different content",
         Severity.CRITICAL,
         frozenset({REFUSED}),
-        "The source {source} sent {count} messages, rightly signed, under ids that other content had before.",
+        "Under an id that it had used before the source {source} sent other content, rightly signed. So far: {count}.",
         "Ask the sender whether that is their mistake. If not, somebody has the secret: rotate it without overlap.",
         _same_id,
     ),

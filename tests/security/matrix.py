@@ -21,6 +21,8 @@ from tests.builders import (
     writing,
 )
 from tests.security.world import World
+from tests.webhooks.incoming.world import make_failed_receipt
+from webhooks.incoming import sources as incoming
 
 V1 = "api/v1/"
 ENTRY = V1 + "manage/content/<str:collection>/<str:name>"
@@ -70,10 +72,13 @@ def calls(world: World) -> list[Call]:
     site = sites.add({"name": "Site", **on}, handoff, by=ROOT).site
     shared = sites.add({"name": "Shared", "algorithm": "HS256", **on}, {}, by=ROOT).site
     tables.forget()
+    hook = incoming.add("shop", "standard", {"action": {"do": "record"}}, by=ROOT).source
+    receipt = make_failed_receipt(hook)
     to_mint = {"entry_id": str(world.shown.pk), "site_id": str(site.pk)}
     minted = world.apis["administrator"].post(f"/{V1}previews", to_mint).json()
     one_site, preview = V1 + "manage/preview-sites/<uuid:site_id>", f"{V1}previews/{minted['jti']}"
     at = V1 + "manage/"
+    hooks = at + "webhooks/"
     one = f"{at}content/articles/{entry.pk}"
     made = {"key": "made", "name": "Made", "fields": [{"key": "title", "type": "text"}]}
     rule = {"role": "spare", "collection": "articles", "actions": ["read"], "fields": ["title"]}
@@ -152,6 +157,15 @@ def calls(world: World) -> list[Call]:
         Call("POST", one_site + "/rotate-secret", f"{at}preview-sites/{site.pk}/rotate-secret", {}),
         Call("POST", one_site + "/rotate-shared-secret", f"{at}preview-sites/{shared.pk}/rotate-shared-secret", {}),
         Call("DELETE", one_site, f"{at}preview-sites/{site.pk}", status=204),
+        Call("GET", hooks + "sources", hooks + "sources"),
+        Call("POST", hooks + "sources", hooks + "sources", {"key": "more", "scheme": "github", "action": {"do": "record"}}, 201),
+        Call("GET", hooks + "sources/<str:key>", hooks + "sources/shop"),
+        Call("PATCH", hooks + "sources/<str:key>", hooks + "sources/shop", {"options": {"tolerance_seconds": 60}}),
+        Call("POST", hooks + "sources/<str:key>/rotate-secret", hooks + "sources/shop/rotate-secret", {}),
+        Call("GET", hooks + "receipts", hooks + "receipts"),
+        Call("GET", hooks + "receipts/<uuid:receipt_id>", f"{hooks}receipts/{receipt.pk}"),
+        Call("POST", hooks + "receipts/<uuid:receipt_id>/retry", f"{hooks}receipts/{receipt.pk}/retry", {}, 202),
+        Call("DELETE", hooks + "sources/<str:key>", hooks + "sources/shop", status=204),
         Call("POST", at + "alerts/<uuid:alert_id>/acknowledge", f"{at}alerts/{alert.pk}/acknowledge", {}),
         Call("POST", at + "preview-sites/<uuid:site_id>/probe", f"{at}preview-sites/{probed.pk}/probe", {}),
     ]  # fmt: skip

@@ -22,7 +22,6 @@ from tests.webhooks.incoming.world import (
     World,
     make_source,
     refusals,
-    send,
     sign,
     told,
 )
@@ -195,12 +194,12 @@ def test_one_right_signature_among_others_is_enough(world: World) -> None:
 
 
 @pytest.mark.parametrize("scheme", DATED)
-@pytest.mark.parametrize(("off", "is_fine"), [(-299, True), (299, True), (-301, False), (301, False)])
-def test_five_minutes_are_tolerated_both_ways(world: World, scheme: str, off: int, is_fine: bool) -> None:
+@pytest.mark.parametrize("off", [-299, 299, -301, 301])
+def test_five_minutes_are_tolerated_both_ways(world: World, scheme: str, off: int) -> None:
     make_source("shop", scheme)
     with time_machine.travel(1_790_000_000, tick=False):
         answer = Sender("shop").post(BODY, sign(scheme, BODY, at=time.time() + off))
-    if is_fine:
+    if abs(off) < 300:
         assert answer.status_code == 202, answer.content
     else:
         assert refused(answer) == ("timestamp-too-old" if off < 0 else "timestamp-in-future")
@@ -306,7 +305,7 @@ def test_headers_of_every_shape_are_a_refusal_and_never_an_error(world: World, s
     @settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
     @given(st.lists(SHAPED, min_size=len(names), max_size=len(names)), st.binary(min_size=1, max_size=40))
     def any_shape(values: list[str], body: bytes) -> None:
-        headers = {name: value for name, value in zip(names, values, strict=True)}
+        headers = dict(zip(names, values, strict=True))
         assert Sender("shop").post(body, headers).status_code == 401
 
     any_shape()

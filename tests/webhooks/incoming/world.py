@@ -1,9 +1,13 @@
 """Who sends what: articles, a service account that may write them, and a source of each scheme."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import timezone
+
 from accounts import people
+from accounts.keyring import key_ring
 from accounts.models import Event, User
 from tests.builders import ROOT, make_collection, make_locale, make_role
 from tests.webhooks.incoming import senders
@@ -53,6 +57,17 @@ def make_source(
     if scheme == "hmac":
         values.setdefault("options", senders.GENERIC)
     return sources.add(key, scheme, values, secret=given, by=by).source
+
+
+def make_failed_receipt(source: Source) -> Receipt:
+    """Write the row of a message that could not be acted on."""
+    body = b'{"data": {"title": "Chair"}}'
+    made = Receipt(source=source, message_id=f"msg_{Receipt.objects.count()}", sha256=hashlib.sha256(body).hexdigest(), size=len(body),
+                   is_dated=True, state=Receipt.State.FAILED, reason="no-match", said="No entry has the value.", attempts=1,
+                   problems=[{"pointer": "/title", "code": "required"}], done_at=timezone.now())  # fmt: skip
+    made.body = key_ring().encrypt(body, context=made.context)
+    made.save(force_insert=True)
+    return made
 
 
 def sign(scheme: str, body: bytes, **options: Any) -> dict[str, str]:
