@@ -59,7 +59,7 @@ class HookView(APIView):
 
     @extend_schema(
         operation_id="hooks_in",
-        request=OpenApiResponse(description="Whatever the source sends, as JSON."),
+        request={"application/json": {"type": "object", "description": "Whatever the source sends."}},
         responses={202: OpenApiResponse(description="`id`: the receipt.")},
     )
     def post(self, request: Request, source: str) -> Response:

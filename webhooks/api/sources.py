@@ -144,7 +144,7 @@ class ReceiptView(ManagementView):
 
     @extend_schema(operation_id="manage_webhooks_receipts_retrieve", responses={200: ONE})
     def get(self, request: Request, receipt_id: UUID) -> Response:
-        """Return one receipt, with the beginning of its body; what looks secret in it is hidden."""
+        """Return one receipt, with the beginning of its body; what looks secret in it is masked."""
         read_query(request, ())
         receipt = _receipt(receipt_id)
         return Response({**receipt_json(receipt), "body": shown_body(receipt)}, headers=NO_STORE)

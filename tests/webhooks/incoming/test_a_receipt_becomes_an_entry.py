@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import people
 from accounts.access import Area
 from accounts.errors import ConflictError, NotAllowedError
-from accounts.models import Event, User
+from accounts.models import Event, Policy, User
 from accounts.rights import granting
 from content import editing, modeling
 from content.models import DraftDocument, Entry, PublishedDocument
@@ -184,7 +184,7 @@ def test_a_refusal_tells_the_place_and_never_the_value(
 
 def test_the_rights_are_those_of_the_account_and_of_now(world: World) -> None:
     acting(world)
-    policy = granting.Policy.objects.get(role__key="importer")
+    policy = Policy.objects.get(role__key="importer")
     receive({"data": {"sku": "A-1", "title": "Chair"}})
     granting.remove_policy(policy, by=ROOT)
     receipt = receive({"data": {"sku": "A-2", "title": "Table"}}, message_id="m2")

@@ -74,13 +74,14 @@ def sign(scheme: str, body: bytes, **options: Any) -> dict[str, str]:
     """Sign a body with the secret that `make_source` gives."""
     if scheme == "standard":
         return senders.standard(body, STANDARD_SECRET, **options)
-    maker = {
+    maker: dict[str, Any] = {
         "github": senders.github,
         "stripe": senders.stripe,
         "slack": senders.slack,
         "hmac": senders.generic,
     }
-    return maker[scheme](body, SECRET, **options)  # type: ignore[operator]
+    signed: dict[str, str] = maker[scheme](body, SECRET, **options)
+    return signed
 
 
 def send(source: str, scheme: str, payload: Any, *, address: str = "192.0.2.10", **options: Any) -> Any:
