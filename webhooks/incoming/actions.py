@@ -49,7 +49,7 @@ def parse(raw: Mapping[str, Any], *, account: Principal | None) -> dict[str, Any
             raise _refused(problems)
         return {"do": RECORD}
     if account is None:
-        detail = "Say as which service account this is done, or for which role one is made."
+        detail = "Say as which service account this is done."
         raise InvalidInputError(errors=[*problems, Problem.at(["account"], "required", detail)])
     writing = _writing(raw.get("collection"), account)
     found: dict[str, Any] = {"do": do, "collection": str(writing.collection.id)}

@@ -173,7 +173,9 @@ def why(receipt: Receipt) -> str:
     if receipt.state == Receipt.State.DONE:
         return "Recorded" if receipt.entry_id is None else "An entry was written"
     if not receipt.reason:
-        return f"Tried {receipt.attempts} time{'' if receipt.attempts == 1 else 's'}" if receipt.attempts else ""
+        return (
+            f"Tried {receipt.attempts} time{'' if receipt.attempts == 1 else 's'}" if receipt.attempts else ""
+        )
     return REASONS.get(receipt.reason, receipt.said or receipt.reason)
 
 
