@@ -12,6 +12,8 @@ import pytest
 import time_machine
 from django.db import OperationalError
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from accounts import people
 from accounts.access import Area
@@ -21,7 +23,7 @@ from accounts.rights import granting
 from content import editing, modeling
 from content.models import DraftDocument, Entry, PublishedDocument
 from content.schema import current
-from tests.builders import ROOT, make_entry, make_role, make_user, principal, writing
+from tests.builders import ROOT, make_collection, make_entry, make_role, make_user, principal, writing
 from tests.database import ROOT as FOLDER
 from tests.processes import CeleryWorker
 from tests.webhooks.incoming.world import FIELDS, SAVE, World, make_source, send, the_receipt, told
@@ -230,6 +232,53 @@ def test_what_a_person_saved_meanwhile_is_kept(world: World) -> None:
     receive({"data": {"sku": "A-1", "price": 2}}, message_id="m2")
     assert values(made.entry_id)["title"] == "A better name"
     assert values(made.entry_id)["price"] == 2
+
+
+JSON: Any = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**60), 10**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5), inside, max_size=3),
+    max_leaves=6,
+)
+PLAIN = ("text", "long_text", "rich_text", "markdown", "slug", "integer", "decimal", "boolean", "date", "datetime", "email", "url", "tags", "json",
+         "color", "geo_point", "reference", "references")  # fmt: skip
+
+
+def test_no_payload_is_an_error_of_ours(world: World, unlimited: None) -> None:
+    """Whatever stands where a value is taken from: an entry, or a refusal that names fields. Never a try that breaks."""
+    options = {"reference": {"collections": ["things"]}, "references": {"collections": ["things"]}}
+    make_collection(
+        "things", [{"key": kind, "type": kind, "options": options.get(kind, {})} for kind in PLAIN]
+    )
+    make_role("maker", {"collection": "things", "actions": ("create", "update", "publish", "read_draft")})
+    maker = people.add_service("Maker", roles=["maker"], by=ROOT)
+    action = {
+        "do": "create_or_update",
+        "collection": "things",
+        "match": {"field": "slug", "pointer": "/slug"},
+        "publish": True,
+    }
+    mapping = {kind: f"/{kind}" for kind in PLAIN if kind != "slug"}
+    schema = {"type": "object", "properties": {"integer": {"type": ["integer", "string", "null"]}}}
+    make_source("shop", action={**action, "mapping": mapping}, schema=schema, account=str(maker.pk))
+    numbers = iter(range(100_000))
+
+    @settings(max_examples=80, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.dictionaries(st.sampled_from(PLAIN), JSON, max_size=4), JSON | st.just("a-slug"))
+    def any_payload(payload: dict[str, Any], slug: Any) -> None:
+        answer = send("shop", "standard", {**payload, "slug": slug}, message_id=f"m{next(numbers)}")
+        assert answer.status_code in (202, 400), answer.content
+        if answer.status_code == 202:
+            receipt = Receipt.objects.get(pk=answer.json()["id"])
+            processing.carry_out(receipt.pk)
+            receipt.refresh_from_db()
+            assert receipt.state in ("done", "failed"), receipt.reason
+            assert receipt.reason == "" or receipt.reason.islower(), receipt.reason
+
+    any_payload()
 
 
 # --- Once, and in the end ------------------------------------------------------------------------------------------------

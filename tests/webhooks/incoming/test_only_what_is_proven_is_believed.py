@@ -123,8 +123,8 @@ def test_a_signature_that_is_another_text_is_refused(world: World, scheme: str, 
     headers = sign(scheme, BODY)
     name = SIGNATURE[scheme]
     changed = change(headers[name])
-    if changed.strip() == headers[name]:
-        pytest.skip("a server strips that already")
+    if changed == headers[name]:
+        pytest.skip("the same text")
     refused(Sender("shop").post(BODY, {**headers, name: changed}))
 
 

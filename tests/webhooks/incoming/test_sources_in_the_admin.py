@@ -40,6 +40,10 @@ def ada(world: World) -> Client:
     return sign_in(make_person("ada@example.com", roles=["administrator"], with_authenticator=True))
 
 
+def words(answer: Any) -> str:
+    return text_of(answer)
+
+
 def form(world: World, **changes: str) -> dict[str, str]:
     return {
         "key": "shop",
@@ -62,7 +66,7 @@ def faults(answer: Any) -> dict[str, list[str]]:
 
 
 def test_a_source_is_set_up_and_its_secret_shown_this_once(ada: Client, world: World) -> None:
-    assert "No source yet" in text_of(ada.get(SOURCES))
+    assert "No source yet" in words(ada.get(SOURCES))
     page = ada.post(f"{SOURCES}add/", form(world))
     secret = SHOWN_SECRET.search(page.content.decode())
     assert secret is not None, faults(page)
@@ -73,7 +77,7 @@ def test_a_source_is_set_up_and_its_secret_shown_this_once(ada: Client, world: W
     assert Sender("shop").post(body, senders.standard(body, secret[0])).status_code == 202
     for path in (SOURCES, f"{SOURCES}{source.pk}/change/"):
         assert secret[0] not in ada.get(path).content.decode()
-    shown = text_of(ada.get(f"{SOURCES}{source.pk}/change/"))
+    shown = words(ada.get(f"{SOURCES}{source.pk}/change/"))
     assert "/hooks/in/shop" in shown
     assert "1 waiting" in shown
 
@@ -151,10 +155,10 @@ def test_a_secret_is_rotated_switched_off_on_and_removed(ada: Client, world: Wor
     at = f"{SOURCES}{source.pk}/do/"
     page = ada.post(f"{at}rotate-secret/", {"overlap_hours": "2", "secret": ""})
     assert SHOWN_SECRET.search(page.content.decode())
-    assert "is taken until" in text_of(page)
+    assert "is taken until" in words(page)
     assert SourceSecret.objects.filter(source=source).count() == 2
     wrong = ada.post(f"{at}rotate-secret/", {"overlap_hours": "2", "secret": "short"})
-    assert "base64" in text_of(wrong)
+    assert "base64" in words(wrong)
     given = ada.post(f"{at}rotate-secret/", {"overlap_hours": "0", "secret": STANDARD_SECRET})
     assert STANDARD_SECRET not in given.content.decode()
     assert send("shop", "standard", {}).status_code == 202
@@ -163,7 +167,7 @@ def test_a_secret_is_rotated_switched_off_on_and_removed(ada: Client, world: Wor
         assert ada.post(f"{at}{act}/").status_code == 302
         source.refresh_from_db()
         assert source.state == state
-    assert "can’t be done" in text_of(ada.get(f"{at}enable/"))
+    assert "can’t be done" in words(ada.get(f"{at}enable/"))
     assert ada.get(f"{at}explode/").status_code == 404
     assert ada.post(f"{at}remove/").status_code == 302
     assert not Source.objects.exists()
@@ -193,7 +197,7 @@ def test_only_accounts_that_are_no_more_than_oneself_are_offered(world: World) -
     # What is set up already may be looked at, and not be given another secret or aim.
     source = make_source("shop", action=SAVE, account=str(world.account.pk))
     kept = eve.post(f"{SOURCES}{source.pk}/change/", form(world, tolerance_seconds="60"))
-    assert "right" in text_of(kept) or faults(kept)
+    assert "right" in words(kept) or faults(kept)
     eve.post(f"{SOURCES}{source.pk}/do/rotate-secret/", {"overlap_hours": "1"})
     assert SourceSecret.objects.filter(source=source).count() == 1
     source.refresh_from_db()
@@ -201,23 +205,23 @@ def test_only_accounts_that_are_no_more_than_oneself_are_offered(world: World) -
 
 
 def test_receipts_are_found_read_and_tried_again(ada: Client, world: World) -> None:
-    assert "Nothing was received yet" in text_of(ada.get(RECEIPTS))
+    assert "Nothing was received yet" in words(ada.get(RECEIPTS))
     make_source("shop", action=SAVE, account=str(world.account.pk))
     make_source("store")
     send("store", "standard", {"a": 1}, message_id="of_the_store")
     send("shop", "standard", {"data": {"sku": "A-1"}, "token": "CANARY"}, message_id="of_the_shop")
     receipt = Receipt.objects.get(message_id="of_the_shop")
     processing.carry_out(receipt.pk)
-    assert ("of_the_shop" in text_of(ada.get(RECEIPTS)), "of_the_store" in text_of(ada.get(RECEIPTS))) == (
+    assert ("of_the_shop" in words(ada.get(RECEIPTS)), "of_the_store" in words(ada.get(RECEIPTS))) == (
         True,
         True,
     )
     for query in ("?state=failed", "?source=shop", "?q=of_the_shop", f"?q={receipt.pk}"):
-        found = text_of(ada.get(RECEIPTS + query))
+        found = words(ada.get(RECEIPTS + query))
         assert ("of_the_shop" in found, "of_the_store" in found) == (True, False), query
     page = ada.get(f"{RECEIPTS}{receipt.pk}/change/")
-    assert "/title" in text_of(page)
-    assert "not complete enough" in text_of(page)
+    assert "/title" in words(page)
+    assert "not complete enough" in words(page)
     assert "CANARY" not in page.content.decode()
     assert ada.get(f"{RECEIPTS}{receipt.pk}/retry/").status_code == 405
     assert ada.post(f"{RECEIPTS}{receipt.pk}/retry/").status_code == 302
