@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,7 +33,7 @@ from content.fields.json import against
 from webhooks.incoming import actions, identity, quotas, schemes
 from webhooks.incoming.options import is_dated
 from webhooks.incoming.schemes import Message, Proven, UnprovenError
-from webhooks.incoming.secrets import Key, opened
+from webhooks.incoming.secrets import Key, new, opened, seal
 from webhooks.incoming.sources import KEY, subject_of
 from webhooks.models import Receipt, Source, SourceSecret
 from webhooks.models.source import Scheme
@@ -110,23 +111,27 @@ def _believed(name: str, message: Message, by: Principal) -> tuple[Source, Prove
     """Return the source that has proven to send this, with what its signature covers."""
     now = timezone.now()
     known = name if KEY.fullmatch(name) else ""
-    rows = SourceSecret.objects.verifying(now).filter(source__key=known).select_related("source__account")
+    rows = SourceSecret.objects.verifying(now).filter(source__key=known).select_related("source")
     found = list(rows.order_by("-pk")[:2])
     source = found[0].source if found else None
     try:
+        # Also for nobody, against a secret that nobody has: time must not tell which sources there are.
+        checked = found or [_stand_in()]
+        proof = checked[0].source
+        proven = schemes.prove(proof.scheme, proof.options, message, _opened(checked), now)
         if source is None:
-            raise UnprovenError("unknown-source")
-        proven = schemes.prove(source.scheme, source.options, message, _opened(found), now)
+            raise UnprovenError("unknown-source", was_compared=True)
         if not source.is_active:
             raise UnprovenError("switched-off", was_compared=True, is_signed=True)
     except UnprovenError as error:
-        if not error.was_compared:  # so that time does not tell which sources there are
+        reason = error.reason if source is not None else "unknown-source"
+        if not error.was_compared:
             hmac.digest(_STAND_IN, message.body, hashlib.sha256)
         quotas.count_failure(callers_network(by.address))
         refusals.note(
             REFUSED,
-            error.reason,
-            within=_PROVEN if error.is_signed else _STRANGERS,
+            reason,
+            within=_PROVEN if source is not None and error.is_signed else _STRANGERS,
             caller=str(source.pk) if source is not None and error.is_signed else "",
             by=by,
             subject=subject_of(source) if source is not None else None,
@@ -136,6 +141,14 @@ def _believed(name: str, message: Message, by: Principal) -> tuple[Source, Prove
     is_due = Q(last_used_at=None) | Q(last_used_at__lt=now - timedelta(minutes=1))
     Source.objects.filter(is_due, pk=source.pk).update(last_used_at=now)
     return source, proven
+
+
+@cache
+def _stand_in() -> SourceSecret:
+    """Return the secret of no source, made anew by each process."""
+    row = SourceSecret(source=Source(key="", scheme=Scheme.STANDARD))
+    seal(row, new(Scheme.STANDARD))
+    return row
 
 
 def _opened(rows: list[SourceSecret]) -> list[Key]:

@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "receipt",
+                "verbose_name": "webhook receipt",
             },
         ),
         migrations.CreateModel(

@@ -164,7 +164,7 @@ class Receipt(models.Model):
     objects = ReceiptQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "receipt"
+        verbose_name = "webhook receipt"
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["source", "message_id"], name="a message of a source is received once"
