@@ -5,6 +5,7 @@ and that it was done, are one transaction: a worker that dies leaves nothing hal
 """
 
 import logging
+import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -56,9 +57,11 @@ def carry_out(receipt_id: UUID) -> None:
             _put_off(tried, error.code)
         else:
             _fail(tried, error)
-    except Exception as error:
-        # A database that restarts, a bug: the receipt waits and is tried again. The log has the traceback, no values.
-        logger.exception("Receipt %s could not be acted on.", tried.pk)
+    except Exception as error:  # noqa: BLE001 (said below)
+        # A database that restarts, a bug: the receipt waits and is tried again. The words of the error stay out of the
+        # log, for they may quote what was sent.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("Receipt %s could not be acted on: %s.\n%s", tried.pk, type(error).__name__, where)
         _put_off(tried, type(error).__name__)
 
 

@@ -294,12 +294,12 @@ def test_what_is_done_is_not_done_again(world: World) -> None:
 
 
 def test_what_passes_is_tried_again_with_growing_pauses_and_given_up(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     acting(world)
 
     def gone(*_: Any, **__: Any) -> Any:
-        raise OperationalError("CANARY")
+        raise OperationalError("yranac".upper()[::-1])
 
     monkeypatch.setattr("webhooks.incoming.acting.act", gone)
     receipt = receive({"data": {"sku": "A-1", "title": "Chair"}})
@@ -315,7 +315,8 @@ def test_what_passes_is_tried_again_with_growing_pauses_and_given_up(
         receipt.refresh_from_db()
     assert pauses == [10, 60, 600, 3600]
     assert (receipt.state, receipt.reason, receipt.attempts) == ("failed", "gave-up", 5)
-    assert "CANARY" not in receipt.said
+    assert "CANARY" not in receipt.said + caplog.text
+    assert "OperationalError" in caplog.text
     monkeypatch.undo()
     processing.retry(receipt, by=ROOT)
     processing.carry_out(receipt.pk)
