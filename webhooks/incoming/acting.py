@@ -58,6 +58,15 @@ def act(receipt: Receipt, payload: Mapping[str, Any]) -> UUID | None:
     return entry.pk
 
 
+def is_meant(action: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
+    """Tell whether an action is about such a payload: a source sends more than what one wants, GitHub its `ping`."""
+    when = action.get("when")
+    if when is None:
+        return True
+    value = pointers.at(when["pointer"], payload)
+    return any(type(value) is type(wanted) and value == wanted for wanted in when["in"])
+
+
 def _show(do: str, entry_id: UUID | None, action: Mapping[str, Any], writing: Writing) -> UUID:
     if entry_id is None:
         raise _no_match(action)

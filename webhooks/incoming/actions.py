@@ -16,6 +16,7 @@ RECORD: Final = "record"
 SAVING: Final = ("create", "update", "create_or_update")
 SHOWING: Final = ("publish", "unpublish")
 MOST_MAPPED: Final = 100
+_MOST_MEANT: Final = 50
 # What an account needs for it. A save that publishes needs that right too.
 NEEDS: Final[Mapping[str, tuple[Action, ...]]] = {
     "create": (Action.CREATE,),
@@ -26,11 +27,11 @@ NEEDS: Final[Mapping[str, tuple[Action, ...]]] = {
 }
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     RECORD: frozenset({"do"}),
-    "create": frozenset({"do", "collection", "locale", "mapping", "publish"}),
-    "update": frozenset({"do", "collection", "locale", "match", "mapping", "publish"}),
-    "create_or_update": frozenset({"do", "collection", "locale", "match", "mapping", "publish"}),
-    "publish": frozenset({"do", "collection", "locale", "match"}),
-    "unpublish": frozenset({"do", "collection", "locale", "match"}),
+    "create": frozenset({"do", "when", "collection", "locale", "mapping", "publish"}),
+    "update": frozenset({"do", "when", "collection", "locale", "match", "mapping", "publish"}),
+    "create_or_update": frozenset({"do", "when", "collection", "locale", "match", "mapping", "publish"}),
+    "publish": frozenset({"do", "when", "collection", "locale", "match"}),
+    "unpublish": frozenset({"do", "when", "collection", "locale", "match"}),
 }
 
 
@@ -58,6 +59,8 @@ def parse(raw: Mapping[str, Any], *, account: Principal | None) -> dict[str, Any
         problems.append(_problem(["publish"], "invalid", "true or false."))
     elif raw.get("publish"):
         found["publish"] = True
+    if raw.get("when") is not None:
+        found["when"] = reader.when()
     problems += reader.right_problems()
     if raw.get("locale") is not None:
         found["locale"] = raw["locale"]
@@ -96,6 +99,25 @@ class _Reader:
         except InvalidInputError as error:
             return [_problem(["locale"], item.code, item.detail) for item in error.errors]
         return []
+
+    def when(self) -> dict[str, Any]:
+        """Return which payloads are meant: those that have one of these values at a place."""
+        raw = self.raw["when"]
+        if not isinstance(raw, Mapping) or raw.keys() != {"pointer", "in"}:
+            self._wrong(["when"], "invalid", 'An object: {"pointer": "/action", "in": ["published"]}.')
+            return {}
+        values = raw["in"]
+        if not pointers.is_pointer(raw["pointer"]):
+            self._wrong(["when", "pointer"], "invalid", "A JSON pointer, such as /action.")
+        if (
+            not isinstance(values, list)
+            or not 1 <= len(values) <= _MOST_MEANT
+            or not all(isinstance(value, str | int) for value in values)
+        ):
+            self._wrong(
+                ["when", "in"], "invalid", f"A list of 1 to {_MOST_MEANT} texts, numbers, true or false."
+            )
+        return {"pointer": raw["pointer"], "in": values}
 
     def match(self) -> dict[str, str]:
         """Return by which field an entry is found, and where its value stands in the payload."""

@@ -89,6 +89,9 @@ def _finish(tried: Receipt) -> None:
     if receipt is None:
         return
     payload: dict[str, Any] = loads(receiving.body_of(receipt))
+    if not acting.is_meant(receipt.source.action, payload):
+        _end(receipt, Receipt.State.DONE, reason="not-meant", said="The action is not about such messages.")
+        return
     receipt.entry_id = acting.act(receipt, payload)
     _end(receipt, Receipt.State.DONE)
 

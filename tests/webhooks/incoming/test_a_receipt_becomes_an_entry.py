@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from accounts import people
 from accounts.access import Area
-from accounts.errors import ConflictError, NotAllowedError
+from accounts.errors import ConflictError, InvalidInputError, NotAllowedError
 from accounts.models import Event, Policy, User
 from accounts.rights import granting
 from content import editing, modeling
@@ -54,6 +54,43 @@ def acting(world: World, **changes: Any) -> Source:
     """Set up the shop with an action; None takes a member of it away."""
     action = {key: value for key, value in {**SAVE, **changes}.items() if value is not None}
     return make_source("shop", action=action, account=str(world.account.pk))
+
+
+def test_what_the_action_is_not_about_is_recorded_and_nothing_else(world: World) -> None:
+    acting(world, when={"pointer": "/data/kind", "in": ["chair", 7]})
+    ping = receive({"zen": "Keep it simple.", "data": {}}, message_id="ping")
+    assert (ping.state, ping.reason, ping.entry_id) == ("done", "not-meant", None)
+    others: list[Any] = ["7", True, None, ["chair"]]
+    for number, kind in enumerate(others):
+        other = receive({"data": {"sku": "A-1", "title": "No", "kind": kind}}, message_id=f"no-{number}")
+        assert other.reason == "not-meant", kind
+    assert not Entry.objects.exists()
+    those: list[Any] = ["chair", 7]
+    for number, kind in enumerate(those):
+        meant = receive(
+            {"data": {"sku": f"A-{number}", "title": "Chair", "kind": kind}}, message_id=f"yes-{number}"
+        )
+        assert (meant.state, meant.reason) == ("done", "")
+    assert Entry.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("when", "pointer"),
+    [
+        ("chair", "/action/when"),
+        ({"pointer": "/kind"}, "/action/when"),
+        ({"pointer": "kind", "in": ["x"]}, "/action/when/pointer"),
+        ({"pointer": "/kind", "in": []}, "/action/when/in"),
+        ({"pointer": "/kind", "in": [1.5]}, "/action/when/in"),
+        ({"pointer": "/kind", "in": [{}]}, "/action/when/in"),
+    ],
+)
+def test_a_condition_that_makes_no_sense_is_refused_in_its_place(
+    world: World, when: Any, pointer: str
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        acting(world, when=when)
+    assert pointer in [item.pointer for item in caught.value.errors]
 
 
 # --- Entries ----------------------------------------------------------------------------------------------------------

@@ -55,6 +55,9 @@ _PLACES: Final = {
     "action/do": "do",
     "action/collection": "collection",
     "action/locale": "locale",
+    "action/when": "when_pointer",
+    "action/when/pointer": "when_pointer",
+    "action/when/in": "when_values",
     "action/match": "match_field",
     "action/match/field": "match_field",
     "action/match/pointer": "match_pointer",
@@ -148,6 +151,20 @@ class SourceForm(ActingForm):
     )
     collection = forms.ChoiceField(label="Collection", required=False)
     locale = forms.ChoiceField(label="Language", required=False)
+    when_pointer = forms.CharField(
+        label="Only where the value at",
+        required=False,
+        max_length=500,
+        widget=_line(),
+        help_text="A place in the payload, such as /action. Empty: every message is meant.",
+    )
+    when_values = forms.CharField(
+        label="Is one of",
+        required=False,
+        max_length=4_000,
+        widget=forms.Textarea(attrs={"rows": 2, **_MONO}),
+        help_text="A line for each: a text, a number, true or false. Other messages are recorded, and nothing is done.",
+    )
     match_field = forms.CharField(
         label="Matches by the field",
         required=False,
@@ -200,6 +217,8 @@ class SourceForm(ActingForm):
             "account": str(source.account_id or ""),
             "collection": action.get("collection", ""),
             "locale": action.get("locale", ""),
+            "when_pointer": action.get("when", {}).get("pointer", ""),
+            "when_values": "\n".join(_line_of(value) for value in action.get("when", {}).get("in", [])),
             "match_field": match.get("field", ""),
             "match_pointer": match.get("pointer", ""),
             "mapping": lines_of(action.get("mapping", {})),
@@ -292,6 +311,9 @@ def _schema_of(text: str) -> tuple[Any, list[Problem]]:
 def _action_of(data: dict[str, Any], mapping: dict[str, Any]) -> dict[str, Any]:
     """Return the action that was typed; what is not of use for it is sent all the same, so that the verb says so."""
     found: dict[str, Any] = {"do": data["do"] or actions.RECORD}
+    if data["when_pointer"] or data["when_values"].strip():
+        lines = [line.strip() for line in data["when_values"].splitlines() if line.strip()]
+        found["when"] = {"pointer": data["when_pointer"], "in": [_scalar(line) for line in lines]}
     if data["match_field"] or data["match_pointer"]:
         found["match"] = {"field": data["match_field"], "pointer": data["match_pointer"]}
     if mapping:
@@ -302,6 +324,20 @@ def _action_of(data: dict[str, Any], mapping: dict[str, Any]) -> dict[str, Any]:
     if data["publish"]:
         found["publish"] = True
     return found
+
+
+def _scalar(line: str) -> str | int:
+    """Return what a line means: a number, true or false, a text in quotes, or else the very text."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return line
+    return value if isinstance(value, str | int) else line
+
+
+def _line_of(value: str | int) -> str:
+    is_plain = isinstance(value, str) and _scalar(value) == value and value.strip() == value
+    return value if is_plain and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _placed(problem: Problem) -> Problem:

@@ -79,6 +79,8 @@ _ACTION: Final = (
     "account",
     "collection",
     "locale",
+    "when_pointer",
+    "when_values",
     "match_field",
     "match_pointer",
     "mapping",

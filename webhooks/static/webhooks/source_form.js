@@ -6,6 +6,8 @@ const NEEDS = {
   account: (_, does) => does !== "record",
   collection: (_, does) => does !== "record",
   locale: (_, does) => does !== "record",
+  when_pointer: (_, does) => does !== "record",
+  when_values: (_, does) => does !== "record",
   match_field: (_, does) => MATCHING.includes(does),
   match_pointer: (_, does) => MATCHING.includes(does),
   mapping: (_, does) => SAVING.includes(does),
