@@ -46,8 +46,8 @@ ACTS: Final[Mapping[str, Act]] = {
     ),
     ROTATE: Act(
         "New secret",
-        "The endpoint gets a new secret, which is shown once. Deliveries are signed with both until the hours are over, "
-        "so that the receiver can change over at its own time.",
+        "The endpoint gets a new secret, which is shown once. Deliveries are signed with both until the hours are "
+        "over, so that the receiver can change over at its own time.",
     ),
     END: Act(
         "End the overlap",

@@ -283,11 +283,14 @@ def _pretty(body: str) -> str:
 
 
 def _headers(found: object) -> list[tuple[str, str]]:
-    return [(str(name), str(value)) for name, value in found.items()] if isinstance(found, dict) else []
+    pairs = [(str(name), str(value)) for name, value in found.items()] if isinstance(found, dict) else []
+    return sorted(pairs, key=lambda pair: pair[0].lower())
 
 
 def _steps(delivery: Delivery, newest: list[Attempt], now: datetime) -> Iterable[dict[str, Any]]:
     """Yield the line of time: what was tried, and what would be tried until it is given up."""
+    if delivery.state != Delivery.State.WAITING and len(newest) <= 1:
+        return  # the list of attempts says it all
     for attempt in reversed(newest[:10]):
         css = "qk-step-done" if attempt.is_success else "qk-step-failed"
         yield {"css": css, "words": answered(attempt.status, attempt.error), "at": attempt.at}

@@ -1,5 +1,6 @@
 """The form of an endpoint: where it is, what it hears of and as whom, how deliveries are signed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from accounts.admin.base import ActingForm
 from accounts.errors import InvalidInputError, Problem
 from accounts.models.user import User
 from webhooks import endpoints, types
-from webhooks.admin.examples import kinds
+from webhooks.admin.examples import Example, examples, kinds
 from webhooks.endpoints import Made
 from webhooks.models import Endpoint
 from webhooks.models.endpoint import Scheme
@@ -28,7 +29,9 @@ PLACES: Final = {"collection_ids": "collections"}
 
 
 class TypesInput(forms.CheckboxSelectMultiple):
-    """Boxes by kind, with one for all of a kind. Works without a script."""
+    """Boxes by kind, with one for all of a kind, and an example of each type. Works without a script."""
+
+    examples: Sequence[Example] = ()
 
     def render(
         self,
@@ -43,6 +46,7 @@ class TypesInput(forms.CheckboxSelectMultiple):
             "id": (attrs or {}).get("id", f"id_{name}"),
             "kinds": kinds(chosen),
             "chosen": chosen,
+            "examples": self.examples,
         }
         return render_to_string(
             "admin/webhooks/types_input.html", given | {"invalid": (attrs or {}).get("aria-invalid")}
@@ -62,7 +66,7 @@ class EndpointForm(ActingForm):
         help_text="Where deliveries are posted to.",
     )  # fmt: skip
     types = forms.MultipleChoiceField(
-        label="It hears of", choices=[(name, name) for name in sorted(types.CHOICES)], widget=TypesInput,
+        label="Types", choices=[(name, name) for name in sorted(types.CHOICES)], widget=TypesInput,
         error_messages={"required": "Tick at least one."},
     )  # fmt: skip
     about = forms.ChoiceField(
@@ -97,6 +101,8 @@ class EndpointForm(ActingForm):
             endpoints.seen_collections(self.principal).values(), key=lambda item: item.name.casefold()
         )
         self._offer("collections", [(str(item.id), item.name) for item in seen])
+        if "types" in self.fields and isinstance(widget := self.fields["types"].widget, TypesInput):
+            widget.examples = examples(self.principal)
         self._offer("owner", _owners(self.principal, self.endpoint))
         if self.endpoint is None:
             self.initial.setdefault("owner", str(self.principal.user_id))

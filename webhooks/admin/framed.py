@@ -27,7 +27,7 @@ DELIVERIES: Final[dict[str, Mark]] = {
     Delivery.State.WITHHELD: ("qk-none", "⊘", "Withheld"),
     Delivery.State.MISSED: ("qk-none", "–", "Missed"),
 }
-RETRYING: Final[Mark] = ("qk-changed", "↻", "Tried again")
+RETRYING: Final[Mark] = ("qk-changed", "↻", "Tries again")
 ERRORS: Final = {
     outcomes.UNREACHABLE: "no answer",
     outcomes.UNSIGNED: "no secret could be opened, so nothing was sent",

@@ -46,9 +46,10 @@ def lines_of(request: HttpRequest, deliveries: Sequence[Delivery]) -> list[Line]
 
 
 def next_of(delivery: Delivery) -> str:
-    """Return when it is tried next, in words."""
+    """Return when it is tried next, in words; "" while nothing is sent to its endpoint."""
     at = delivery.next_attempt_at
-    return until(at) if at is not None else ""
+    is_sent = delivery.type == TEST or delivery.endpoint.is_active
+    return until(at) if at is not None and is_sent else ""
 
 
 def about_each(request: HttpRequest, deliveries: Collection[Delivery]) -> dict[UUID, About]:
