@@ -28,7 +28,9 @@ from tests.builders import (
 )
 from tests.content.admin.conftest import sign_in
 from tests.previews.world import make_preview, make_site
+from tests.webhooks.world import make_delivery, make_endpoint
 from tests.security.world import World, build_world
+from webhooks.models import Delivery, Endpoint
 
 ADMIN = "admin/"
 ENTRY = "content/<str:key>/<uuid:name>/"
@@ -120,6 +122,9 @@ class Stage:
     signing_key: SigningKey
     preview: Preview
     other_preview: Preview
+    endpoint: Endpoint
+    delivery: Delivery
+    other_delivery: Delivery
 
 
 def make_stage(number: int, by: Person) -> Stage:
@@ -144,6 +149,7 @@ def make_stage(number: int, by: Person) -> Stage:
     make_locale(f"x{'abcdefgh'[number]}")
     seal_pending()
     site = make_site(f"Site {number}").site
+    endpoint = make_endpoint("https://www.example.com/hook", name=f"Hook {number}", owner=by.user).endpoint
     return Stage(
         "articles",
         entry,
@@ -165,6 +171,9 @@ def make_stage(number: int, by: Person) -> Stage:
         SigningKey.objects.get(state="pending"),
         make_preview(site, entry, session),
         make_preview(site, entry, session),
+        endpoint,
+        make_delivery(endpoint, subject_type="entry", subject_id=str(entry.pk), collection_id=entry.collection_id, locale="en"),
+        make_delivery(endpoint, type="webhook.test"),
     )
 
 
@@ -178,6 +187,7 @@ def visits(stage: Stage, number: int) -> list[Visit]:
         *_modeling(number),
         *_accounts(stage, number),
         *_previews(stage, number),
+        *_webhooks(stage, number),
         *_rest(),
     ]
 
@@ -377,7 +387,7 @@ def _accounts(stage: Stage, number: int) -> list[Visit]:
         *_table("alert", stage.alert.pk, change=({"note": "Seen"}, 302), act={"alert": str(stage.other_alert.pk), "note": "x"}),
         *_table("session", stage.session.pk, act={"action": "end", "_selected_action": str(stage.person.pk)}),
     ]  # fmt: skip
-    rooms = "^(?P<app_label>accounts|previews)/$"
+    rooms = "^(?P<app_label>accounts|previews|webhooks)/$"
     return [
         *found,
         Visit("GET", rooms, "accounts/", {}, (ADA,)),
@@ -420,6 +430,29 @@ def _previews(stage: Stage, number: int) -> list[Visit]:
                 act={"action": "revoke", "_selected_action": str(stage.other_preview.pk)}),
         Visit("GET", of_preview, revoke),
         Visit("POST", of_preview, revoke, {}, (ADA,), 302),
+    ]  # fmt: skip
+
+
+def _webhooks(stage: Stage, number: int) -> list[Visit]:
+    """Endpoints and their deliveries: of this world only administrators look after them."""
+    hook = {
+        "name": f"Fresh {number}",
+        "url": "https://www.example.com/hook",
+        "types": ["entry.*"],
+        "about": "every",
+        "owner": str(stage.endpoint.owner_id),
+        "algorithm": "v1",
+    }
+    act, at = "webhooks/endpoint/<uuid:endpoint_id>/do/<str:act>/", f"webhooks/endpoint/{stage.endpoint.pk}/do/"
+    again, one = "webhooks/delivery/<uuid:delivery_id>/redeliver/", f"webhooks/delivery/{stage.delivery.pk}/redeliver/"
+    room = {"room": "webhooks"}
+    return [
+        *_table("endpoint", stage.endpoint.pk, **room, add=(hook, 200), change=({**hook, "name": f"Changed {number}"}, 302)),
+        Visit("GET", act, f"{at}recover/", {}, (ADA,)),
+        Visit("POST", act, f"{at}rotate-secret/", {"overlap_hours": "1"}, (ADA,)),
+        *_table("delivery", stage.delivery.pk, **room, act={"delivery": str(stage.other_delivery.pk)}),
+        Visit("GET", again, one, {}, NOBODY),
+        Visit("POST", again, one, {}, (ADA,), 302),
     ]  # fmt: skip
 
 

@@ -33,6 +33,8 @@ from content.schema import current
 from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, make_alert, make_collection, make_entry, make_user, writing
 from tests.previews.world import make_preview, make_site
+from tests.webhooks.world import make_attempt, make_delivery, make_endpoint
+from webhooks.models import Endpoint
 
 CANARY: Final = '"><img src=x onerror=alert(1)>'
 
@@ -106,6 +108,17 @@ PLACED: Final = {
     "previews.PreviewSite.origins": "siteorigin",
     "previews.PreviewSite.probe": "siteprobe",
     "previews.SigningKey.public": "publickey",
+    "webhooks.Attempt.error": "attempterror",
+    "webhooks.Attempt.request_headers": "sentheader",
+    "webhooks.Attempt.response_body": "answerbody",
+    "webhooks.Attempt.response_headers": "answerheader",
+    "webhooks.Delivery.body": "deliverybody",
+    "webhooks.Delivery.subject_id": "deliverysubject",
+    "webhooks.Endpoint.conformance": "conformance",
+    "webhooks.Endpoint.name": "endpointname",
+    "webhooks.Endpoint.types": "endpointtypes",
+    "webhooks.Endpoint.url": "endpointurl",
+    "webhooks.EndpointSecret.public": "secretpublic",
 }
 # What can hold no markup, or stands on no page of the admin, and why.
 ELSEWHERE: Final = {
@@ -117,13 +130,16 @@ ELSEWHERE: Final = {
         "accounts.RecoveryCodes.name", "accounts.Passkey.transports", "accounts.Alert.rule", "accounts.Alert.subject_type",
         "accounts.Tally.rule", "previews.Preview.revoked_because", "previews.PreviewSite.algorithm",
         "previews.PreviewSite.response_mode", "previews.PreviewSite.state", "previews.SigningKey.algorithm",
-        "previews.SigningKey.state",
+        "previews.SigningKey.state", "webhooks.Delivery.state", "webhooks.Delivery.subject_type", "webhooks.Delivery.type",
+        "webhooks.Endpoint.algorithm", "webhooks.Endpoint.disabled_because", "webhooks.Endpoint.state",
+        "webhooks.EndpointSecret.algorithm", "webhooks.EndpointSecret.state", "webhooks.Sight.kind",
     },
     "small letters, digits and _, held by the database or by the verb": {
         "accounts.Role.key", "accounts.ApiKey.public_id", "content.Collection.key", "content.Field.key",
         "content.Locale.code", "content.Locale.fallback", "content.DraftDocument.locale",
         "content.DraftDocument.content_locale", "content.Reference.locale", "content.UniqueValue.locale",
         "content.Visit.locale", "accounts.Event.locale", "previews.HandoffUrl.locale", "previews.Preview.locale",
+        "webhooks.Delivery.locale", "webhooks.Sight.locale",
     },
     "ids, hashes and addresses of the network, made or parsed by us": {
         "accounts.ApiKey.secret_hash", "accounts.ApiKey.previous_secret_hash", "accounts.ApiKey.scopes",
@@ -140,6 +156,7 @@ ELSEWHERE: Final = {
         "previews.Preview.code_hash", "previews.Preview.exchanged_from", "previews.Preview.opened_from",
         "previews.Preview.last_opened_from", "previews.PreviewSite.secret_hash",
         "previews.PreviewSite.previous_secret_hash", "previews.SigningKey.private",
+        "webhooks.Endpoint.scopes", "webhooks.EndpointSecret.private",
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
     "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
@@ -177,6 +194,8 @@ class Marked:
     eve: User = field(default_factory=User)
     event: str = ""
     site: str = ""
+    endpoint: str = ""
+    delivery: str = ""
 
 
 def make_marked(ada: User) -> Marked:
@@ -192,6 +211,7 @@ def make_marked(ada: User) -> Marked:
     _content(marked)
     _accounts(marked)
     _previews(marked, ada)
+    _webhooks(marked)
     name = current().by_key["marked"].by_key["text"]
     view = SavedView.objects.create(
         owner=ada, collection=Collection.objects.get(key="marked"), name=canary("viewname"), is_shared=True,
@@ -351,6 +371,25 @@ def _previews(marked: Marked, ada: User) -> None:
     )
 
 
+def _webhooks(marked: Marked) -> None:
+    endpoint = make_endpoint("https://www.example.com/hook", name="Marked", algorithm="v1a").endpoint
+    case = dict.fromkeys(("name", "title", "expected", "status", "advice"), canary("conformance"))
+    Endpoint.objects.filter(pk=endpoint.pk).update(
+        name=canary("endpointname"), url=canary("endpointurl"), types=[canary("endpointtypes")],
+        conformance={"at": CANARY, "passed": False, "checks": [case]},
+    )  # fmt: skip
+    endpoint.secrets.update(public=canary("secretpublic")[:64])
+    delivery = make_delivery(
+        endpoint, subject_type="test", subject_id=canary("deliverysubject"), body=canary("deliverybody")
+    )
+    make_attempt(
+        delivery, error=canary("attempterror")[:20], response_body=canary("answerbody"),
+        request_headers={canary("sentheader"): canary("sentheader")},
+        response_headers={canary("answerheader"): canary("answerheader")},
+    )  # fmt: skip
+    marked.endpoint, marked.delivery = str(endpoint.pk), str(delivery.pk)
+
+
 # Going through the pages
 
 _HREF: Final = re.compile(r'\s(?:href|data-href|data-url|action|formaction)="([^"]*)"')
@@ -374,7 +413,7 @@ def starting_points(marked: Marked) -> list[str]:
     one = f"/admin/content/marked/{marked.entry.pk}/"
     two = f"/admin/content/marked/{marked.lost.pk}/"
     return [
-        "/admin/", "/admin/accounts/", "/admin/previews/", "/admin/content/", "/admin/nowhere/", f"{one}purge/", f"{one}unpublish/",
+        "/admin/", "/admin/accounts/", "/admin/previews/", "/admin/webhooks/", "/admin/content/", "/admin/nowhere/", f"{one}purge/", f"{one}unpublish/",
         f"{one}publish/", f"{one}trash/", f"{one}history/", f"{one}rights/", f"{one}diff/?from=1&to=2",
         f"{one}diff/?from=1&to=3&locale=ar", f"{one}change/?locale=ar", f"{one}change/?drawer=1",
         f"{one}change/?missing=en,ar", f"{two}change/", f"{two}purge/", f"{two}history/",
