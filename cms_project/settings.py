@@ -364,6 +364,8 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 AUDIT_RETENTION_DAYS = ENVIRONMENT.audit_retention_days  # None: the log keeps everything
 AUDIT_HEAD_TO = ENVIRONMENT.audit_head_to
 EGRESS_ALLOWED_NETWORKS = ENVIRONMENT.egress_allowed_networks
+EGRESS_ALLOWED_HOSTS = ENVIRONMENT.egress_allowed_hosts  # (): every public one
+EGRESS_ALLOWED_PORTS = ENVIRONMENT.egress_allowed_ports  # (): those of https
 
 LANGUAGE_CODE = "en"
 USE_I18N = True

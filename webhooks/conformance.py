@@ -157,7 +157,15 @@ def _tried(
     left = min(DEADLINE, ends_at - time.monotonic())
     if left > 0:
         try:
-            answer = egress.post(endpoint.url, body, headers=headers, deadline=left, max_bytes=_MOST_BYTES)
+            answer = egress.post(
+                endpoint.url,
+                body,
+                headers=headers,
+                deadline=left,
+                max_bytes=_MOST_BYTES,
+                cut=True,
+                patient=True,  # how soon nothing came says what is behind an address
+            )
             status = answer.status
         except EgressError:
             status = None  # why is not told to who chose the address

@@ -309,7 +309,7 @@ def _name_problems(endpoint: Endpoint) -> Iterable[Problem]:
 
 def _url_problems(endpoint: Endpoint, values: Mapping[str, Any]) -> Iterable[Problem]:
     if "url" in values and (problem := egress.url_problem(endpoint.url)) is not None:
-        yield Problem.at(["url"], "invalid-url", f"{problem[0].upper()}{problem[1:]}.")
+        yield Problem.at(["url"], "invalid-url", problem)
 
 
 def _type_problems(endpoint: Endpoint) -> Iterable[Problem]:
