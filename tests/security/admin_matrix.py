@@ -28,8 +28,8 @@ from tests.builders import (
 )
 from tests.content.admin.conftest import sign_in
 from tests.previews.world import make_preview, make_site
-from tests.webhooks.world import make_delivery, make_endpoint
 from tests.security.world import World, build_world
+from tests.webhooks.world import make_delivery, make_endpoint
 from webhooks.models import Delivery, Endpoint
 
 ADMIN = "admin/"

@@ -108,7 +108,6 @@ PLACED: Final = {
     "previews.PreviewSite.origins": "siteorigin",
     "previews.PreviewSite.probe": "siteprobe",
     "previews.SigningKey.public": "publickey",
-    "webhooks.Attempt.error": "attempterror",
     "webhooks.Attempt.request_headers": "sentheader",
     "webhooks.Attempt.response_body": "answerbody",
     "webhooks.Attempt.response_headers": "answerheader",
@@ -116,7 +115,7 @@ PLACED: Final = {
     "webhooks.Delivery.subject_id": "deliverysubject",
     "webhooks.Endpoint.conformance": "conformance",
     "webhooks.Endpoint.name": "endpointname",
-    "webhooks.Endpoint.types": "endpointtypes",
+    "webhooks.Endpoint.types": "hooktypes",
     "webhooks.Endpoint.url": "endpointurl",
     "webhooks.EndpointSecret.public": "secretpublic",
 }
@@ -130,7 +129,7 @@ ELSEWHERE: Final = {
         "accounts.RecoveryCodes.name", "accounts.Passkey.transports", "accounts.Alert.rule", "accounts.Alert.subject_type",
         "accounts.Tally.rule", "previews.Preview.revoked_because", "previews.PreviewSite.algorithm",
         "previews.PreviewSite.response_mode", "previews.PreviewSite.state", "previews.SigningKey.algorithm",
-        "previews.SigningKey.state", "webhooks.Delivery.state", "webhooks.Delivery.subject_type", "webhooks.Delivery.type",
+        "previews.SigningKey.state", "webhooks.Attempt.error", "webhooks.Delivery.state", "webhooks.Delivery.subject_type", "webhooks.Delivery.type",
         "webhooks.Endpoint.algorithm", "webhooks.Endpoint.disabled_because", "webhooks.Endpoint.state",
         "webhooks.EndpointSecret.algorithm", "webhooks.EndpointSecret.state", "webhooks.Sight.kind",
     },
@@ -156,7 +155,7 @@ ELSEWHERE: Final = {
         "previews.Preview.code_hash", "previews.Preview.exchanged_from", "previews.Preview.opened_from",
         "previews.Preview.last_opened_from", "previews.PreviewSite.secret_hash",
         "previews.PreviewSite.previous_secret_hash", "previews.SigningKey.private",
-        "webhooks.Endpoint.scopes", "webhooks.EndpointSecret.private",
+        "webhooks.Endpoint.collection_ids", "webhooks.Endpoint.scopes", "webhooks.EndpointSecret.private",
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
     "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
@@ -375,7 +374,7 @@ def _webhooks(marked: Marked) -> None:
     endpoint = make_endpoint("https://www.example.com/hook", name="Marked", algorithm="v1a").endpoint
     case = dict.fromkeys(("name", "title", "expected", "status", "advice"), canary("conformance"))
     Endpoint.objects.filter(pk=endpoint.pk).update(
-        name=canary("endpointname"), url=canary("endpointurl"), types=[canary("endpointtypes")],
+        name=canary("endpointname"), url=canary("endpointurl"), types=[canary("hooktypes")],
         conformance={"at": CANARY, "passed": False, "checks": [case]},
     )  # fmt: skip
     endpoint.secrets.update(public=canary("secretpublic")[:64])
@@ -383,7 +382,7 @@ def _webhooks(marked: Marked) -> None:
         endpoint, subject_type="test", subject_id=canary("deliverysubject"), body=canary("deliverybody")
     )
     make_attempt(
-        delivery, error=canary("attempterror")[:20], response_body=canary("answerbody"),
+        delivery, status=500, error="", response_body=canary("answerbody"),
         request_headers={canary("sentheader"): canary("sentheader")},
         response_headers={canary("answerheader"): canary("answerheader")},
     )  # fmt: skip

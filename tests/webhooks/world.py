@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from uuid import UUID
 
-from standardwebhooks import Webhook
-
 from django.utils import timezone
+from standardwebhooks import Webhook
 
 from accounts.access import Principal
 from accounts.ids import uuid7

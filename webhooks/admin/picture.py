@@ -54,6 +54,7 @@ def _drawn(health: Health, name: str, step: int, bar: int, height: float, *, is_
                 *_bars(hour, number * step + (step - bar) / 2, bar, line, height, scale),
             )
             for number, hour in enumerate(hours)
+            if is_told or hour.succeeded or hour.failed
         ),
     )
     return format_html(
