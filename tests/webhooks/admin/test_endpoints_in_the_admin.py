@@ -43,6 +43,10 @@ def form(person: Person, **values: Any) -> dict[str, Any]:
     }
 
 
+def words(answer: Any) -> str:
+    return text_of(answer)
+
+
 def page_of(endpoint: Endpoint) -> str:
     return f"{ENDPOINTS}{endpoint.pk}/change/"
 
@@ -135,7 +139,7 @@ def test_an_endpoint_is_set_up_and_its_secret_is_shown_once(
 ) -> None:
     make_collection("articles", [{"key": "title", "type": "text"}])
     answer = ada.post(f"{ENDPOINTS}add/", form(person, url=receiver.url))
-    assert answer.status_code == 200, text_of(answer)
+    assert answer.status_code == 200, words(answer)
     page = answer.content.decode()
     endpoint = Endpoint.objects.get(name="Website")
     (secret,) = set(SECRET.findall(page))
@@ -285,9 +289,9 @@ def test_the_list_tells_how_each_is_doing_in_a_fixed_number_of_queries(
     make_attempt(make_delivery(endpoint), status=500, error="")
     make_delivery(endpoint, state="waiting")
     Endpoint.objects.update(failing_since=timezone.now())
-    page = text_of(ada.get(ENDPOINTS))
-    for words in ("Failing", "www.example.com", "50.0%", "1 succeeded, 1 failed in 24 hours", "500"):
-        assert words in page, words
+    page = words(ada.get(ENDPOINTS))
+    for said in ("Failing", "www.example.com", "50.0%", "1 succeeded, 1 failed in 24 hours", "500"):
+        assert said in page, said
     ada.get(ENDPOINTS)
     with CaptureQueriesContext(connection) as few:
         ada.get(ENDPOINTS)
