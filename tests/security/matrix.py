@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import timezone
+
 from accounts.models import ApiKey, Policy
 from content import editing
 from previews import sites
@@ -21,6 +23,8 @@ from tests.builders import (
     writing,
 )
 from tests.security.world import World
+from tests.webhooks.world import make_endpoint
+from webhooks import asking
 
 V1 = "api/v1/"
 ENTRY = V1 + "manage/content/<str:collection>/<str:name>"
@@ -74,6 +78,14 @@ def calls(world: World) -> list[Call]:
     minted = world.apis["administrator"].post(f"/{V1}previews", to_mint).json()
     one_site, preview = V1 + "manage/preview-sites/<uuid:site_id>", f"{V1}previews/{minted['jti']}"
     at = V1 + "manage/"
+    hook, doomed_hook = (
+        make_endpoint("https://www.example.com/", name=name).endpoint for name in ("Hook", "Doomed")
+    )
+    told = asking.test(hook, by=ROOT)
+    hooks, told_all = at + "webhooks/endpoints", at + "webhooks/deliveries"
+    one_hook, one_told = hooks + "/<uuid:endpoint_id>", told_all + "/<uuid:delivery_id>"
+    new_hook = {"name": "New", "url": "https://www.example.com/", "types": ["entry.*"]}
+    since = {"since": timezone.now().isoformat()}
     one = f"{at}content/articles/{entry.pk}"
     made = {"key": "made", "name": "Made", "fields": [{"key": "title", "type": "text"}]}
     rule = {"role": "spare", "collection": "articles", "actions": ["read"], "fields": ["title"]}
@@ -154,4 +166,16 @@ def calls(world: World) -> list[Call]:
         Call("DELETE", one_site, f"{at}preview-sites/{site.pk}", status=204),
         Call("POST", at + "alerts/<uuid:alert_id>/acknowledge", f"{at}alerts/{alert.pk}/acknowledge", {}),
         Call("POST", at + "preview-sites/<uuid:site_id>/probe", f"{at}preview-sites/{probed.pk}/probe", {}),
+        Call("GET", hooks, hooks),
+        Call("POST", hooks, hooks, new_hook, 201),
+        Call("GET", one_hook, f"{hooks}/{hook.pk}"),
+        Call("PATCH", one_hook, f"{hooks}/{hook.pk}", {"name": "Renamed hook"}),
+        Call("POST", one_hook + "/test", f"{hooks}/{hook.pk}/test", {}, 202),
+        Call("POST", one_hook + "/check", f"{hooks}/{hook.pk}/check", {}, 202),
+        Call("POST", one_hook + "/rotate-secret", f"{hooks}/{hook.pk}/rotate-secret", {}),
+        Call("POST", one_hook + "/recover", f"{hooks}/{hook.pk}/recover", since, 202),
+        Call("DELETE", one_hook, f"{hooks}/{doomed_hook.pk}", status=204),
+        Call("GET", told_all, told_all),
+        Call("GET", one_told, f"{told_all}/{told.pk}"),
+        Call("POST", one_told + "/redeliver", f"{told_all}/{told.pk}/redeliver", {}, 202),
     ]  # fmt: skip

@@ -19,6 +19,7 @@ from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, allow, anonymous, make_collection, make_entry, make_key, make_role, make_user
 from tests.security.matrix import DRAFT, V1, calls
 from tests.security.world import Unchanged, assert_problem, leaked, make_world, routes
+from webhooks.models import Attempt, Delivery, Endpoint, EndpointSecret
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +50,9 @@ SYSTEM = {
     "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "accounts/tasks.py": "what time does to keys, and to the log",
+    "webhooks/management/commands/webhooks.py": "the operator on the machine",
+    "webhooks/outcomes.py": "what receivers answered: an endpoint that is gone or fails is switched off",
+    "webhooks/tasks.py": "what time does to secrets of endpoints, and the check that somebody asked for",
     "previews/management/commands/previews.py": "the operator on the machine",
     "previews/tasks.py": "what time does to signing keys, and the leak probe, which tells nobody what it reads",
     "accounts/outages.py": "says that the store of limits is gone, and back",
@@ -163,6 +167,10 @@ def test_no_endpoint_takes_a_name_of_a_column() -> None:
             PreviewSite,
             HandoffUrl,
             SigningKey,
+            Endpoint,
+            EndpointSecret,
+            Delivery,
+            Attempt,
         )
         for field in model._meta.get_fields()
         if hasattr(field, "attname")
@@ -208,6 +216,7 @@ SITE = {
     "cdn_origin",
     "state",
 }
+HOOK = {"name", "url", "types", "collections", "owner", "algorithm", "is_active"}
 # What each write takes beside what its call in the matrix sends: the writable members, checked in (GHSA-p3hx-pwf3-j8wr).
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
@@ -244,6 +253,9 @@ ACCEPTED = {
     ("POST", V1 + "manage/api-keys"): {"owner", "expires_at", "allowed_networks", "browser", "rate_limit"},
     ("POST", V1 + "manage/api-keys/<uuid:key_id>/rotate"): {"overlap_hours"},
     ("POST", V1 + "previews"): {"locale", "ttl_seconds"},
+    ("POST", V1 + "manage/webhooks/endpoints"): HOOK,
+    ("PATCH", V1 + "manage/webhooks/endpoints/<uuid:endpoint_id>"): HOOK,
+    ("POST", V1 + "manage/webhooks/endpoints/<uuid:endpoint_id>/rotate-secret"): {"overlap_hours"},
     ("POST", V1 + "manage/preview-sites"): SITE,
     ("PATCH", V1 + "manage/preview-sites/<uuid:site_id>"): SITE,
     ("POST", V1 + "manage/preview-sites/<uuid:site_id>/rotate-secret"): {"overlap_hours"},

@@ -217,10 +217,21 @@ def test_nobody_listens_as_somebody_who_may_more(receiver: Receiver) -> None:
     made = make_key(role="administrator").post(ENDPOINTS, GOOD).json()
     path = f"{ENDPOINTS}/{made['id']}"
     assert hooks.patch(path, {"url": "https://evil.example.com/"}).status_code == 403
-    assert hooks.post(f"{path}/rotate-secret", {}).status_code == 403
+    assert hooks.patch(path, {"types": ["entry.created"]}).status_code == 403
     assert Endpoint.objects.get().url == GOOD["url"]
-    assert hooks.patch(path, {"is_active": False}).json()["state"] == "paused"  # that takes only away
-    assert hooks.patch(path, {"is_active": True}).status_code == 403
+    # What aims at nothing else is theirs: that is what looking after webhooks means.
+    assert hooks.patch(path, {"is_active": False, "name": "Off"}).json()["state"] == "paused"
+
+
+def test_a_key_that_aims_an_endpoint_elsewhere_caps_what_it_hears(ada: Api, receiver: Receiver) -> None:
+    make_collection("articles", FIELDS)
+    path = f"{ENDPOINTS}/{ada.post(ENDPOINTS, GOOD).json()['id']}"
+    scopes = Scopes(frozenset({(None, Action.READ)}), frozenset({Area.WEBHOOKS}))
+    other = make_key(role="administrator", scopes=scopes)
+    assert other.patch(path, {"url": receiver.url}).status_code == 200
+    make_entry("articles", title="Public")
+    work()
+    assert receiver.types == ["entry.published"]
 
 
 def test_collections_that_one_can_t_see_are_not_there(ada: Api) -> None:
