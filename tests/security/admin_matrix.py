@@ -172,7 +172,13 @@ def make_stage(number: int, by: Person) -> Stage:
         make_preview(site, entry, session),
         make_preview(site, entry, session),
         endpoint,
-        make_delivery(endpoint, subject_type="entry", subject_id=str(entry.pk), collection_id=entry.collection_id, locale="en"),
+        make_delivery(
+            endpoint,
+            subject_type="entry",
+            subject_id=str(entry.pk),
+            collection_id=entry.collection_id,
+            locale="en",
+        ),
         make_delivery(endpoint, type="webhook.test"),
     )
 
@@ -443,8 +449,14 @@ def _webhooks(stage: Stage, number: int) -> list[Visit]:
         "owner": str(stage.endpoint.owner_id),
         "algorithm": "v1",
     }
-    act, at = "webhooks/endpoint/<uuid:endpoint_id>/do/<str:act>/", f"webhooks/endpoint/{stage.endpoint.pk}/do/"
-    again, one = "webhooks/delivery/<uuid:delivery_id>/redeliver/", f"webhooks/delivery/{stage.delivery.pk}/redeliver/"
+    act, at = (
+        "webhooks/endpoint/<uuid:endpoint_id>/do/<str:act>/",
+        f"webhooks/endpoint/{stage.endpoint.pk}/do/",
+    )
+    again, one = (
+        "webhooks/delivery/<uuid:delivery_id>/redeliver/",
+        f"webhooks/delivery/{stage.delivery.pk}/redeliver/",
+    )
     room = {"room": "webhooks"}
     return [
         *_table("endpoint", stage.endpoint.pk, **room, add=(hook, 200), change=({**hook, "name": f"Changed {number}"}, 302)),

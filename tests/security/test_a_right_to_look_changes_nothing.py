@@ -150,7 +150,10 @@ def test_an_action_needs_its_right_also_when_it_is_typed(
         give(monkeypatch, verbs)
         for model in admin.site._registry:
             for name in sorted(names):
-                chosen = [str(row.pk) for row in (stage.person, stage.api_key, stage.session, stage.preview, stage.delivery)]
+                chosen = [
+                    str(row.pk)
+                    for row in (stage.person, stage.api_key, stage.session, stage.preview, stage.delivery)
+                ]
                 body = {"action": name, "_selected_action": chosen, "delivery": chosen,
                         "post": "yes", "select_across": "1", "index": "0"}  # fmt: skip
                 with Unchanged(
@@ -215,8 +218,13 @@ def test_an_inline_keeps_to_the_rights_on_its_own_table(cast: Cast, monkeypatch:
 
 def test_columns_that_a_form_does_not_show_stay_as_they_are(ada: Client, stage: Stage) -> None:
     change = bodies(stage, "change")
-    written = {User: {"name"}, Role: {"name"}, Policy: {"actions"}, PreviewSite: {"name", "is_embeddable"},
-               Endpoint: {"name"}}
+    written = {
+        User: {"name"},
+        Role: {"name"},
+        Policy: {"actions"},
+        PreviewSite: {"name", "is_embeddable"},
+        Endpoint: {"name"},
+    }
     for model, names in written.items():
         row = rows(stage)[model]
         before = model.objects.filter(pk=row.pk).values().get()

@@ -38,7 +38,6 @@ BY_HAND = {
     "previews/signing/life.py": "an advisory lock; a number is a parameter",
     "cms_project/management/commands/migrate.py": "grants after migrating",
     "webhooks/health.py": "how endpoints are doing, by two constant statements with parameters",
-    "webhooks/leasing.py": "takes what is due, by one constant statement with parameters",
 }
 NEVER = {"raw", "extra", "RawSQL"}
 HOLDS = {"execute", "executemany", "callproc"}

@@ -123,7 +123,12 @@ def test_each_hour_is_a_walk_along_the_index(endpoint: Endpoint) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE webhooks_attempt")
-        values: dict[str, Any] = {"ids": [endpoint.pk], "hours": 24, "start": now - timedelta(hours=23), "most": 100}
+        values: dict[str, Any] = {
+            "ids": [endpoint.pk],
+            "hours": 24,
+            "start": now - timedelta(hours=23),
+            "most": 100,
+        }
         cursor.execute(f"EXPLAIN {health._ATTEMPTS}", values)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "attempt_by_time" in plan

@@ -124,8 +124,8 @@ def test_a_dangerous_act_asks_for_the_second_factor_and_loses_nothing(
 def test_a_lockdown_stops_every_act(ada: Client, person: Person, endpoint: Endpoint) -> None:
     lockdown.begin(reason="A leak", by=ROOT, keep_sessions=True)
     for name in ("test", "pause", "rotate-secret", "remove"):
-        assert ada.post(f"{ENDPOINTS}{endpoint.pk}/do/{name}/", {"overlap_hours": "1"}).status_code == 403
-    assert ada.post(f"{ENDPOINTS}add/", form(person)).status_code == 403
+        assert ada.post(f"{ENDPOINTS}{endpoint.pk}/do/{name}/", {"overlap_hours": "1"}).status_code == 423
+    assert ada.post(f"{ENDPOINTS}add/", form(person)).status_code == 423
     page = shown(ada, page_of(endpoint))
     assert "/do/" not in page
     assert 'name="url"' not in page
