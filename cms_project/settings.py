@@ -222,6 +222,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "send-webhook-mails": {"task": "webhooks.send_mails", "schedule": 10.0, "options": {"expires": 10}},
     "keep-webhook-secrets": {"task": "webhooks.keep_secrets", "schedule": 60.0, "options": {"expires": 60}},
     "forget-old-webhooks": {"task": "webhooks.forget_old", "schedule": crontab(hour="3", minute="37")},
+    "act-on-receipts": {"task": "webhooks.carry_out_due", "schedule": 5.0, "options": {"expires": 5}},
+    "forget-receipts": {
+        "task": "webhooks.forget_receipts",
+        "schedule": crontab(hour="3", minute="41"),
+        "options": {"expires": 3600},
+    },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),

@@ -288,8 +288,8 @@ def _put(endpoint: Endpoint, values: Mapping[str, Any], by: Principal) -> None:
         problems.append(Problem.at(["algorithm"], "invalid-choice", f"One of {', '.join(Scheme.values)}."))
     if problems:
         raise InvalidInputError(errors=problems)
-    _require_to_hold(endpoint, by)
     if AIM & values.keys():
+        _require_to_hold(endpoint, by)
         endpoint.scopes = None if by.scopes is None else scopes_json(by.scopes)
 
 

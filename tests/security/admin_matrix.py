@@ -29,8 +29,9 @@ from tests.builders import (
 from tests.content.admin.conftest import sign_in
 from tests.previews.world import make_preview, make_site
 from tests.security.world import World, build_world
+from tests.webhooks.incoming.world import make_failed_receipt, make_source
 from tests.webhooks.world import make_delivery, make_endpoint
-from webhooks.models import Delivery, Endpoint
+from webhooks.models import Delivery, Endpoint, Receipt, Source
 
 ADMIN = "admin/"
 ENTRY = "content/<str:key>/<uuid:name>/"
@@ -125,6 +126,9 @@ class Stage:
     endpoint: Endpoint
     delivery: Delivery
     other_delivery: Delivery
+    source: Source
+    receipt: Receipt
+    other_receipt: Receipt
 
 
 def make_stage(number: int, by: Person) -> Stage:
@@ -150,6 +154,7 @@ def make_stage(number: int, by: Person) -> Stage:
     seal_pending()
     site = make_site(f"Site {number}").site
     endpoint = make_endpoint("https://www.example.com/hook", name=f"Hook {number}", owner=by.user).endpoint
+    source = make_source(f"source{number}")
     return Stage(
         "articles",
         entry,
@@ -180,6 +185,9 @@ def make_stage(number: int, by: Person) -> Stage:
             locale="en",
         ),
         make_delivery(endpoint, type="webhook.test"),
+        source,
+        make_failed_receipt(source),
+        make_failed_receipt(source),
     )
 
 
@@ -194,6 +202,7 @@ def visits(stage: Stage, number: int) -> list[Visit]:
         *_accounts(stage, number),
         *_previews(stage, number),
         *_webhooks(stage, number),
+        *_sources(stage, number),
         *_rest(),
     ]
 
@@ -465,6 +474,25 @@ def _webhooks(stage: Stage, number: int) -> list[Visit]:
         *_table("delivery", stage.delivery.pk, **room, act={"delivery": str(stage.other_delivery.pk)}),
         Visit("GET", again, one, {}, NOBODY),
         Visit("POST", again, one, {}, (ADA,), 302),
+    ]  # fmt: skip
+
+
+def _sources(stage: Stage, number: int) -> list[Visit]:
+    """Sources of webhooks, and their receipts."""
+    act = "webhooks/source/<uuid:source_id>/do/<str:act>/"
+    at = f"webhooks/source/{stage.source.pk}/do/"
+    retry, one = "webhooks/receipt/<uuid:receipt_id>/retry/", f"webhooks/receipt/{stage.receipt.pk}/retry/"
+    room = {"room": "webhooks"}
+    source = {"do": "record", "schema": '{"type": "object"}'}
+    return [
+        *_table("source", stage.source.pk, **room,
+                add=({"key": f"fresh{number}", "scheme": "standard", **source}, 200), change=(source, 302)),
+        Visit("GET", act, f"{at}remove/", {}, (ADA,)),
+        Visit("POST", act, f"{at}rotate-secret/", {"overlap_hours": "1"}, (ADA,)),
+        *_table("receipt", stage.receipt.pk, **room,
+                act={"action": "retry", "_selected_action": str(stage.other_receipt.pk)}),
+        Visit("GET", retry, one, {}, (ADA,), 405),
+        Visit("POST", retry, one, {}, (ADA,), 302),
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A world whose every text column holds markup, so that a page that does not escape one of them is found (threats, J5)."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +21,7 @@ from accounts.access import Action, Scopes
 from accounts.audit import results
 from accounts.audit.chain import Finding
 from accounts.audit.verifying import Verification
+from accounts.keyring import key_ring
 from accounts.keys import api_keys
 from accounts.log import Subject, record, seal_pending
 from accounts.models import Authenticator, DailyHead, Passkey, Session, User
@@ -33,8 +35,10 @@ from content.schema import current
 from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, make_alert, make_collection, make_entry, make_user, writing
 from tests.previews.world import make_preview, make_site
+from tests.webhooks.incoming.world import make_failed_receipt
 from tests.webhooks.world import make_attempt, make_delivery, make_endpoint
-from webhooks.models import Endpoint
+from webhooks.incoming import sources as incoming
+from webhooks.models import Endpoint, Receipt, Source
 
 CANARY: Final = '"><img src=x onerror=alert(1)>'
 
@@ -118,6 +122,13 @@ PLACED: Final = {
     "webhooks.Endpoint.types": "hooktypes",
     "webhooks.Endpoint.url": "endpointurl",
     "webhooks.EndpointSecret.public": "secretpublic",
+    "webhooks.Receipt.message_id": "messageid",
+    "webhooks.Receipt.problems": "receiptproblem",
+    "webhooks.Receipt.said": "receiptsaid",
+    "webhooks.Receipt.body": "receiptbody",
+    "webhooks.Source.action": "sourceaction",
+    "webhooks.Source.options": "sourceoption",
+    "webhooks.Source.schema": "sourceschema",
 }
 # What can hold no markup, or stands on no page of the admin, and why.
 ELSEWHERE: Final = {
@@ -132,6 +143,8 @@ ELSEWHERE: Final = {
         "previews.SigningKey.state", "webhooks.Attempt.error", "webhooks.Delivery.state", "webhooks.Delivery.subject_type", "webhooks.Delivery.type",
         "webhooks.Endpoint.algorithm", "webhooks.Endpoint.disabled_because", "webhooks.Endpoint.state",
         "webhooks.EndpointSecret.algorithm", "webhooks.EndpointSecret.state", "webhooks.Sight.kind",
+        "webhooks.Receipt.reason", "webhooks.Receipt.state", "webhooks.Source.scheme",
+        "webhooks.Source.state", "webhooks.SourceSecret.state",
     },
     "small letters, digits and _, held by the database or by the verb": {
         "accounts.Role.key", "accounts.ApiKey.public_id", "content.Collection.key", "content.Field.key",
@@ -139,6 +152,7 @@ ELSEWHERE: Final = {
         "content.DraftDocument.content_locale", "content.Reference.locale", "content.UniqueValue.locale",
         "content.Visit.locale", "accounts.Event.locale", "previews.HandoffUrl.locale", "previews.Preview.locale",
         "webhooks.Delivery.locale", "webhooks.Sight.locale",
+        "webhooks.Source.key",
     },
     "ids, hashes and addresses of the network, made or parsed by us": {
         "accounts.ApiKey.secret_hash", "accounts.ApiKey.previous_secret_hash", "accounts.ApiKey.scopes",
@@ -156,6 +170,7 @@ ELSEWHERE: Final = {
         "previews.Preview.last_opened_from", "previews.PreviewSite.secret_hash",
         "previews.PreviewSite.previous_secret_hash", "previews.SigningKey.private",
         "webhooks.Endpoint.collection_ids", "webhooks.Endpoint.scopes", "webhooks.EndpointSecret.private",
+        "webhooks.Receipt.sha256", "webhooks.SourceSecret.secret",
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
     "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
@@ -211,6 +226,7 @@ def make_marked(ada: User) -> Marked:
     _accounts(marked)
     _previews(marked, ada)
     _webhooks(marked)
+    _sources()
     name = current().by_key["marked"].by_key["text"]
     view = SavedView.objects.create(
         owner=ada, collection=Collection.objects.get(key="marked"), name=canary("viewname"), is_shared=True,
@@ -387,6 +403,25 @@ def _webhooks(marked: Marked) -> None:
         response_headers={canary("answerheader"): canary("answerheader")},
     )  # fmt: skip
     marked.endpoint, marked.delivery = str(endpoint.pk), str(delivery.pk)
+
+
+def _sources() -> None:
+    options = {"header": "X-Sign", "signed": canary("sourceoption") + "{body}", "encoding": "hex"}
+    source = incoming.add(
+        "marked", "hmac", {"options": {"header": "X-Sign"}, "action": {"do": "record"}}, by=ROOT
+    ).source
+    collection = current().by_key["marked"]
+    account = people.add_service("Importer", by=ROOT)
+    action = {"do": "create", "collection": str(collection.id), "mapping": {str(collection.fields[0].id): "/" + canary("sourceaction")}}  # fmt: skip
+    Source.objects.filter(pk=source.pk).update(
+        options=options, schema={"title": canary("sourceschema")}, action=action, account=account
+    )
+    receipt = make_failed_receipt(source)
+    body = json.dumps({"text": canary("receiptbody")}).encode()
+    Receipt.objects.filter(pk=receipt.pk).update(
+        message_id=canary("messageid"), said=canary("receiptsaid"), problems=[{"pointer": canary("receiptproblem"), "code": CANARY}],
+        body=key_ring().encrypt(body, context=receipt.context),
+    )  # fmt: skip
 
 
 # Going through the pages

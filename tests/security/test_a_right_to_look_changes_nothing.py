@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from accounts.keyring import key_ring
 from accounts.models import ApiKey, Authenticator, Event, Policy, Role, Session, User
 from accounts.rights import django_permissions
 from accounts.sign_in import middleware
@@ -16,12 +17,12 @@ from previews.models import PreviewSite, SigningKey
 from tests.accounts.cast import confirmed
 from tests.security.admin_matrix import ADA, EVERYBODY, Cast, Stage, make_cast, make_stage, visits
 from tests.security.world import Unchanged
-from webhooks.models import Endpoint, EndpointSecret
+from webhooks.models import Endpoint, EndpointSecret, Source, SourceSecret
 
 pytestmark = pytest.mark.django_db
 
 VERBS = ("view", "add", "change", "delete")
-MODELS: list[type[Any]] = [User, Role, Policy, ApiKey, PreviewSite, Endpoint]
+MODELS: list[type[Any]] = [User, Role, Policy, ApiKey, PreviewSite, Endpoint, Source]
 EVERY_SET = [frozenset(item) for item in chain.from_iterable(combinations(VERBS, size) for size in range(5))]
 JUNK = {
     "id": "0190aaaa-0000-7000-8000-000000000000",
@@ -80,7 +81,7 @@ def path(model: type[Any], page: str = "changelist", *args: object) -> str:
 
 def rows(stage: Stage) -> dict[type[Any], Any]:
     return {User: stage.person, Role: stage.role, Policy: stage.policy, ApiKey: stage.api_key,
-            PreviewSite: stage.site, Endpoint: stage.endpoint}  # fmt: skip
+            PreviewSite: stage.site, Endpoint: stage.endpoint, Source: stage.source}  # fmt: skip
 
 
 def bodies(stage: Stage, page: str) -> dict[type[Any], dict[str, Any]]:
@@ -218,13 +219,8 @@ def test_an_inline_keeps_to_the_rights_on_its_own_table(cast: Cast, monkeypatch:
 
 def test_columns_that_a_form_does_not_show_stay_as_they_are(ada: Client, stage: Stage) -> None:
     change = bodies(stage, "change")
-    written = {
-        User: {"name"},
-        Role: {"name"},
-        Policy: {"actions"},
-        PreviewSite: {"name", "is_embeddable"},
-        Endpoint: {"name"},
-    }
+    written = {User: {"name"}, Role: {"name"}, Policy: {"actions"}, PreviewSite: {"name", "is_embeddable"},
+               Endpoint: {"name"}, Source: {"schema", "changed_at"}}  # fmt: skip
     for model, names in written.items():
         row = rows(stage)[model]
         before = model.objects.filter(pk=row.pk).values().get()
@@ -262,6 +258,8 @@ def test_columns_that_a_form_does_not_show_are_not_set_in_a_new_row(ada: Client,
         if model is Endpoint:
             assert row.state == "active"
             assert row.created_by_id != 1
+        if model is Source:
+            assert (row.state, row.account_id, row.action) == ("active", None, {"do": "record"})
         if model is ApiKey:
             assert row.state == "active"
             assert row.secret_hash != JUNK["secret_hash"]
@@ -311,6 +309,9 @@ def secrets() -> dict[str, str]:
                   "its hex": device.raw_secret.hex()}  # fmt: skip
     found |= {f"hash of {key.public_id}": key.secret_hash for key in ApiKey.objects.all()}
     found |= {f"hash of {site.name}": site.secret_hash for site in PreviewSite.objects.all()}
+    for row in SourceSecret.objects.select_related("source"):
+        text = key_ring().decrypt(row.secret, context=row.context).decode()
+        found |= {f"row of {row.source.key}": row.secret, f"secret of {row.source.key}": text}
     found |= {f"half of {key.pk}": key.private for key in SigningKey.objects.exclude(private="")}
     found |= {f"half of {key.pk}": key.private for key in EndpointSecret.objects.exclude(private="")}
     found |= {

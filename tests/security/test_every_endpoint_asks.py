@@ -19,7 +19,7 @@ from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, allow, anonymous, make_collection, make_entry, make_key, make_role, make_user
 from tests.security.matrix import DRAFT, V1, calls
 from tests.security.world import Unchanged, assert_problem, leaked, make_world, routes
-from webhooks.models import Attempt, Delivery, Endpoint, EndpointSecret
+from webhooks.models import Attempt, Delivery, Endpoint, EndpointSecret, Receipt, Source, SourceSecret
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +59,7 @@ SYSTEM = {
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",
+    "webhooks/incoming/tasks.py": "erases secrets of sources whose overlap is over",
     "cms_project/demo/making.py": "content of our own",
 }
 
@@ -171,6 +172,9 @@ def test_no_endpoint_takes_a_name_of_a_column() -> None:
             EndpointSecret,
             Delivery,
             Attempt,
+            Source,
+            SourceSecret,
+            Receipt,
         )
         for field in model._meta.get_fields()
         if hasattr(field, "attname")
@@ -238,6 +242,9 @@ ACCEPTED = {
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/publish"): {"locales"},
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/unpublish"): {"locales"},
     ("POST", V1 + "manage/roles"): {*SETTINGS, "areas"},
+    ("POST", V1 + "manage/webhooks/sources"): {"options", "schema", "account", "role", "state", "secret"},
+    ("PATCH", V1 + "manage/webhooks/sources/<str:key>"): {"schema", "action", "account", "role", "state"},
+    ("POST", V1 + "manage/webhooks/sources/<str:key>/rotate-secret"): {"secret", "overlap_hours"},
     ("PATCH", V1 + "manage/roles/<str:key>"): {*SETTINGS, "areas"},
     ("POST", V1 + "manage/policies"): {"filter", "presets", "dry_run"},
     ("PATCH", V1 + "manage/policies/<uuid:policy_id>"): {

@@ -9,11 +9,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.base import VerbAdmin
+from accounts.admin.marks import Mark, pill
 from webhooks import outcomes
 from webhooks.models import Delivery, Endpoint
 
 M = TypeVar("M", bound=Model)
-Mark = tuple[str, str, str]  # the class of a mark, the mark, the word
 ENDPOINTS: Final[dict[str, Mark]] = {
     Endpoint.State.ACTIVE: ("qk-published", "●", "Active"),
     Endpoint.State.PAUSED: ("qk-changed", "‖", "Paused"),
@@ -40,11 +40,6 @@ class FramedAdmin(VerbAdmin[M]):
 
     class Media:
         css = {"all": ["accounts/keys.css", "webhooks/webhooks.css"]}
-
-
-def pill(mark: Mark) -> SafeString:
-    """Return a state as a mark and a word."""
-    return format_html('<span class="qk-pill {}"><span aria-hidden="true">{}</span> {}</span>', *mark)
 
 
 def pills_of(endpoint: Endpoint) -> SafeString:
