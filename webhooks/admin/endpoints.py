@@ -277,6 +277,7 @@ class EndpointAdmin(FramedAdmin[Endpoint]):
             "acts": [(act, acts.ACTS[act]) for act in acts.acts_of(endpoint)] if may_act else [],
             "health": known,
             "rate": percent(known.success_rate),
+            "attempts": f"{known.attempts:,}",
             "p95": took(known.p95_milliseconds),
             "waits": waiting_words(known),
             "next": until(known.next_attempt_at) if known.next_attempt_at and endpoint.is_active else "",
