@@ -18,6 +18,7 @@ from tests.browser.conftest import make_administrator, sign_in, watch
 from tests.builders import make_alert, make_collection, make_entry
 from tests.previews.world import FIELDS, make_preview, make_site
 from tests.processes import LiveServer
+from tests.webhooks.incoming.world import make_failed_receipt, make_source
 from tests.webhooks.world import make_attempt, make_delivery, make_endpoint
 
 Look = Callable[[Page, str], None]
@@ -126,7 +127,13 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
     endpoint = make_endpoint("https://www.example.com/hook", owner=ada.user).endpoint
     delivery = make_delivery(endpoint)
     make_attempt(delivery)
-    of_webhooks = {"endpoint": endpoint.pk, "delivery": delivery.pk}
+    source = make_source("deploys")
+    of_webhooks = {
+        "endpoint": endpoint.pk,
+        "delivery": delivery.pk,
+        "source": source.pk,
+        "receipt": make_failed_receipt(source).pk,
+    }
     for room, tables in (("previews", of_previews), ("webhooks", of_webhooks)):
         for model, pk in tables.items():
             watched.go(f"/admin/{room}/{model}/")
