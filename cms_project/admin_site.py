@@ -27,7 +27,7 @@ from previews.admin.urls import urlpatterns as previews_urls
 _CLOSED: Final = frozenset({"view_on_site", "password_change", "password_change_done"})
 
 
-_USES: Final = {"content": "Content", "review": "Review", "previews": "Previews"}
+_USES: Final = {"content": "Content", "review": "Review", "previews": "Previews", "webhooks": "Webhooks"}
 
 
 class QuillkeepAdminSite(admin.AdminSite):
@@ -91,7 +91,7 @@ class QuillkeepAdminSite(admin.AdminSite):
         return update_wrapper(answer, inside)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
-        """Return the sidebar by use: content, what waits for review with the record of it all, previews, settings."""
+        """Return the sidebar by use: content, what waits for review with the record of it all, and settings last."""
         stock: list[dict[str, Any]] = super().get_app_list(request, app_label)
         if app_label is not None:
             return stock
@@ -112,7 +112,8 @@ class QuillkeepAdminSite(admin.AdminSite):
             found["Settings"]["models"].append(
                 sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
             )
-        return [found[use] for use in ("Content", "Review", "Previews", "Settings") if use in found]
+        order = ("Content", "Review", "Previews", "Webhooks", "Settings")
+        return [found[use] for use in order if use in found]
 
     def index(  # type: ignore[override]  # rendered already
         self,

@@ -5,15 +5,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.access import Area, Principal
 from accounts.errors import ConflictError, InvalidInputError, Problem
 from accounts.log import Subject, record
-from accounts.models.event import Seal
+from accounts.models.event import Event, Seal
 from webhooks.endpoints import last_position
 from webhooks.models import Delivery, Endpoint
-from webhooks.types import TEST
+from webhooks.types import TEST, TYPES, covers
 
 LONGEST_AGO: Final = timedelta(days=30)
 
@@ -81,6 +82,15 @@ def recover(endpoint: Endpoint, *, since: datetime, by: Principal) -> Endpoint:
     detail_of = {"name": found.name, "since": since.isoformat()}
     record("endpoint.recovered", actor=by, subject=Subject("endpoint", str(found.pk)), detail=detail_of)
     return found
+
+
+def missed_at_most(endpoint: Endpoint, *, since: datetime, most: int) -> int:
+    """Return how many events a recovery would look through, those that have arrived included; counted up to `most`."""
+    wanted = [name for name in TYPES if name != TEST and covers(endpoint.types, name)]
+    events = Event.objects.filter(type__in=wanted, at__gte=since)
+    if endpoint.collection_ids:
+        events = events.filter(Q(collection_id=None) | Q(collection_id__in=endpoint.collection_ids))
+    return events.order_by("-at")[:most].count()
 
 
 def redeliver_each(deliveries: Iterable[Delivery], *, by: Principal) -> int:

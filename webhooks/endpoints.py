@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import egress
@@ -16,6 +17,7 @@ from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, P
 from accounts.keys.scopes import scopes_json
 from accounts.log import Subject, record
 from accounts.models.event import Seal
+from accounts.models.role import Role
 from accounts.models.user import User
 from accounts.rights.granting import require_to_hold_roles
 from content import schema
@@ -342,6 +344,21 @@ def _collection_problems(endpoint: Endpoint, by: Principal, values: Mapping[str,
 def seen_collections(by: Principal) -> dict[UUID, schema.CollectionSpec]:
     """Return the collections that a principal can name."""
     return {item.id: item for item in schema.current().collections if knows(by, item.resource)}
+
+
+def possible_owners(by: Principal) -> list[User]:
+    """Return the accounts as whom `by` may let an endpoint listen: themselves, and who is no more than they are."""
+    out_of_reach = [role.pk for role in Role.objects.all() if not _holds(by, role.key)]
+    reach = Q(groups__isnull=False) & ~Q(groups__in=out_of_reach) | Q(pk=by.user_id)
+    return list(User.objects.filter(reach, is_active=True).distinct())
+
+
+def _holds(by: Principal, role_key: str) -> bool:
+    try:
+        require_to_hold_roles(by, [role_key])
+    except NotAllowedError:
+        return False
+    return True
 
 
 def owner_of(user_id: UUID) -> User:

@@ -1,4 +1,4 @@
-"""The pages of accounts and the tables of previews, one after the other, as somebody goes through them."""
+"""The pages of accounts and the tables of previews and webhooks, one after the other, as somebody goes through them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,6 +18,8 @@ from tests.browser.conftest import make_administrator, sign_in, watch
 from tests.builders import make_alert, make_collection, make_entry
 from tests.previews.world import FIELDS, make_preview, make_site
 from tests.processes import LiveServer
+from tests.webhooks.incoming.world import make_failed_receipt, make_source
+from tests.webhooks.world import make_attempt, make_delivery, make_endpoint
 
 Look = Callable[[Page, str], None]
 
@@ -122,11 +124,22 @@ def visit_each(browser: BrowserContext, web_server: LiveServer, look: Look) -> N
         if model in ("role", "policy"):
             watched.go(f"/admin/accounts/{model}/{pk}/delete/")
             look(page, f"{model}-delete")
-    for model, pk in of_previews.items():
-        watched.go(f"/admin/previews/{model}/")
-        look(page, f"{model}-list")
-        watched.go(f"/admin/previews/{model}/{pk}/change/")
-        look(page, f"{model}-change")
+    endpoint = make_endpoint("https://www.example.com/hook", owner=ada.user).endpoint
+    delivery = make_delivery(endpoint)
+    make_attempt(delivery)
+    source = make_source("deploys")
+    of_webhooks = {
+        "endpoint": endpoint.pk,
+        "delivery": delivery.pk,
+        "source": source.pk,
+        "receipt": make_failed_receipt(source).pk,
+    }
+    for room, tables in (("previews", of_previews), ("webhooks", of_webhooks)):
+        for model, pk in tables.items():
+            watched.go(f"/admin/{room}/{model}/")
+            look(page, f"{model}-list")
+            watched.go(f"/admin/{room}/{model}/{pk}/change/")
+            look(page, f"{model}-change")
     watched.go("/admin/view-as/?as=role:editor")
     look(page, "view-as")
     watched.go(f"/admin/accounts/policy/add/?role={rows['role']}&collection=*")

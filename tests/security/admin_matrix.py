@@ -30,7 +30,8 @@ from tests.content.admin.conftest import sign_in
 from tests.previews.world import make_preview, make_site
 from tests.security.world import World, build_world
 from tests.webhooks.incoming.world import make_failed_receipt, make_source
-from webhooks.models import Receipt, Source
+from tests.webhooks.world import make_delivery, make_endpoint
+from webhooks.models import Delivery, Endpoint, Receipt, Source
 
 ADMIN = "admin/"
 ENTRY = "content/<str:key>/<uuid:name>/"
@@ -122,6 +123,9 @@ class Stage:
     signing_key: SigningKey
     preview: Preview
     other_preview: Preview
+    endpoint: Endpoint
+    delivery: Delivery
+    other_delivery: Delivery
     source: Source
     receipt: Receipt
     other_receipt: Receipt
@@ -149,6 +153,7 @@ def make_stage(number: int, by: Person) -> Stage:
     make_locale(f"x{'abcdefgh'[number]}")
     seal_pending()
     site = make_site(f"Site {number}").site
+    endpoint = make_endpoint("https://www.example.com/hook", name=f"Hook {number}", owner=by.user).endpoint
     source = make_source(f"source{number}")
     return Stage(
         "articles",
@@ -171,6 +176,15 @@ def make_stage(number: int, by: Person) -> Stage:
         SigningKey.objects.get(state="pending"),
         make_preview(site, entry, session),
         make_preview(site, entry, session),
+        endpoint,
+        make_delivery(
+            endpoint,
+            subject_type="entry",
+            subject_id=str(entry.pk),
+            collection_id=entry.collection_id,
+            locale="en",
+        ),
+        make_delivery(endpoint, type="webhook.test"),
         source,
         make_failed_receipt(source),
         make_failed_receipt(source),
@@ -187,6 +201,7 @@ def visits(stage: Stage, number: int) -> list[Visit]:
         *_modeling(number),
         *_accounts(stage, number),
         *_previews(stage, number),
+        *_webhooks(stage, number),
         *_sources(stage, number),
         *_rest(),
     ]
@@ -430,6 +445,35 @@ def _previews(stage: Stage, number: int) -> list[Visit]:
                 act={"action": "revoke", "_selected_action": str(stage.other_preview.pk)}),
         Visit("GET", of_preview, revoke),
         Visit("POST", of_preview, revoke, {}, (ADA,), 302),
+    ]  # fmt: skip
+
+
+def _webhooks(stage: Stage, number: int) -> list[Visit]:
+    """Endpoints and their deliveries: of this world only administrators look after them."""
+    hook = {
+        "name": f"Fresh {number}",
+        "url": "https://www.example.com/hook",
+        "types": ["entry.*"],
+        "about": "every",
+        "owner": str(stage.endpoint.owner_id),
+        "algorithm": "v1",
+    }
+    act, at = (
+        "webhooks/endpoint/<uuid:endpoint_id>/do/<str:act>/",
+        f"webhooks/endpoint/{stage.endpoint.pk}/do/",
+    )
+    again, one = (
+        "webhooks/delivery/<uuid:delivery_id>/redeliver/",
+        f"webhooks/delivery/{stage.delivery.pk}/redeliver/",
+    )
+    room = {"room": "webhooks"}
+    return [
+        *_table("endpoint", stage.endpoint.pk, **room, add=(hook, 200), change=({**hook, "name": f"Changed {number}"}, 302)),
+        Visit("GET", act, f"{at}recover/", {}, (ADA,)),
+        Visit("POST", act, f"{at}rotate-secret/", {"overlap_hours": "1"}, (ADA,)),
+        *_table("delivery", stage.delivery.pk, **room, act={"delivery": str(stage.other_delivery.pk)}),
+        Visit("GET", again, one, {}, NOBODY),
+        Visit("POST", again, one, {}, (ADA,), 302),
     ]  # fmt: skip
 
 

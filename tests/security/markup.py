@@ -36,8 +36,9 @@ from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, make_alert, make_collection, make_entry, make_user, writing
 from tests.previews.world import make_preview, make_site
 from tests.webhooks.incoming.world import make_failed_receipt
+from tests.webhooks.world import make_attempt, make_delivery, make_endpoint
 from webhooks.incoming import sources as incoming
-from webhooks.models import Receipt, Source
+from webhooks.models import Endpoint, Receipt, Source
 
 CANARY: Final = '"><img src=x onerror=alert(1)>'
 
@@ -111,6 +112,16 @@ PLACED: Final = {
     "previews.PreviewSite.origins": "siteorigin",
     "previews.PreviewSite.probe": "siteprobe",
     "previews.SigningKey.public": "publickey",
+    "webhooks.Attempt.request_headers": "sentheader",
+    "webhooks.Attempt.response_body": "answerbody",
+    "webhooks.Attempt.response_headers": "answerheader",
+    "webhooks.Delivery.body": "deliverybody",
+    "webhooks.Delivery.subject_id": "deliverysubject",
+    "webhooks.Endpoint.conformance": "conformance",
+    "webhooks.Endpoint.name": "endpointname",
+    "webhooks.Endpoint.types": "hooktypes",
+    "webhooks.Endpoint.url": "endpointurl",
+    "webhooks.EndpointSecret.public": "secretpublic",
     "webhooks.Receipt.message_id": "messageid",
     "webhooks.Receipt.problems": "receiptproblem",
     "webhooks.Receipt.said": "receiptsaid",
@@ -129,7 +140,10 @@ ELSEWHERE: Final = {
         "accounts.RecoveryCodes.name", "accounts.Passkey.transports", "accounts.Alert.rule", "accounts.Alert.subject_type",
         "accounts.Tally.rule", "previews.Preview.revoked_because", "previews.PreviewSite.algorithm",
         "previews.PreviewSite.response_mode", "previews.PreviewSite.state", "previews.SigningKey.algorithm",
-        "previews.SigningKey.state", "webhooks.Receipt.reason", "webhooks.Receipt.state", "webhooks.Source.scheme",
+        "previews.SigningKey.state", "webhooks.Attempt.error", "webhooks.Delivery.state", "webhooks.Delivery.subject_type", "webhooks.Delivery.type",
+        "webhooks.Endpoint.algorithm", "webhooks.Endpoint.disabled_because", "webhooks.Endpoint.state",
+        "webhooks.EndpointSecret.algorithm", "webhooks.EndpointSecret.state", "webhooks.Sight.kind",
+        "webhooks.Receipt.reason", "webhooks.Receipt.state", "webhooks.Source.scheme",
         "webhooks.Source.state", "webhooks.SourceSecret.state",
     },
     "small letters, digits and _, held by the database or by the verb": {
@@ -137,6 +151,7 @@ ELSEWHERE: Final = {
         "content.Locale.code", "content.Locale.fallback", "content.DraftDocument.locale",
         "content.DraftDocument.content_locale", "content.Reference.locale", "content.UniqueValue.locale",
         "content.Visit.locale", "accounts.Event.locale", "previews.HandoffUrl.locale", "previews.Preview.locale",
+        "webhooks.Delivery.locale", "webhooks.Sight.locale",
         "webhooks.Source.key",
     },
     "ids, hashes and addresses of the network, made or parsed by us": {
@@ -154,6 +169,7 @@ ELSEWHERE: Final = {
         "previews.Preview.code_hash", "previews.Preview.exchanged_from", "previews.Preview.opened_from",
         "previews.Preview.last_opened_from", "previews.PreviewSite.secret_hash",
         "previews.PreviewSite.previous_secret_hash", "previews.SigningKey.private",
+        "webhooks.Endpoint.collection_ids", "webhooks.Endpoint.scopes", "webhooks.EndpointSecret.private",
         "webhooks.Receipt.sha256", "webhooks.SourceSecret.secret",
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
@@ -192,6 +208,8 @@ class Marked:
     eve: User = field(default_factory=User)
     event: str = ""
     site: str = ""
+    endpoint: str = ""
+    delivery: str = ""
 
 
 def make_marked(ada: User) -> Marked:
@@ -207,6 +225,7 @@ def make_marked(ada: User) -> Marked:
     _content(marked)
     _accounts(marked)
     _previews(marked, ada)
+    _webhooks(marked)
     _sources()
     name = current().by_key["marked"].by_key["text"]
     view = SavedView.objects.create(
@@ -365,6 +384,25 @@ def _previews(marked: Marked, ada: User) -> None:
     Preview.objects.filter(pk=preview.pk).update(
         opened_at=timezone.now(), opened_agent=canary("previewagent"), opened_from="192.0.2.1", open_count=2
     )
+
+
+def _webhooks(marked: Marked) -> None:
+    endpoint = make_endpoint("https://www.example.com/hook", name="Marked", algorithm="v1a").endpoint
+    case = dict.fromkeys(("name", "title", "expected", "status", "advice"), canary("conformance"))
+    Endpoint.objects.filter(pk=endpoint.pk).update(
+        name=canary("endpointname"), url=canary("endpointurl"), types=[canary("hooktypes")],
+        conformance={"at": CANARY, "passed": False, "checks": [case]},
+    )  # fmt: skip
+    endpoint.secrets.update(public=canary("secretpublic")[:64])
+    delivery = make_delivery(
+        endpoint, subject_type="test", subject_id=canary("deliverysubject"), body=canary("deliverybody")
+    )
+    make_attempt(
+        delivery, status=500, error="", response_body=canary("answerbody"),
+        request_headers={canary("sentheader"): canary("sentheader")},
+        response_headers={canary("answerheader"): canary("answerheader")},
+    )  # fmt: skip
+    marked.endpoint, marked.delivery = str(endpoint.pk), str(delivery.pk)
 
 
 def _sources() -> None:

@@ -17,12 +17,12 @@ from previews.models import PreviewSite, SigningKey
 from tests.accounts.cast import confirmed
 from tests.security.admin_matrix import ADA, EVERYBODY, Cast, Stage, make_cast, make_stage, visits
 from tests.security.world import Unchanged
-from webhooks.models import Source, SourceSecret
+from webhooks.models import Endpoint, EndpointSecret, Source, SourceSecret
 
 pytestmark = pytest.mark.django_db
 
 VERBS = ("view", "add", "change", "delete")
-MODELS: list[type[Any]] = [User, Role, Policy, ApiKey, PreviewSite, Source]
+MODELS: list[type[Any]] = [User, Role, Policy, ApiKey, PreviewSite, Endpoint, Source]
 EVERY_SET = [frozenset(item) for item in chain.from_iterable(combinations(VERBS, size) for size in range(5))]
 JUNK = {
     "id": "0190aaaa-0000-7000-8000-000000000000",
@@ -81,7 +81,7 @@ def path(model: type[Any], page: str = "changelist", *args: object) -> str:
 
 def rows(stage: Stage) -> dict[type[Any], Any]:
     return {User: stage.person, Role: stage.role, Policy: stage.policy, ApiKey: stage.api_key,
-            PreviewSite: stage.site, Source: stage.source}  # fmt: skip
+            PreviewSite: stage.site, Endpoint: stage.endpoint, Source: stage.source}  # fmt: skip
 
 
 def bodies(stage: Stage, page: str) -> dict[type[Any], dict[str, Any]]:
@@ -151,8 +151,11 @@ def test_an_action_needs_its_right_also_when_it_is_typed(
         give(monkeypatch, verbs)
         for model in admin.site._registry:
             for name in sorted(names):
-                chosen = [str(row.pk) for row in (stage.person, stage.api_key, stage.session, stage.preview)]
-                body = {"action": name, "_selected_action": chosen,
+                chosen = [
+                    str(row.pk)
+                    for row in (stage.person, stage.api_key, stage.session, stage.preview, stage.delivery)
+                ]
+                body = {"action": name, "_selected_action": chosen, "delivery": chosen,
                         "post": "yes", "select_across": "1", "index": "0"}  # fmt: skip
                 with Unchanged(
                     (model, name), but=("django_session",)
@@ -217,7 +220,7 @@ def test_an_inline_keeps_to_the_rights_on_its_own_table(cast: Cast, monkeypatch:
 def test_columns_that_a_form_does_not_show_stay_as_they_are(ada: Client, stage: Stage) -> None:
     change = bodies(stage, "change")
     written = {User: {"name"}, Role: {"name"}, Policy: {"actions"}, PreviewSite: {"name", "is_embeddable"},
-               Source: {"schema", "changed_at"}}  # fmt: skip
+               Endpoint: {"name"}, Source: {"schema", "changed_at"}}  # fmt: skip
     for model, names in written.items():
         row = rows(stage)[model]
         before = model.objects.filter(pk=row.pk).values().get()
@@ -251,6 +254,9 @@ def test_columns_that_a_form_does_not_show_are_not_set_in_a_new_row(ada: Client,
         if model is PreviewSite:
             assert row.state == "active"
             assert row.secret_hash != JUNK["secret_hash"]
+            assert row.created_by_id != 1
+        if model is Endpoint:
+            assert row.state == "active"
             assert row.created_by_id != 1
         if model is Source:
             assert (row.state, row.account_id, row.action) == ("active", None, {"do": "record"})
@@ -307,6 +313,7 @@ def secrets() -> dict[str, str]:
         text = key_ring().decrypt(row.secret, context=row.context).decode()
         found |= {f"row of {row.source.key}": row.secret, f"secret of {row.source.key}": text}
     found |= {f"half of {key.pk}": key.private for key in SigningKey.objects.exclude(private="")}
+    found |= {f"half of {key.pk}": key.private for key in EndpointSecret.objects.exclude(private="")}
     found |= {
         f"refresh of {row.pk}": str(row.refresh_jti) for row in Session.objects.all() if row.refresh_jti
     }

@@ -37,6 +37,7 @@ BY_HAND = {
     "previews/state.py": "an advisory lock; a number is a parameter",
     "previews/signing/life.py": "an advisory lock; a number is a parameter",
     "cms_project/management/commands/migrate.py": "grants after migrating",
+    "webhooks/health.py": "how endpoints are doing, by two constant statements with parameters",
 }
 NEVER = {"raw", "extra", "RawSQL"}
 HOLDS = {"execute", "executemany", "callproc"}
@@ -114,6 +115,7 @@ def test_no_client_text_is_a_keyword_of_the_orm() -> None:
         "accounts/admin": 99,
         "content/admin": 99,
         "previews/admin": 1,
+        "webhooks/api/manage.py": 1,
     }
     for name, text in sources():
         count = 0

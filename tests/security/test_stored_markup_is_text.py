@@ -43,6 +43,8 @@ NO_PAGES = {
     *(f"webhooks/{model}/<path:object_id>/{page}" for model in ("source", "receipt") for page in ("", "delete/")),
     "webhooks/receipt/add/", "webhooks/receipt/<uuid:receipt_id>/retry/",
     "previews/signingkey/add/", "previews/preview/add/", "previews/preview/<uuid:preview_id>/revoke/",
+    *(f"webhooks/{model}/<path:object_id>/{page}" for model in ("endpoint", "delivery") for page in ("", "delete/")),
+    "webhooks/delivery/add/", "webhooks/delivery/<uuid:delivery_id>/redeliver/", "webhooks/delivery/<path:object_id>/history/",
 }  # fmt: skip
 
 
@@ -130,6 +132,15 @@ def test_no_answer_to_a_form_holds_markup_as_markup(ada: Client, marked: Marked)
         ("/admin/previews/signingkey/rotate/EdDSA/", {"overlap_hours": CANARY}),
         ("/admin/previews/preview/", {"action": CANARY, "_selected_action": CANARY}),
         (f"/admin/previews/previewsite/{marked.site}/do/remove/", {}),
+        ("/admin/webhooks/endpoint/add/", {"name": CANARY, "url": CANARY, "types": CANARY, "about": CANARY, "collections": CANARY, "owner": CANARY, "algorithm": CANARY}),
+        (f"/admin/webhooks/endpoint/{marked.endpoint}/change/", {"name": CANARY, "url": CANARY, "types": "entry.*", "about": "these", "owner": CANARY}),
+        (f"/admin/webhooks/endpoint/{marked.endpoint}/do/rotate-secret/", {"overlap_hours": CANARY}),
+        (f"/admin/webhooks/endpoint/{marked.endpoint}/do/rotate-secret/", {"overlap_hours": "1"}),
+        (f"/admin/webhooks/endpoint/{marked.endpoint}/do/recover/", {"since": CANARY}),
+        (f"/admin/webhooks/endpoint/{marked.endpoint}/do/pause/", {}),
+        ("/admin/webhooks/delivery/", {"delivery": [CANARY, marked.delivery]}),
+        (f"/admin/webhooks/delivery/{marked.delivery}/redeliver/", {}),
+        (f"/admin/webhooks/endpoint/{marked.endpoint}/do/remove/", {}),
         ("/admin/login/", {"email": CANARY, "password": CANARY, "next": f"/admin/{CANARY}"}),
     ]  # fmt: skip
     for path, data in sent:

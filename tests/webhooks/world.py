@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from uuid import UUID
 
+from django.utils import timezone
 from standardwebhooks import Webhook
 
 from accounts.access import Principal
+from accounts.ids import uuid7
 from accounts.models import Event, User
 from tests.builders import ROOT, allow, make_collection, make_role, make_user
 from tests.previews.little_site import Asked, LittleSite, Page
 from webhooks import endpoints, fanning, sending
 from webhooks.endpoints import Made
-from webhooks.models import Delivery, Endpoint
+from webhooks.models import Attempt, Delivery, Endpoint
 
 FIELDS: Final[list[dict[str, Any]]] = [
     {"key": "title", "type": "text", "required": True, "filterable": True, "localized": True},
@@ -80,6 +82,32 @@ def make_endpoint(url: str, *, name: str = "Site", owner: User | None = None, **
         **values,
     }
     return endpoints.add(given, by=ROOT)
+
+
+def make_delivery(endpoint: Endpoint, **values: Any) -> Delivery:
+    """Write the row of a delivery: by default one that arrived a moment ago."""
+    now = timezone.now()
+    given: dict[str, Any] = {
+        "event_id": uuid7(),
+        "position": 1,
+        "type": "entry.published",
+        "occurred_at": now,
+        "state": Delivery.State.DELIVERED,
+        "next_attempt_at": None,
+        "ended_at": now,
+        **values,
+    }
+    if given["state"] == Delivery.State.WAITING:
+        given |= {"ended_at": None, "next_attempt_at": given["next_attempt_at"] or now}
+    return Delivery.objects.create(endpoint=endpoint, **given)
+
+
+def make_attempt(delivery: Delivery, **values: Any) -> Attempt:
+    """Write down an attempt: by default one that failed a moment ago, without an answer."""
+    number = delivery.attempts.count() + 1
+    Delivery.objects.filter(pk=delivery.pk).update(attempt_count=number)
+    given = {"at": timezone.now(), "is_success": False, "error": "unreachable", **values}
+    return Attempt.objects.create(delivery=delivery, endpoint_id=delivery.endpoint_id, number=number, **given)
 
 
 def work() -> int:

@@ -26,7 +26,7 @@ from accounts.api.strict import (
 from accounts.errors import InvalidInputError, NotFoundError, Problem
 from content import schema
 from webhooks import asking, endpoints
-from webhooks.api.shapes import delivery_details_json, delivery_json, endpoint_json
+from webhooks.api.shapes import delivery_details_json, delivery_json, endpoint_details_json, endpoint_json
 from webhooks.endpoints import Made
 from webhooks.models import Delivery, Endpoint
 from webhooks.models.endpoint import Scheme
@@ -88,9 +88,9 @@ class EndpointView(ManagementView):
 
     @extend_schema(operation_id="manage_webhooks_endpoints_retrieve", responses={200: ONE})
     def get(self, request: Request, endpoint_id: UUID) -> Response:
-        """Return one endpoint."""
+        """Return one endpoint, with how it is doing."""
         read_query(request, ())
-        return Response(endpoint_json(_endpoint(endpoint_id)))
+        return Response(endpoint_details_json(_endpoint(endpoint_id)))
 
     @extend_schema(
         operation_id="manage_webhooks_endpoints_update", request=EndpointChange, responses={200: ONE}

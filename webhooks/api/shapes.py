@@ -5,7 +5,7 @@ from typing import Any
 from accounts.access import Principal
 from accounts.api.shapes import moment
 from content import schema
-from webhooks import hearing, payload
+from webhooks import health, hearing, payload
 from webhooks.models import Attempt, Delivery, Endpoint
 
 
@@ -29,6 +29,11 @@ def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
         "is_recovering": endpoint.recovers_to is not None,
         "conformance": endpoint.conformance,
     }
+
+
+def endpoint_details_json(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint with its health: the last 24 hours, and what waits."""
+    return endpoint_json(endpoint) | {"health": health.of(endpoint.pk).as_json()}
 
 
 def delivery_json(delivery: Delivery) -> dict[str, Any]:
