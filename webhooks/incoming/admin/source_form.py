@@ -336,7 +336,7 @@ def _scalar(line: str) -> str | int:
 
 
 def _line_of(value: str | int) -> str:
-    is_plain = isinstance(value, str) and _scalar(value) == value and value.strip() == value
+    is_plain = isinstance(value, str) and value and _scalar(value) == value and value.strip() == value
     return value if is_plain and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
