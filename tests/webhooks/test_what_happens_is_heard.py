@@ -22,7 +22,7 @@ def test_a_published_entry_arrives_signed_and_without_content(receiver: Receiver
     work()
     entry = make_entry("articles", title="CANARY")
     assert work() == 2
-    created, published = receiver.verified()
+    created, published = sorted(receiver.verified(), key=lambda body: int(body["data"]["sequence"]))
     assert created["type"] == "entry.created"
     assert published["type"] == "entry.published"
     assert published["data"] == {
@@ -35,6 +35,6 @@ def test_a_published_entry_arrives_signed_and_without_content(receiver: Receiver
         "environment": "development",
         "url": f"http://testserver/api/v1/content/articles/{entry.pk}?locale=en",
     }
-    assert b"CANARY" not in receiver.asked[1].body
+    assert not any(b"CANARY" in asked.body for asked in receiver.asked)
     assert states() == ["delivered", "delivered"]
     assert work() == 0
