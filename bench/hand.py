@@ -62,14 +62,13 @@ class Hand:
         role = granting.add_role("listener", "Listeners", by=ROOT)
         terms = granting.PolicyTerms(collection_id=None, actions=READS, every_field=True)
         granting.add_policy(role, terms, by=ROOT)
+        people.add_person("ada@example.com", name="Ada", roles=("administrator",), by=ROOT)
         minted = api_keys.mint_for_role(
             "administrator", name="faults", scopes=EVERYTHING, by=ROOT, rate_limit=100_000
         )
         return {"key": minted.text, "collection": str(schema.current().by_key["articles"].id)}
 
-    def endpoint(
-        self, name: str, url: str, types: tuple[str, ...] = ("entry.published",)
-    ) -> dict[str, str]:
+    def endpoint(self, name: str, url: str, types: tuple[str, ...] = ("entry.published",)) -> dict[str, str]:
         """Set up an endpoint with an owner of its own."""
         owner = people.add_person(f"{name}@example.com", name=name, roles=("listener",), by=ROOT)
         values = {"name": name, "url": url, "types": list(types), "owner": owner}
@@ -115,7 +114,9 @@ class Hand:
         row = Entry.objects.get(pk=entry)
         with transaction.atomic():
             for _ in range(count - 1):
-                record("entry.published", actor=ROOT, subject=subject_of(row), locale="en", detail={"version": 1})
+                record(
+                    "entry.published", actor=ROOT, subject=subject_of(row), locale="en", detail={"version": 1}
+                )
         return count
 
     def roll_back(self, count: int) -> int:
@@ -237,9 +238,7 @@ class Hand:
                     pass
             sequences = [int(request.data["sequence"]) for request in receiver.requests]
             wanted = list(
-                Event.objects.sealed()
-                .filter(type="entry.published")
-                .values_list("seal__position", flat=True)
+                Event.objects.sealed().filter(type="entry.published").values_list("seal__position", flat=True)
             )
             place = {sequence: number for number, sequence in enumerate(sorted(sequences))}
             return {

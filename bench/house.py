@@ -1,7 +1,7 @@
 """A whole house for the faults: servers that can be stopped, the real processes, and receivers to tell.
 
-A `Scene` is one row of the table: a database of its own, the processes of `make run` on it, receivers, and an account of
-what was sent and what came.
+A `Scene` is one row of the table: a database of its own, the processes of `make run` on it, receivers, and an account
+of what was sent and what came.
 """
 
 import contextlib
@@ -24,16 +24,13 @@ from cms_project.run import CELERY, HOST, READY_SECONDS, WORKERS, answers, web_c
 from cms_project.servers import SUPERUSER, Servers, die_with_parent, end
 
 LEASE: Final = 60.0  # seconds (webhooks.leasing)
+_QUIET: Final = 1.0  # seconds
 PUBLISHED: Final = "entry.published"
 _WAITS: Final = """
     SELECT (SELECT count(*) FROM webhooks_delivery WHERE state = 'waiting' AND NOT endpoint_id = ANY(%(but)s::uuid[])),
            (SELECT count(*) FROM accounts_unsealed WHERE refused_at IS NULL),
            (SELECT coalesce(max(position), 0) FROM accounts_seal)
                - (SELECT coalesce(max(position), 0) FROM accounts_position WHERE consumer = 'webhooks')
-"""
-_LEASED: Final = """
-    SELECT count(*) FILTER (WHERE leased_until IS NOT NULL),
-           count(*) FILTER (WHERE leased_until IS NULL) FROM webhooks_delivery WHERE state = 'waiting'
 """
 _END_LEASES: Final = """
     UPDATE webhooks_delivery SET leased_until = now(), next_attempt_at = now()
@@ -162,6 +159,13 @@ class Scene:
         process.wait()
         self.processes[name] = self._popen(name)
 
+    def end_at_once(self, name: str) -> None:
+        """Kill a process, and see that its children are gone; may be called from any thread, so it starts nothing."""
+        process = self.processes[name]
+        left = children(process.pid)
+        process.kill()
+        self.wait_until(lambda: not any(Path(f"/proc/{pid}/task").is_dir() for pid in left), 10, every=0.01)
+
     def kill_child(self, name: str, number: int = 0) -> None:
         """End one process of a worker's pool without a warning."""
         found = children(self.processes[name].pid)
@@ -269,8 +273,8 @@ class Scene:
     ) -> bool:
         """Wait until everything is delivered.
 
-        With `skips_leases` what dead processes held is given free when nothing else is left to do, in place of
-        waiting for the minute to pass.
+        With `skips_leases` what dead processes held is given free when nothing comes any more, in place of waiting
+        for the minute to pass.
         """
 
         def is_done() -> bool:
@@ -281,7 +285,7 @@ class Scene:
         return self.wait_until(is_done, seconds)
 
     def _only_leases_are_left(self) -> bool:
-        if time.time() - max((receiver.last_at for receiver in self.receivers), default=0) < 1.5:  # noqa: PLR2004
+        if time.time() - max((receiver.last_at for receiver in self.receivers), default=0) < 1.5:
             return False
         leased, free = self.rows(_LEASED)[0]
         return bool(leased) and not free

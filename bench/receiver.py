@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback that keeps what it is sent, verified by another library, and misbehaves as told."""
+"""A receiver of webhooks on loopback: keeps what it is sent, verified by another library, and misbehaves as told."""
 
 import gzip
 import json
@@ -85,7 +85,7 @@ class Exchange(BaseHTTPRequestHandler):
         except OSError:
             return  # who asked has gone
 
-    do_GET = do_PUT = do_HEAD = do_POST
+    do_GET = do_PUT = do_HEAD = do_POST  # noqa: N815 (http.server's names)
 
     def answer(self, status: int, headers: Mapping[str, str] | None = None) -> None:
         """Answer with no body. What is noted is what was sent: whoever died meanwhile does not know of it."""

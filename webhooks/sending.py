@@ -6,12 +6,13 @@ and so is tried again by another one a minute later, with the same id and the sa
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Final
+from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.utils import timezone
 
 from accounts import egress
@@ -20,7 +21,7 @@ from accounts.keyring import KeyRingError
 from accounts.models.user import User
 from webhooks import hearing, outcomes, payload, signing
 from webhooks.lanes import SLOW_THREADS, START, THREADS, Lanes
-from webhooks.leasing import lease
+from webhooks.leasing import LEASE, attempt_id, lease
 from webhooks.models import Delivery, Endpoint, EndpointSecret
 from webhooks.outcomes import Outcome
 from webhooks.types import TEST
@@ -33,6 +34,7 @@ _MOST_BYTES: Final = 64 * 1024
 _LOOK_EVERY: Final = 0.5  # seconds, for what became due meanwhile
 _TICK: Final = 0.02
 _DATABASE_AWAY: Final = 45.0  # seconds that results are kept for a database that restarts: less than a lease
+_AWAY: Final = (OperationalError, InterfaceError, InternalError)  # restarting, gone, or only to be read
 HEADERS: Final = {"Content-Type": "application/json"}
 
 
@@ -47,7 +49,9 @@ class Flight:
 
     def outcome(self) -> Outcome:
         """Return what is known before the answer."""
+        until = self.delivery.leased_until or timezone.now() + LEASE
         return Outcome(
+            attempt_id=attempt_id(self.delivery.pk, self.delivery.fence, until),
             delivery_id=self.delivery.pk,
             endpoint_id=self.delivery.endpoint_id,
             fence=self.delivery.fence,
@@ -86,7 +90,7 @@ class _Drain:
                         made += self._write()
                     started = 0 if is_over else self._start(pool)
                     self._away_since = None
-                except (OperationalError, InterfaceError) as error:
+                except _AWAY as error:
                     self._endure(error)
                     started = 0
                 if not (self._flying or self._held or self._unwritten or started):
@@ -167,6 +171,7 @@ def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
         heard = hearing.heard(endpoint, hearing.principal_of(endpoint, owner), mine)
         bodies = payload.bodies(mine, heard)
         _withhold([delivery for delivery in mine if delivery.pk not in bodies])
+        _keep(mine, bodies)
         try:
             signers = [signing.opened(secret) for secret in secrets.get(endpoint_id, ())]
         except KeyRingError:
@@ -182,6 +187,14 @@ def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
                 continue
             signed = signing.headers(str(delivery.pk), now, body.encode(), signers)
             yield replace(flight, headers={**HEADERS, **signed})
+
+
+def _keep(deliveries: Collection[Delivery], bodies: Mapping[UUID, str]) -> None:
+    """Write down what will be sent before it is: if we die on the way, the same bytes are sent again."""
+    changed = [delivery for delivery in deliveries if bodies.get(delivery.pk, delivery.body) != delivery.body]
+    for delivery in changed:
+        delivery.body = bodies[delivery.pk]
+    Delivery.objects.bulk_update(changed, ["body"])
 
 
 def _withhold(deliveries: Collection[Delivery]) -> None:
