@@ -141,7 +141,7 @@ def killed_before_the_answer(scene: Scene, size: Size) -> Counts:
 
     receiver = scene.receiver()
     scene.start(*WORK)
-    scene.wait_until(lambda: scene.is_done(), 10)
+    scene.wait_until(scene.is_done, 10)
     receiver.on_request = kill
     scene.act("publish", count=1)
     scene.wait_until(lambda: receiver.requests and receiver.on_request is None, 30)
@@ -822,7 +822,7 @@ def run_row(house: House, item: Row, size: Size) -> Verdict:
             counts = item.act(scene, size)
             if counts.problems:
                 counts.notes += [
-                    f"{name}: {line}"
+                    f"{name}: {line[:200]}"
                     for name in scene.processes
                     for line in scene.log_of(name).splitlines()
                     if "Traceback" in line or '"ERROR"' in line or "CRITICAL" in line

@@ -3,6 +3,7 @@
 Run as `python -m bench.hand` by `bench.faults` and asked by lines of JSON, like `bench.probe`.
 """
 
+import itertools
 import json
 import random
 import sys
@@ -200,9 +201,7 @@ class Hand:
             for days in (2, 4, 8):
                 _work_at(at[-1] + timedelta(days=days))
             return {
-                "seconds": [
-                    (later - before).total_seconds() for before, later in zip(at, at[1:], strict=False)
-                ],
+                "seconds": [(later - before).total_seconds() for before, later in itertools.pairwise(at)],
                 "wanted": [pause.total_seconds() for pause in retrying.SCHEDULE[1:]],
                 "attempts": len(at),
                 "exhausted": Event.objects.filter(type=EXHAUSTED).count(),

@@ -278,17 +278,32 @@ class Scene:
         """
 
         def is_done() -> bool:
-            if skips_leases and self._only_leases_are_left():
-                self.rows(_END_LEASES)
+            if skips_leases:
+                self._free_the_dead()
             return self.is_done(but)
 
         return self.wait_until(is_done, seconds)
 
-    def _only_leases_are_left(self) -> bool:
-        if time.time() - max((receiver.last_at for receiver in self.receivers), default=0) < 1.5:
-            return False
-        leased, free = self.rows(_LEASED)[0]
-        return bool(leased) and not free
+    def wait_for_more(self, *, skips_leases: bool = False) -> bool:
+        """Wait until some more requests have come, so that the next fault is in the middle of something."""
+        before = self.requests
+
+        def is_so() -> bool:
+            if skips_leases:
+                self._free_the_dead()
+            return self.requests > before + 3
+
+        return self.wait_until(is_so, LEASE, every=0.05)
+
+    @property
+    def requests(self) -> int:
+        """How many requests came to all receivers."""
+        return sum(len(receiver.requests) for receiver in self.receivers)
+
+    def _free_the_dead(self) -> None:
+        """End leases when nothing has come for longer than any of these receivers takes to answer."""
+        if time.time() - max((receiver.last_at for receiver in self.receivers), default=0) > _QUIET:
+            self.rows(_END_LEASES)
 
     # --- The account ---
 
