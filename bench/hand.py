@@ -33,7 +33,7 @@ from bench.receiver import Receiver, with_status  # noqa: E402
 from content import editing, modeling, publishing, schema  # noqa: E402
 from content.models import DraftDocument, Entry  # noqa: E402
 from content.writing import Writing, subject_of  # noqa: E402
-from webhooks import asking, endpoints, fanning, mailing, retrying, sending  # noqa: E402
+from webhooks import asking, endpoints, fanning, mailing, retrying, sending, tasks  # noqa: E402
 from webhooks.models import Attempt, Delivery, Endpoint  # noqa: E402
 from webhooks.outcomes import EXHAUSTED  # noqa: E402
 
@@ -75,6 +75,17 @@ class Hand:
         values = {"name": name, "url": url, "types": list(types), "owner": owner}
         made = endpoints.add(values, by=ROOT)
         return {"endpoint": str(made.endpoint.pk), "secret": made.secret, "owner": str(owner.pk)}
+
+    def endpoints(self, count: int, url: str) -> None:
+        """Set up endpoints at one address until there are so many; every tenth has an owner of its own."""
+        owner: User | None = None
+        for number in range(Endpoint.objects.count(), count):
+            if number % 10 == 0 or owner is None:
+                owner = people.add_person(
+                    f"many-{number}@example.com", name="Many", roles=("listener",), by=ROOT
+                )
+            values = {"name": f"many {number}", "url": url, "types": ["entry.published"], "owner": owner}
+            endpoints.add(values, by=ROOT)
 
     # --- Publishing ---
 
@@ -119,6 +130,29 @@ class Hand:
                     "entry.published", actor=ROOT, subject=subject_of(row), locale="en", detail={"version": 1}
                 )
         return count
+
+    def fan_out(self) -> int:
+        """Turn into deliveries what was emitted."""
+        made = 0
+        while new := fanning.fan_out():
+            made += new
+        return made
+
+    def fan_out_times(self, times: int) -> list[float]:
+        """Return how many seconds one event takes to become the deliveries of all endpoints, sealing included."""
+        fanning.fan_out()
+        found = []
+        for _ in range(times):
+            self.emit(1)
+            began = time.perf_counter()
+            fanning.fan_out()
+            found.append(time.perf_counter() - began)
+        return found
+
+    def wake(self, times: int) -> None:
+        """Wake those who send."""
+        for _ in range(times):
+            tasks.drain.delay()
 
     def roll_back(self, count: int) -> int:
         """Publish, and think better of it."""

@@ -123,6 +123,8 @@ class Scene:
         for process in self.processes.values():
             end(process, seconds=10)
         self.hand.close()
+        if self.hand.process.stdout is not None:
+            self.hand.process.stdout.close()
         self._stack.close()
         if self._connection is not None:
             self._connection.close()
@@ -148,6 +150,7 @@ class Scene:
     def start(self, *names: str) -> None:
         """Start processes by the names that `make run` has for them, and wait until they are ready."""
         for name in names:
+            self._log(name).unlink(missing_ok=True)  # or an earlier one would be taken for ready
             self.processes[name] = self._popen(name)
         for name in names:
             self._await(name)
@@ -158,6 +161,23 @@ class Scene:
         process.kill()
         process.wait()
         self.processes[name] = self._popen(name)
+
+    def stop(self, name: str) -> None:
+        """Ask a process to end, and wait for it."""
+        process = self.processes.pop(name)
+        process.terminate()
+        end(process)
+
+    def memory(self, name: str) -> list[float]:
+        """Return how many megabytes each process of a worker's pool holds (Linux)."""
+        found = []
+        for pid in children(self.processes[name].pid):
+            with contextlib.suppress(OSError):
+                text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+                found += [
+                    int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmRSS")
+                ]
+        return found or [0.0]
 
     def end_at_once(self, name: str) -> None:
         """Kill a process, and see that its children are gone; may be called from any thread, so it starts nothing."""

@@ -20,6 +20,7 @@ from accounts.egress import EgressError
 from accounts.keyring import KeyRingError
 from accounts.models.user import User
 from webhooks import hearing, outcomes, payload, signing
+from webhooks.clock import watch
 from webhooks.lanes import SLOW_THREADS, START, THREADS, Lanes
 from webhooks.leasing import LEASE, attempt_id, lease
 from webhooks.models import Delivery, Endpoint, EndpointSecret
@@ -120,6 +121,7 @@ class _Drain:
         if now - self._looked_at < _LOOK_EVERY:
             return 0
         self._looked_at = now
+        watch.look()
         free = THREADS - len(self._flying)
         slow_free = min(free, SLOW_THREADS - sum(self._flying.values()))
         slow = lease(slow_free, now=timezone.now(), rooms=self._lanes.rooms, other=1, slow=True)
