@@ -102,9 +102,9 @@ def _settle_deliveries(outcomes: Collection[Outcome], now: datetime) -> None:
             continue  # it was written down, and the database went away before it could say so
         if before is None:
             delivery.attempt_count += 1
-            fresh.append(_attempt(delivery, outcome, delivery.attempt_count))
         else:  # it was taken for lost, and it was only late
-            _attempt(delivery, outcome, before.number).save(force_update=True)
+            before.delete()
+        fresh.append(_attempt(delivery, outcome, before.number if before else delivery.attempt_count))
         changed.append(delivery)
         if outcome.is_success:
             _succeed(delivery, outcome, now)
