@@ -6,7 +6,7 @@ it, and the alert `clock-skewed` of that.
 
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection, transaction
@@ -56,7 +56,7 @@ def skew() -> timedelta:
     before = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        theirs = cursor.fetchone()[0]
+        theirs: datetime = cursor.fetchone()[0]
     return before + (timezone.now() - before) / 2 - theirs
 
 

@@ -162,7 +162,7 @@ def test_an_endpoint_that_is_removed_while_its_delivery_is_on_the_wire_is_gone(e
 
 
 def test_removing_waits_for_what_is_being_written_down(endpoint: Endpoint) -> None:
-    (delivery,) = queue()
+    queue()
     with transaction.atomic():  # as `settle` does
         row = Delivery.objects.select_for_update().get()
         thread, errors = beside(lambda: endpoints.remove(endpoint, by=ROOT))
@@ -174,7 +174,6 @@ def test_removing_waits_for_what_is_being_written_down(endpoint: Endpoint) -> No
     thread.join()
     assert errors == []
     assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
-    assert delivery.pk
 
 
 def test_who_is_disabled_while_it_is_fanned_out_has_nothing_waiting(endpoint: Endpoint) -> None:
@@ -194,7 +193,14 @@ def test_a_lease_locks_what_it_takes_and_nothing_else(endpoint: Endpoint, receiv
     found: list[int] = []
     now = timezone.now()
     with transaction.atomic(), connection.cursor() as cursor:
-        given = {"now": now, "flying": now + LEASE - FLIGHT, "ids": [], "sizes": [], "slow": [], "size": 16}
+        given: dict[str, Any] = {
+            "now": now,
+            "flying": now + LEASE - FLIGHT,
+            "ids": [],
+            "sizes": [],
+            "slow": [],
+            "size": 16,
+        }
         cursor.execute(_DUE, {**given, "lane": False, "test": "webhook.test", "most": 2, "looked_at": 8})
         assert len(cursor.fetchall()) == 2
         thread, errors = beside(lambda: found.append(len(taken())))
