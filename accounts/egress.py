@@ -1,14 +1,17 @@
 """The one HTTP client of the house. Whatever leaves for an address that somebody typed goes through here.
 
 One look-up; every answer must be public, by ssrfguard's table and by our own; the connection goes to the very address
-that was checked. No redirects, no proxies, no netrc; TLS is verified; one deadline for all of it, name and handshake
-included; the answer is read up to a bound and never unpacked. What went wrong is not told to who chose the address:
-a closed port, an internal host and a name that does not exist look alike (threats I1 to I13, section 5.1).
+that was checked, and its peer is compared. No redirects, no proxies, no netrc; TLS is verified; one deadline for all
+of it, name and handshake included; the answer is read up to a bound and never unpacked. What went wrong is not told to
+who chose the address, neither by words nor by time: a closed port, an internal host and a name that does not exist
+look alike (threats I1 to I13, section 5.1).
 """
 
 import contextlib
+import functools
 import ipaddress
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -17,60 +20,82 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import certifi
 import httpcore
 import httpx
 from django.conf import settings
 from ssrfguard import Policy, SSRFGuardError
-from ssrfguard.httpx import Client, SafeBackend, SafeTransport
+from ssrfguard.httpx import SafeBackend, SafeTransport
+
+from accounts.destinations import (
+    LOOPBACK,
+    MAX_URL,
+    Address,
+    Destination,
+    DestinationError,
+    Network,
+    address_problem,
+    allowed_networks,
+    destination_of,
+    is_in,
+    url_problem,
+)
+
+__all__ = ["Answer", "EgressError", "address_problem", "get", "post", "url_problem"]
 
 logger = logging.getLogger("quillkeep.egress")
 
 DEADLINE: Final = 10.0  # seconds, for everything
 MAX_BYTES: Final = 64 * 1024
-PORTS: Final = frozenset({443, 8443})
-MAX_URL: Final = 2048
+MAX_HEADERS: Final = 100
+MAX_HEADER_BYTES: Final = 32 * 1024  # of names and values together
 USER_AGENT: Final = "Quillkeep"
 _SLICE: Final = 16 * 1024
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-# Besides `is_global`, which says yes to some of these, and to others in another version of Python.
-_DENIED: Final = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
-        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "::/128", "::1/128",
-        "64:ff9b:1::/48", "100::/64", "2001:2::/48", "2001:10::/28", "2001:20::/28", "2001:db8::/32", "3fff::/20",
-        "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
-    )
-)  # fmt: skip
-_MAPPED: Final = ipaddress.ip_network("::ffff:0:0/96")
-_COMPATIBLE: Final = ipaddress.ip_network("::/96")
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_AROUND: Final = 128 * 1024  # what may come besides the body: the head, interim answers, the marks of chunks
+_FAILURES: Final = (
+    SSRFGuardError,
+    httpx.HTTPError,
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    OSError,
+    ValueError,
+)
 
 
 class EgressError(Exception):
-    """Nothing came of it. The text is the same for every cause; `reason` is for ops' log alone."""
+    """Nothing came of it. The text is the same for every cause; `reason` is for ops' log alone.
+
+    `shown_at` (of `time.monotonic`) is when the deadline ends. Who tells somebody who chose the address waits until
+    then: what takes less long than a silent host tells that something refused (CVE-2025-9862).
+    """
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
+        self.shown_at = 0.0
         super().__init__("The address could not be reached, or did not answer as it must.")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: the status, and the beginning of the body up to the bound."""
+    """What came back: the status, and the beginning of the body up to the bound; `is_cut` when there was more."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_cut: bool = False
 
     @property
     def is_success(self) -> bool:
         return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """How long, how much, and whether more than that is left unread or an error."""
+
+    ends_at: float
+    max_bytes: int
+    cut: bool
 
 
 def post(
@@ -81,12 +106,17 @@ def post(
     deadline: float = DEADLINE,
     max_bytes: int = MAX_BYTES,
     any_port: bool = False,
+    cut: bool = False,
+    patient: bool = False,
 ) -> Answer:
     """Send a POST and return the answer, whatever its status. Raises EgressError.
 
-    `any_port` is for addresses that ops wrote into the environment.
+    `any_port` is for addresses that ops wrote into the environment: the lists don't hold for them. With `cut` the
+    status counts: a body that is longer than `max_bytes`, or breaks off, or is not through by the deadline, is left
+    unread. With `patient` a failure is raised at the deadline, not before.
     """
-    return _send("POST", url, body, headers, deadline=deadline, max_bytes=max_bytes, any_port=any_port)
+    bounds = _Bounds(time.monotonic() + deadline, max_bytes, cut)
+    return _send("POST", url, body, headers, bounds=bounds, any_port=any_port, patient=patient)
 
 
 def get(
@@ -96,58 +126,12 @@ def get(
     deadline: float = DEADLINE,
     max_bytes: int = MAX_BYTES,
     any_port: bool = False,
+    cut: bool = False,
+    patient: bool = False,
 ) -> Answer:
     """Fetch an address; like `post`."""
-    return _send("GET", url, None, headers or {}, deadline=deadline, max_bytes=max_bytes, any_port=any_port)
-
-
-def url_problem(url: str, *, any_port: bool = False) -> str | None:
-    """Return why an address can't be one to send to, by its text alone; None when it may. Nothing is looked up."""
-    try:
-        _check_url(url, any_port=any_port)
-    except EgressError as error:
-        return error.reason
-    return None
-
-
-def address_problem(text: str) -> str | None:
-    """Return why we don't connect to an IP address, None when it is a public one or ops allow its network."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return "not an address"
-    if any(address.version == network.version and address in network for network in _allowed()):
-        return None
-    return _problem(address)
-
-
-def _problem(address: Address) -> str | None:
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.scope_id is not None:
-            return "an address of one link"
-        inner = _embedded(address)
-        if inner:
-            return next((problem for item in inner if (problem := _problem(item))), None)
-    if any(address.version == network.version and address in network for network in _DENIED):
-        return "not a public address"
-    is_special = (
-        address.is_multicast or address.is_reserved or address.is_unspecified or address.is_link_local
-    )
-    return None if address.is_global and not is_special else "not a public address"
-
-
-def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """Return the IPv4 addresses that packets to this one really go to: mapped, compatible, NAT64, 6to4, Teredo."""
-    if address in _MAPPED or address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
-        return [ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)]
-    if address.sixtofour is not None:
-        return [address.sixtofour]
-    return list(address.teredo or ())
-
-
-def _allowed() -> tuple[Network, ...]:
-    networks: tuple[Network, ...] = tuple(settings.EGRESS_ALLOWED_NETWORKS)
-    return (*networks, *_LOOPBACK) if settings.ENVIRONMENT.is_development else networks
+    bounds = _Bounds(time.monotonic() + deadline, max_bytes, cut)
+    return _send("GET", url, None, headers or {}, bounds=bounds, any_port=any_port, patient=patient)
 
 
 # Sending
@@ -159,84 +143,130 @@ def _send(
     body: bytes | None,
     headers: Mapping[str, str],
     *,
-    deadline: float,
-    max_bytes: int,
+    bounds: _Bounds,
     any_port: bool,
+    patient: bool,
 ) -> Answer:
-    ends_at = time.monotonic() + deadline
-    parsed = _check_url(url, any_port=any_port)
-    policy = Policy(
-        allowed_schemes=_schemes(),
-        allowed_ports=frozenset({_port(parsed)}),
-        allowed_networks=_allowed(),
-        max_redirects=1,  # so that a redirect is an answer; the client below goes nowhere
-        max_url_length=MAX_URL,
-    )
-    sent = {**headers, "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
-    transport = _Transport(policy, ends_at)
+    host = "an address that is refused"
     try:
-        with (
-            Client(
-                transport=transport, trust_env=False, follow_redirects=False, timeout=httpx.Timeout(deadline)
-            ) as client,
-            client.stream(method, parsed, content=body, headers=sent) as response,
-        ):
-            content = bytearray()
-            for chunk in response.iter_raw(_SLICE):
-                content += chunk
-                if len(content) > max_bytes:
-                    raise EgressError("the answer is too large")
-                if time.monotonic() > ends_at:
-                    raise EgressError("the deadline has passed")
-            return Answer(response.status_code, dict(response.headers), bytes(content))
-    except (SSRFGuardError, httpx.HTTPError, httpcore.NetworkError, OSError, ValueError) as error:
-        reason = f"{type(error).__name__}"
+        try:
+            destination = destination_of(url, any_port=any_port)
+        except DestinationError as error:
+            raise EgressError(str(error).rstrip(".")) from error
+        host = destination.host
+        return _exchange(_request(method, url, body, headers, destination), destination, bounds)
+    except EgressError as error:
         # The host alone: a path or a query may hold a token of the receiver.
-        logger.warning("Nothing came of a request to %s: %s.", parsed.host, reason)
-        raise EgressError(reason) from error
+        logger.warning("Nothing came of a request to %s: %s.", host, error.reason)
+        now = time.monotonic()
+        error.shown_at = now if settings.ENVIRONMENT.is_development else bounds.ends_at
+        if patient:
+            time.sleep(max(0.0, error.shown_at - now))
+        raise
 
 
-def _check_url(url: str, *, any_port: bool) -> httpx.URL:
-    if len(url) > MAX_URL or not url.isprintable() or any(sign in url for sign in " \\"):
-        raise EgressError("not an address")
+def _request(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str], destination: Destination
+) -> httpx.Request:
     try:
         parsed = httpx.URL(url)
+        sent = httpx.Headers({"Host": ""})  # the first, as RFC 9110 wants it
+        sent.update(headers)
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise EgressError("not an address") from error
-    if parsed.scheme not in _schemes() or not parsed.host:
-        raise EgressError("only https:// is possible")
-    if parsed.port == 0:
-        raise EgressError("not an address")
-    if parsed.userinfo or parsed.fragment:
-        raise EgressError("no user, password or fragment belongs in it")
-    if not any_port and not settings.ENVIRONMENT.is_development and _port(parsed) not in PORTS:
-        raise EgressError("only the ports 443 and 8443 are possible")
-    own = {host.lower().strip("[]") for host in settings.ALLOWED_HOSTS}
-    if not settings.ENVIRONMENT.is_development and parsed.host.lower().rstrip(".") in own:
-        raise EgressError("that is this very server")
-    return parsed
+    read = (parsed.scheme, parsed.raw_host.decode("ascii").lower(), parsed.port)
+    standard = {"https": 443, "http": 80}[destination.scheme]
+    port = None if destination.port == standard else destination.port
+    if read != (destination.scheme, destination.host, port):
+        raise EgressError("two readers disagree about the address")
+    sent["Host"] = parsed.netloc.decode("ascii")  # httpx would read xn-- names, and stumble over bad ones
+    sent["Accept"] = sent.get("Accept", "*/*")
+    sent["Accept-Encoding"] = "identity"
+    sent["Connection"] = "close"
+    sent["User-Agent"] = USER_AGENT
+    return httpx.Request(method, parsed, content=body, headers=sent)
 
 
-def _schemes() -> frozenset[str]:
-    return frozenset({"https", "http"} if settings.ENVIRONMENT.is_development else {"https"})
+def _exchange(request: httpx.Request, destination: Destination, bounds: _Bounds) -> Answer:
+    try:
+        with (
+            contextlib.closing(_Transport(destination, bounds)) as transport,
+            contextlib.closing(transport.handle_request(request)) as response,
+        ):
+            _check_head(response)
+            body, is_cut = _body(response, bounds)
+            return Answer(response.status_code, dict(response.headers), body, is_cut)
+    except _FAILURES as error:
+        raise EgressError(type(error).__name__) from error
 
 
-def _port(url: httpx.URL) -> int:
-    standard = 443 if url.scheme == "https" else 80
-    return standard if url.port is None else url.port
+def _check_head(response: httpx.Response) -> None:
+    raw = response.headers.raw
+    if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
+        raise EgressError("the head of the answer is too large")
 
 
-def _tls() -> ssl.SSLContext:
-    context = httpx.create_ssl_context(verify=True, trust_env=False)
+def _body(response: httpx.Response, bounds: _Bounds) -> tuple[bytes, bool]:
+    """Read the body up to the bound; return it, and whether there was more of it, or might have been."""
+    content = bytearray()
+    try:
+        for chunk in response.iter_raw():
+            content += chunk
+            if len(content) > bounds.max_bytes:
+                if bounds.cut:
+                    return bytes(content[: bounds.max_bytes]), True
+                raise EgressError("the answer is too large")
+            _left(bounds.ends_at, httpcore.ReadTimeout)
+    except _FAILURES:
+        if not bounds.cut:
+            raise
+        return bytes(content), True
+    return bytes(content), False
+
+
+# Connecting
+
+
+class _Sealed(ssl.SSLContext):
+    """A context for all threads. httpcore names the protocols anew for each connection, under another's handshake."""
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Leave them as they are."""
+
+
+def _new_tls() -> ssl.SSLContext:
+    context = _Sealed(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and for the right name in it
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(certifi.where())
+    ssl.SSLContext.set_alpn_protocols(context, ["http/1.1"])
     return context
 
 
-class _Transport(SafeTransport):
-    """ssrfguard's transport, on a pool whose streams know the deadline."""
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Return the process's context; reading the trusted certificates takes longer than all the rest of a request."""
+    return _new_tls()
 
-    def __init__(self, policy: Policy, ends_at: float) -> None:
+
+os.register_at_fork(after_in_child=_tls.cache_clear)
+
+
+@functools.lru_cache(maxsize=256)
+def _policy(scheme: str, port: int, networks: tuple[Network, ...]) -> Policy:
+    return Policy(
+        allowed_schemes=frozenset({scheme}),
+        allowed_ports=frozenset({port}),
+        allowed_networks=networks,
+        max_url_length=MAX_URL * 3,  # escaped, a byte of the path takes three
+    )
+
+
+class _Transport(SafeTransport):
+    """ssrfguard's transport, on a pool whose streams know the bounds."""
+
+    def __init__(self, destination: Destination, bounds: _Bounds) -> None:
         context = _tls()
+        policy = _policy(destination.scheme, destination.port, allowed_networks())
         super().__init__(policy=policy, verify=context, trust_env=False, http2=False, retries=0)
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
@@ -245,16 +275,18 @@ class _Transport(SafeTransport):
             http1=True,
             http2=False,
             retries=0,
-            network_backend=_Backend(policy, ends_at),
+            network_backend=_Backend(policy, destination, bounds),
         )
 
 
 class _Backend(SafeBackend):
-    """Connects to what was checked, within the deadline."""
+    """Connects to what was checked, within the deadline, and looks where it came out."""
 
-    def __init__(self, policy: Policy, ends_at: float) -> None:
+    def __init__(self, policy: Policy, destination: Destination, bounds: _Bounds) -> None:
         super().__init__(policy=policy, resolver=self._look_up)
-        self._ends_at = ends_at
+        self._destination = destination
+        self._bounds = bounds
+        self._checked = set[Address]()
 
     def connect_tcp(
         self,
@@ -264,14 +296,37 @@ class _Backend(SafeBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        left = _left(self._ends_at, httpcore.ConnectTimeout)
+        left = _left(self._bounds.ends_at, httpcore.ConnectTimeout)
         # ssrfguard tries several answers, each for that long.
         each = left / max(1, self.policy.max_connection_attempts)
         stream = super().connect_tcp(host, port, each, local_address, socket_options)
-        return _Stream(stream, self._ends_at)
+        try:
+            peer = stream.get_extra_info("server_addr")
+            if ipaddress.ip_address(peer[0]) not in self._checked or peer[1] != port:
+                raise httpcore.ConnectError("The connection came out elsewhere.")
+        except BaseException:
+            stream.close()
+            raise
+        return _Stream(stream, self._bounds)
 
     def _look_up(self, host: str, port: int, *arguments: Any) -> list[Any]:
-        """Ask the resolver once, in a thread that may be left behind; the second guard looks at every answer."""
+        """Ask the resolver once; the second guard looks at every answer."""
+        if self._destination.address is not None:
+            found = socket.getaddrinfo(host, port, *arguments)  # reads the number, and asks nobody
+        else:
+            found = self._ask(host, port, *arguments)
+        for answer in found:
+            text = str(answer[4][0])
+            if address_problem(text) is not None:
+                raise httpcore.ConnectError("An answer of the name is not a public address.")
+            address = ipaddress.ip_address(text)
+            if self._destination.is_for_loopback and not is_in(address, LOOPBACK):
+                raise httpcore.ConnectError("An answer of the name is not this machine.")
+            self._checked.add(address)
+        return found
+
+    def _ask(self, host: str, port: int, *arguments: Any) -> list[Any]:
+        """Ask in a thread that may be left behind: a resolver knows no deadline."""
         found: list[Any] = []
         failed: list[OSError] = []
 
@@ -285,26 +340,32 @@ class _Backend(SafeBackend):
 
         thread = threading.Thread(target=ask, name="egress-look-up", daemon=True)
         thread.start()
-        thread.join(_left(self._ends_at, httpcore.ConnectTimeout))
+        thread.join(_left(self._bounds.ends_at, httpcore.ConnectTimeout))
         if failed:
             raise failed[0]
         if thread.is_alive() or not found:
             raise httpcore.ConnectTimeout("The name was not resolved in time.")
-        for answer in found:
-            if address_problem(str(answer[4][0])) is not None:
-                raise httpcore.ConnectError("An answer of the name is not a public address.")
         return found
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection whose every wait ends at one deadline: a server that drips a byte a second gains nothing."""
+    """A connection whose every wait ends at one deadline: a server that drips a byte a second gains nothing.
 
-    def __init__(self, inner: httpcore.NetworkStream, ends_at: float) -> None:
+    All that is read of it is bounded too: a server may send endless interim answers or chunks of a byte.
+    """
+
+    def __init__(self, inner: httpcore.NetworkStream, bounds: _Bounds) -> None:
         self._inner = inner
-        self._ends_at = ends_at
+        self._bounds = bounds
+        self._ends_at = bounds.ends_at
+        self._unread = 2 * bounds.max_bytes + _AROUND
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        return self._inner.read(max_bytes, _left(self._ends_at, httpcore.ReadTimeout))
+        data = self._inner.read(min(max_bytes, _SLICE), _left(self._ends_at, httpcore.ReadTimeout))
+        self._unread -= len(data)
+        if self._unread < 0:
+            raise httpcore.ReadError("Far more came than a body of that size needs.")
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         for start in range(0, len(buffer), _SLICE):
@@ -319,7 +380,7 @@ class _Stream(httpcore.NetworkStream):
         inner = self._inner.start_tls(
             ssl_context, server_hostname, _left(self._ends_at, httpcore.ConnectTimeout)
         )
-        return _Stream(inner, self._ends_at)
+        return _Stream(inner, self._bounds)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

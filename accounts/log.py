@@ -29,7 +29,9 @@ SEAL_PURPOSE: Final = "log-seal"
 HEAD_PURPOSE: Final = "log-head"
 GENESIS: Final = "0" * 64  # what the first seal is chained to
 # Whose changes ask for a step-up.
-DANGEROUS: Final = frozenset({"user", "role", "policy", "api-key", "session", "lockdown", "endpoint", "log"})
+DANGEROUS: Final = frozenset(
+    {"user", "role", "policy", "api-key", "session", "lockdown", "endpoint", "source", "log"}
+)
 _LOCK_ID: Final = 0x71_6B_6C_6F_67  # "qklog": the advisory lock that one sealer holds
 _BATCH: Final = 500
 LONGEST_WAIT: Final = timedelta(days=1)  # of an event for its seal

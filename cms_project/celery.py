@@ -38,6 +38,7 @@ class Task(celery.Task):  # type: ignore[misc]
 app = Celery("quillkeep", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["webhooks.incoming"])
 
 
 @setup_logging.connect

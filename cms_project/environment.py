@@ -41,6 +41,8 @@ NAMES: Final = (
     "AUDIT_RETENTION_DAYS",
     "AUDIT_HEAD_TO",
     "EGRESS_ALLOWED_NETWORKS",
+    "EGRESS_ALLOWED_HOSTS",
+    "EGRESS_ALLOWED_PORTS",
     "SECURITY_ALERT_TO",
     "SECURITY_ALERT_THRESHOLDS",
 )
@@ -89,6 +91,8 @@ class Environment:
     audit_retention_days: int | None
     audit_head_to: str = field(repr=False)  # may hold a token of the receiver
     egress_allowed_networks: tuple[Network, ...]
+    egress_allowed_hosts: tuple[str, ...]  # empty: every public one
+    egress_allowed_ports: frozenset[int]  # empty: those of https
     security_alert_to: tuple[str, ...] = field(repr=False)
     security_alert_thresholds: dict[str, int]
 
@@ -142,6 +146,8 @@ def read(source: Mapping[str, str]) -> Environment:
         "audit_retention_days": reader.take("AUDIT_RETENTION_DAYS", _retention, default=None),
         "audit_head_to": reader.take("AUDIT_HEAD_TO", lambda text: _head_to(text, strict=strict), default=""),
         "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _reachable, default=()),
+        "egress_allowed_hosts": reader.take("EGRESS_ALLOWED_HOSTS", _receivers, default=()),
+        "egress_allowed_ports": reader.take("EGRESS_ALLOWED_PORTS", _ports, default=frozenset()),
         "security_alert_to": reader.take("SECURITY_ALERT_TO", _mailboxes, default=()),
         "security_alert_thresholds": reader.take("SECURITY_ALERT_THRESHOLDS", _thresholds, default={}),
     }
@@ -351,6 +357,34 @@ def _reachable(text: str) -> tuple[Network, ...]:
     if any(item.version == 6 and item.overlaps(carrier) for item in networks for carrier in carriers):
         raise Fault("must not hold networks that stand for IPv4 addresses; name those")
     return networks
+
+
+def _receivers(text: str) -> tuple[str, ...]:
+    """Parse names, `*.name` for all below one, and IP addresses; in the spelling that they are compared in."""
+    found = []
+    for number, entry in enumerate(_items(text), start=1):
+        name = entry.lower()
+        try:
+            found.append(str(ipaddress.ip_address(name.strip("[]"))))
+            continue
+        except ValueError:
+            labels = name.removeprefix("*.").split(".")
+        # What ends in a number is an address in a form of its own, to those who read it as one.
+        if not all(re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)", label) for label in labels) or re.fullmatch(
+            r"[0-9]+|0x[0-9a-f]*", labels[-1]
+        ):
+            raise Fault(f"entry {number} is not a name, *.name or an IP address")
+        found.append(name)
+    if not found:
+        raise Fault("must hold names, *.name or IP addresses, comma separated")
+    return tuple(dict.fromkeys(found))
+
+
+def _ports(text: str) -> frozenset[int]:
+    ports = frozenset(_port(item) for item in _items(text))
+    if not ports:
+        raise Fault("must hold numbers from 1 to 65535, comma separated")
+    return ports
 
 
 def _port(text: str) -> int:

@@ -90,6 +90,9 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "webhooks_endpoint": (WRITE, NOTHING),
     "webhooks_endpointsecret": (WRITE, NOTHING),
     "webhooks_sight": (PURGE, NOTHING),
+    "webhooks_receipt": (WRITE, NOTHING),
+    "webhooks_source": (WRITE, NOTHING),
+    "webhooks_sourcesecret": (WRITE, NOTHING),
 }
 ROLES: Final = (APP, DELIVERY)
 

@@ -21,13 +21,14 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from accounts import errors
+from accounts.api.json_body import BodyTooLargeError, MalformedBodyError
 from accounts.errors import Problem, RefusedError
 from accounts.sign_in.passkeys import PasskeyRefusedError
 from cms_project import lockdown
-from cms_project.parsers import BodyTooLargeError, MalformedBodyError
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError
 from previews.handoff import RefusedCodeError
 from previews.signing.life import TooYoungError
+from webhooks.incoming.receiving import DifferentBodyError, UnprovenRequestError
 
 logger = logging.getLogger("quillkeep.problems")
 
@@ -44,6 +45,7 @@ STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.StrongerFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     RefusedCodeError: HTTPStatus.UNAUTHORIZED,
+    UnprovenRequestError: HTTPStatus.UNAUTHORIZED,
     errors.LockedOutError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAllowedError: HTTPStatus.FORBIDDEN,
@@ -54,6 +56,7 @@ STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     PasskeyRefusedError: HTTPStatus.BAD_REQUEST,
     errors.ConflictError: HTTPStatus.CONFLICT,
     TooYoungError: HTTPStatus.CONFLICT,
+    DifferentBodyError: HTTPStatus.CONFLICT,
     errors.ConfirmationRequiredError: HTTPStatus.CONFLICT,
     errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionRequiredError: HTTPStatus.PRECONDITION_REQUIRED,

@@ -224,6 +224,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "send-webhook-mails": {"task": "webhooks.send_mails", "schedule": 10.0, "options": {"expires": 10}},
     "keep-webhook-secrets": {"task": "webhooks.keep_secrets", "schedule": 60.0, "options": {"expires": 60}},
     "forget-old-webhooks": {"task": "webhooks.forget_old", "schedule": crontab(hour="3", minute="37")},
+    "act-on-receipts": {"task": "webhooks.carry_out_due", "schedule": 5.0, "options": {"expires": 5}},
+    "forget-receipts": {
+        "task": "webhooks.forget_receipts",
+        "schedule": crontab(hour="3", minute="41"),
+        "options": {"expires": 3600},
+    },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),
@@ -366,6 +372,8 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 AUDIT_RETENTION_DAYS = ENVIRONMENT.audit_retention_days  # None: the log keeps everything
 AUDIT_HEAD_TO = ENVIRONMENT.audit_head_to
 EGRESS_ALLOWED_NETWORKS = ENVIRONMENT.egress_allowed_networks
+EGRESS_ALLOWED_HOSTS = ENVIRONMENT.egress_allowed_hosts  # (): every public one
+EGRESS_ALLOWED_PORTS = ENVIRONMENT.egress_allowed_ports  # (): those of https
 
 LANGUAGE_CODE = "en"
 USE_I18N = True

@@ -10,6 +10,7 @@ from django.views.generic import RedirectView
 from cms_project import environment, health, schema_view
 from previews.api import urls as previews
 from webhooks.api import urls as webhooks
+from webhooks.api import urls_incoming as incoming
 
 handler400 = "cms_project.problems.bad_request"
 handler403 = "cms_project.problems.permission_denied"
@@ -33,10 +34,12 @@ PLANES: dict[environment.Plane, list[URLPattern | URLResolver]] = {
         path("api/v1/manage/", include("content.manage.urls")),
         path("api/v1/", include(previews.management)),
         path("api/v1/", include(webhooks.management)),
+        path("api/v1/manage/webhooks/", include(incoming.management)),
     ],
     "edge": [
         path("api/v1/", include(previews.edge_api)),
         path(".well-known/", include(previews.well_known)),
+        path("hooks/in/", include(incoming.hooks)),
     ],
     "delivery": [
         path("api/v1/content/", include("content.delivery.urls")),

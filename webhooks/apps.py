@@ -11,6 +11,8 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         """Bring what the rooms below know by name. All of it stands on models."""
+        import_string("webhooks.kind.register")()
         import_string("webhooks.tables.register")()
+        import_string("webhooks.incoming.tables.register")()
         import_string("content.witnesses.register")(import_string("webhooks.sights.note"))
         import_string("webhooks.stopping.is_asked")  # its memory is shared by what forks after this

@@ -1,7 +1,7 @@
 """Endpoints: how one is set up, changed, given a new secret, paused, switched off and removed."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import egress
 from accounts.access import Area, Principal
-from accounts.errors import ConflictError, InvalidInputError, Problem
+from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
 from accounts.keys.scopes import scopes_json
 from accounts.log import Subject, record
 from accounts.models.event import Seal
@@ -66,7 +66,8 @@ def change(endpoint: Endpoint, values: Mapping[str, Any], *, by: Principal) -> M
     _require(by)
     endpoint = _locked(endpoint)
     before = {name: getattr(endpoint, name) for name in SETTINGS}
-    _require_to_hold(endpoint, by)
+    if AIM & values.keys():
+        _require_to_hold(endpoint, by)
     _put(endpoint, values, by)
     changed = sorted(name for name in SETTINGS if getattr(endpoint, name) != before[name])
     endpoint.save()
@@ -87,7 +88,6 @@ def rotate_secret(endpoint: Endpoint, *, overlap: timedelta = OVERLAP, by: Princ
             errors=[Problem.at(["overlap_hours"], "out-of-range", "From 0 to 720 hours.")]
         )
     endpoint = _locked(endpoint)
-    _require_to_hold(endpoint, by)
     secret = _rotated(endpoint, overlap)
     detail = {"overlap_seconds": int(overlap.total_seconds())}
     _record("endpoint.secret-rotated", endpoint, by, detail)
@@ -145,7 +145,6 @@ def enable(endpoint: Endpoint, *, by: Principal) -> Endpoint:
     endpoint = _locked(endpoint)
     if endpoint.is_active:
         raise ConflictError("It is active already.")
-    _require_to_hold(endpoint, by)
     was = endpoint.state
     endpoint.state, endpoint.disabled_because, endpoint.disabled_at = Endpoint.State.ACTIVE, "", None
     endpoint.failing_since = endpoint.held_until = None
@@ -202,9 +201,16 @@ def _require(by: Principal) -> None:
 
 
 def _require_to_hold(endpoint: Endpoint, by: Principal) -> None:
-    """Refuse who is less than the owner: they would have it say elsewhere what they can't read."""
-    if by.kind != "system" and endpoint.owner_id != by.user_id:
-        require_to_hold_roles(by, endpoint.owner.role_keys)
+    """Refuse who is less than the owner: they would have it say elsewhere what they can't read.
+
+    What an API key may do is no question here: its scopes cap what the endpoint hears from then on.
+    """
+    if by.kind == "system" or endpoint.owner_id == by.user_id:
+        return
+    try:
+        require_to_hold_roles(replace(by, scopes=None), endpoint.owner.role_keys)
+    except NotAllowedError as error:
+        raise NotAllowedError("It listens as somebody who may do more than you.") from error
 
 
 def _locked(endpoint: Endpoint) -> Endpoint:
@@ -284,8 +290,8 @@ def _put(endpoint: Endpoint, values: Mapping[str, Any], by: Principal) -> None:
         problems.append(Problem.at(["algorithm"], "invalid-choice", f"One of {', '.join(Scheme.values)}."))
     if problems:
         raise InvalidInputError(errors=problems)
-    _require_to_hold(endpoint, by)
     if AIM & values.keys():
+        _require_to_hold(endpoint, by)
         endpoint.scopes = None if by.scopes is None else scopes_json(by.scopes)
 
 
@@ -311,7 +317,7 @@ def _name_problems(endpoint: Endpoint) -> Iterable[Problem]:
 
 def _url_problems(endpoint: Endpoint, values: Mapping[str, Any]) -> Iterable[Problem]:
     if "url" in values and (problem := egress.url_problem(endpoint.url)) is not None:
-        yield Problem.at(["url"], "invalid-url", f"{problem[0].upper()}{problem[1:]}.")
+        yield Problem.at(["url"], "invalid-url", problem)
 
 
 def _type_problems(endpoint: Endpoint) -> Iterable[Problem]:

@@ -29,8 +29,8 @@ _AREAS: Final[Mapping[str, Area]] = {
     "backup.failed": Area.OPERATIONS,
 }
 _PUBLIC: Final = frozenset({"entry.published", "entry.unpublished", "entry.deleted"})
-_GONE: Final = frozenset({"entry.unpublished", "entry.deleted"})
 _WHERE: Final[Mapping[Sight.Kind, tuple[type[DraftDocument | PublishedDocument], Action]]] = {
+    Sight.Kind.UNPUBLISHED: (PublishedDocument, Action.READ),
     Sight.Kind.PUBLIC: (PublishedDocument, Action.READ),
     Sight.Kind.DRAFT: (DraftDocument, Action.READ_DRAFT),
 }
@@ -82,9 +82,8 @@ def shows_slug(delivery: Delivery, by: Principal) -> bool:
     place = _place(delivery)
     if collection is None or place is None:
         return False
-    return any(
-        _visible(model, action, by, collection, [place]).get(place) for model, action in _WHERE.values()
-    )
+    where = (_WHERE[Sight.Kind.DRAFT], _WHERE[Sight.Kind.PUBLIC])
+    return any(_visible(model, action, by, collection, [place]).get(place) for model, action in where)
 
 
 def seen(
@@ -124,20 +123,17 @@ def _of_entries(
     if collection is not None:
         drafts = _visible(*_WHERE[Sight.Kind.DRAFT], principal, collection, places)
         public = _visible(*_WHERE[Sight.Kind.PUBLIC], principal, collection, places)
-    gone = {place for delivery in deliveries if delivery.type in _GONE and (place := _place(delivery))}
-    sights = _sights(endpoint, principal, collection, gone)
+    sights = _sights(endpoint, principal, collection, places)
     found: dict[UUID, Heard] = {}
     for delivery in deliveries:
         place = _place(delivery)
         if place is None:
             continue
-        answers = [drafts.get(place)]
+        answers = [drafts.get(place), sights.get((place, Sight.Kind.DRAFT))]
         if delivery.type in _PUBLIC:
-            answers.append(public.get(place))
-        if delivery.type in _GONE:
-            answers.append(sights.get((place, Sight.Kind.PUBLIC)))
-        if delivery.type == "entry.deleted":
-            answers.append(sights.get((place, Sight.Kind.DRAFT)))
+            answers += [public.get(place), sights.get((place, Sight.Kind.PUBLIC))]
+        if delivery.type == "entry.unpublished":
+            answers.append(sights.get((place, Sight.Kind.UNPUBLISHED)))
         if any(answer is not None for answer in answers):
             found[delivery.pk] = Heard(shows_slug=any(answers))
     return found

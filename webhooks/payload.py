@@ -31,7 +31,7 @@ def bodies(deliveries: Collection[Delivery], heard: Mapping[UUID, Heard]) -> dic
     return {
         delivery.pk: delivery.body
         if _is_as_before(delivery, heard[delivery.pk])
-        else _text(delivery, slugs.get(delivery.pk))
+        else text_of(delivery, slugs.get(delivery.pk))
         for delivery in wanted
     }
 
@@ -66,7 +66,8 @@ def _is_as_before(delivery: Delivery, heard: Heard) -> bool:
     return bool(delivery.body) and (heard.shows_slug or '"slug":null' in delivery.body)
 
 
-def _text(delivery: Delivery, slug: str | None) -> str:
+def text_of(delivery: Delivery, slug: str | None = None) -> str:
+    """Return a body as it is sent."""
     collection = schema.current().by_id.get(delivery.collection_id) if delivery.collection_id else None
     return _dumped(_content(delivery, slug, collection.key if collection is not None else None))
 

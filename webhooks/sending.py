@@ -132,7 +132,10 @@ class _Drain:
                 self._unwritten.append(flight)
             else:
                 self._flying[pool.submit(_post, flight)] = flight.delivery.pk in is_slow
-        return len(slow) + len(quick)
+        leased = len(slow) + len(quick)
+        if leased and not self._flying:
+            self._looked_at = float("-inf")  # all of it was withheld: there is room for what stands behind it
+        return leased
 
     def _endure(self, error: Exception) -> None:
         """Keep what came back while the database restarts: else each of them would be sent twice."""
@@ -154,6 +157,11 @@ class _Drain:
 
 
 _lanes: Final = Lanes()
+
+
+def forget() -> None:
+    """Forget what this process has seen of endpoints."""
+    _lanes.rooms.clear()
 
 
 def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
@@ -216,8 +224,9 @@ def _post(flight: Flight) -> tuple[Outcome, float]:
             headers=flight.headers,
             deadline=DEADLINE,
             max_bytes=_MOST_BYTES,
+            cut=True,
         )
     except EgressError as error:
-        return replace(outcome, error=outcomes.UNREACHABLE), float(getattr(error, "shown_at", 0.0))
+        return replace(outcome, error=outcomes.UNREACHABLE), error.shown_at
     milliseconds = int((time.monotonic() - began) * 1000)
     return replace(outcome, answer=answer, milliseconds=milliseconds), 0.0

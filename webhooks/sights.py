@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.models.user import User
 from content.witnesses import Vanishing
-from webhooks import hearing, types
+from webhooks import hearing
 from webhooks.models import Delivery, Endpoint, Sight
 
 
@@ -30,17 +30,17 @@ def note(vanishing: Vanishing) -> None:
 
 
 def _kinds(vanishing: Vanishing) -> Iterable[str]:
-    return Sight.Kind.values if vanishing.is_erased else (Sight.Kind.PUBLIC,)
+    if vanishing.is_erased:
+        return (Sight.Kind.PUBLIC, Sight.Kind.DRAFT)
+    return (Sight.Kind.UNPUBLISHED,)
 
 
 def _listening(vanishing: Vanishing) -> Iterable[Endpoint]:
     """Yield the endpoints that asked to hear of such a thing; a disabled one may recover it later."""
-    wanted = ["entry.unpublished", "entry.deleted"] if vanishing.is_erased else ["entry.unpublished"]
-    if vanishing.entry_id is None:
-        wanted = ["collection.changed"]
+    kind = "collection." if vanishing.entry_id is None else "entry."
     for endpoint in Endpoint.objects.order_by("pk"):
         is_about = not endpoint.collection_ids or vanishing.collection.id in endpoint.collection_ids
-        if is_about and any(types.covers(endpoint.types, name) for name in wanted):
+        if is_about and any(name.startswith(kind) for name in endpoint.types):
             yield endpoint
 
 

@@ -5,13 +5,21 @@ import logging
 from typing import Final
 
 from celery import shared_task
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts.access import system
-from webhooks import endpoints, fanning, keeping, mailing, sending, stopping
+from accounts import limits
+from accounts.access import Area, Principal, system
+from accounts.api.shapes import moment
+from accounts.errors import TooManyRequestsError, UnavailableError
+from accounts.limits import Policy
+from webhooks import conformance, endpoints, fanning, keeping, mailing, sending, stopping
+from webhooks.models import Endpoint
 
 logger = logging.getLogger("quillkeep.webhooks")
 _EXPIRES: Final = 5  # seconds: a wake-up that comes late is one too many
+# Of one endpoint, and of all. A receiver that hangs holds a worker for a minute, and the queue has other work.
+CHECKS: Final = Policy("webhook-checks", quota=1, overall=2, fails_open=True)
 
 
 @shared_task(name="webhooks.fan_out", queue="log", ignore_result=True, expires=_EXPIRES)
@@ -45,3 +53,29 @@ def keep_secrets() -> None:
 def forget_old() -> None:
     """Delete deliveries that ended long ago."""
     keeping.forget_old()
+
+
+@shared_task(name="webhooks.check", queue="default", ignore_result=True, expires=600)
+def check(endpoint_id: str) -> None:
+    """Find out whether a receiver checks what it is sent."""
+    endpoint = Endpoint.objects.filter(pk=endpoint_id).first()
+    if endpoint is not None:
+        conformance.check(endpoint, by=system("conformance"))
+
+
+def check_soon(endpoint: Endpoint, *, by: Principal) -> None:
+    """Let a worker check a receiver. Raises TooManyRequestsError, and UnavailableError without a queue."""
+    by.require_area(Area.WEBHOOKS)
+    by.require_no_lockdown()
+    checks = limits.hit(CHECKS, str(endpoint.pk))
+    if checks is not None and checks.is_exceeded:
+        raise TooManyRequestsError(
+            "It is being checked, or others are. Try again in a minute.", retry_after=checks.resets_in
+        )
+    row, former = Endpoint.objects.filter(pk=endpoint.pk), endpoint.conformance
+    row.update(conformance={"running_since": moment(timezone.now())})
+    try:
+        check.delay(str(endpoint.pk))
+    except OperationalError as error:
+        row.update(conformance=former)
+        raise UnavailableError("The check can’t be queued: the broker does not answer.") from error

@@ -61,6 +61,26 @@ def _sent_elsewhere(event: Event, _known: Known) -> Iterable[Hit]:
         yield Hit(event.subject_id, words, Subject("preview-site", event.subject_id))
 
 
+def _told_elsewhere(event: Event, _known: Known) -> Iterable[Hit]:
+    changed = event.detail.get("changed")
+    is_new = event.type == "endpoint.created"
+    if is_new or (isinstance(changed, list) and {"url", "owner", "types"} & set(changed)):
+        words = {
+            "by": event.actor_label,
+            "endpoint": str(event.detail.get("name", "that is gone")),
+            "what": "set up" if is_new else "sent elsewhere, or given other eyes",
+        }
+        yield Hit(event.subject_id, words, Subject("endpoint", event.subject_id))
+
+
+def _switched_off(event: Event, _known: Known) -> Iterable[Hit]:
+    because = {"gone": "it answered 410 Gone", "failing": "nothing was delivered for five days"}
+    reason = because.get(str(event.detail.get("because", "")))
+    if reason is not None:
+        words = {"endpoint": str(event.detail.get("name", "that is gone")), "because": reason}
+        yield Hit(event.subject_id, words, Subject("endpoint", event.subject_id))
+
+
 RULES: Final = (
     Rule(
         "mass-read",
@@ -135,5 +155,23 @@ RULES: Final = (
         "{by} saw to it that the preview site {site} was {what}: editors who press Preview hand drafts to it.",
         "See that its origins are yours. If not: switch the site off, then see in the register what was opened there.",
         _sent_elsewhere,
+    ),
+    Rule(
+        "endpoint-moved",
+        "Webhooks may go to another address",
+        Severity.WARNING,
+        frozenset({"endpoint.created", "endpoint.updated"}),
+        "{by} saw to it that the webhook endpoint {endpoint} was {what}: it hears of what its owner may read.",
+        "See that its address is yours. If not: switch it off, then see in its deliveries what it was told.",
+        _told_elsewhere,
+    ),
+    Rule(
+        "endpoint-disabled",
+        "A webhook endpoint was switched off",
+        Severity.WARNING,
+        frozenset({"endpoint.disabled"}),
+        "The webhook endpoint {endpoint} was switched off: {because}.",
+        "Mend the receiver, switch the endpoint on, and recover since that time: it then gets all that it missed.",
+        _switched_off,
     ),
 )

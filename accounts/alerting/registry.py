@@ -6,12 +6,19 @@ from typing import Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
-from accounts.alerting import content, house, rights, sign_ins
+from accounts.alerting import content, house, rights, sign_ins, sources
 from accounts.alerting.rule import Rule
 
 RULES: Final[Mapping[str, Rule]] = {
     rule.key: rule
-    for rule in (*sign_ins.RULES, *house.RULES, *content.RULES, *rights.RULES, house.BROKEN_RULE)
+    for rule in (
+        *sign_ins.RULES,
+        *house.RULES,
+        *content.RULES,
+        *sources.RULES,
+        *rights.RULES,
+        house.BROKEN_RULE,
+    )
 }
 
 

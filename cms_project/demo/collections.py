@@ -257,3 +257,10 @@ NOTES: Final[list[dict[str, Any]]] = [
 # Where the example of `examples/` runs.
 SITE: dict[str, Any] = {"name": "Gull & Lamp, the website", "origins": ["http://localhost:4321"]}
 HANDOFF_URLS = {"articles": "http://localhost:4321/api/preview?path=/blog/{slug}"}
+
+# Paused until somebody listens there: docs/webhooks.md has a receiver of a few lines.
+ENDPOINT: dict[str, Any] = {
+    "name": "Demo receiver",
+    "url": "http://localhost:8787/webhook",
+    "types": ["entry.*", "collection.changed"],
+}

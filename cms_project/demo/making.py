@@ -30,6 +30,7 @@ from content.models import Collection, Entry, Locale
 from content.schema import current
 from content.writing import Writing
 from previews import sites
+from webhooks import endpoints
 
 MADE: Final = "demo.made"  # the log remembers it, whatever becomes of the content
 ARTICLES: Final = Path(__file__).parent / "articles"
@@ -107,6 +108,7 @@ def make() -> Demo:
     read_key = api_keys.mint_for_role("frontend", name="Demo website", scopes=reading, by=by)
     manage_key = api_keys.mint_for_role(ADMINISTRATOR, name="Demo management", scopes=everything, by=by)
     site = sites.add(collections.SITE, collections.HANDOFF_URLS, by=by)
+    hook = endpoints.add(collections.ENDPOINT | {"owner": admin.user}, is_active=False, by=by)
     record(MADE, actor=by, subject=None)
     write_quickstart(
         {
@@ -116,6 +118,7 @@ def make() -> Demo:
             "api_key": read_key.text,
             "manage_api_key": manage_key.text,
             "preview_site": {"id": str(site.site.pk), "client_secret": site.client_secret},
+            "webhook_secret": hook.secret,
         }
     )
     return Demo(admin, editor)

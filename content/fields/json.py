@@ -106,6 +106,25 @@ def parsed(text: str) -> object:
 # Schemas
 
 
+def schema_in(raw: object, *, most: int = MAX_SCHEMA_BYTES) -> str:
+    """Return a JSON Schema as canonical text. Raises FieldError with the place of what can't be allowed."""
+    if not isinstance(raw, Mapping):
+        raise FieldError.at((), "invalid-type", "A JSON Schema is an object.")
+    schema = json_in(raw, most=most)
+    if not isinstance(schema, dict) or schema.get("$schema", DIALECT) != DIALECT:
+        raise FieldError.at(("$schema",), "invalid-schema", f"Only {DIALECT}.")
+    steps = _steps(schema, schema, (), frozenset(), [MAX_SCHEMA_STEPS])
+    if steps > MAX_SCHEMA_STEPS:
+        raise FieldError.at((), "too-complex", "This schema would take too long to check.")
+    text = canonical_bytes(schema).decode()
+    try:
+        validator_of(text)
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        reason = str(error).partition("\n")[0][:300]
+        raise FieldError.at((), "invalid-schema", f"Not a valid schema: {reason}") from error
+    return text
+
+
 class JsonSchema(Plain):
     """A JSON Schema, kept as canonical text. It refers to nothing outside of itself and does not go in circles.
 
@@ -113,21 +132,7 @@ class JsonSchema(Plain):
     """
 
     def parse(self, raw: object, ctx: Schema) -> str:
-        if not isinstance(raw, Mapping):
-            raise FieldError.at((), "invalid-type", "A JSON Schema is an object.")
-        schema = json_in(raw, most=MAX_SCHEMA_BYTES)
-        if not isinstance(schema, dict) or schema.get("$schema", DIALECT) != DIALECT:
-            raise FieldError.at(("$schema",), "invalid-schema", f"Only {DIALECT}.")
-        steps = _steps(schema, schema, (), frozenset(), [MAX_SCHEMA_STEPS])
-        if steps > MAX_SCHEMA_STEPS:
-            raise FieldError.at((), "too-complex", "This schema would take too long to check.")
-        text = canonical_bytes(schema).decode()
-        try:
-            validator_of(text)
-        except (ValueError, jsonschema_rs.ReferencingError) as error:
-            reason = str(error).partition("\n")[0][:300]
-            raise FieldError.at((), "invalid-schema", f"Not a valid schema: {reason}") from error
-        return text
+        return schema_in(raw)
 
     def form_field(self, ctx: OptionContext) -> forms.Field:
         return option_forms.schema()
@@ -228,7 +233,7 @@ class JsonField(FieldType[JsonOptions]):
         found = json_in(value)
         schema = self.options(field).schema
         if schema is not None:
-            problems = list(_against(schema, found))
+            problems = list(against(schema, found))
             if problems:
                 raise FieldError(problems)
         return found
@@ -265,7 +270,8 @@ class JsonField(FieldType[JsonOptions]):
         return parsed(value) if value and value.strip() else None
 
 
-def _against(schema: str, value: Json) -> Iterator[Problem]:
+def against(schema: str, value: Json) -> Iterator[Problem]:
+    """Yield what a schema, given as canonical text, says against a value: the first MAX_ERRORS."""
     for count, error in enumerate(validator_of(schema).iter_errors(value)):
         if count == MAX_ERRORS:
             return

@@ -18,10 +18,11 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.key_forms import OverlapForm
+from accounts.admin.marks import Mark, pill
 from accounts.errors import DomainError
 from accounts.keys.usage import ago
 from accounts.principals import of_request
-from previews.admin.framed import FramedAdmin, Mark, pill
+from previews.admin.framed import FramedAdmin
 from previews.models import Preview, SigningKey
 from previews.models.signing_key import Algorithm
 from previews.signing import life

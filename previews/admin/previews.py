@@ -15,13 +15,14 @@ from django.utils.safestring import SafeString
 
 from accounts.access import Action, Area
 from accounts.admin.base import ReadOnlyAdmin
+from accounts.admin.marks import Mark, pill
 from accounts.errors import DomainError
 from accounts.models.user import User
 from accounts.principals import of_request
 from content.admin.desk import Desk
 from content.overview import Line, Overview
 from previews import register
-from previews.admin.framed import FramedAdmin, Mark, pill
+from previews.admin.framed import FramedAdmin
 from previews.models import Preview, PreviewSite
 
 MOST_NAMED: Final = 100  # sites and people that a filter offers

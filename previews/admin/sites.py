@@ -17,12 +17,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.key_forms import OverlapForm
+from accounts.admin.marks import Mark, pill
 from accounts.errors import DomainError
 from accounts.keys.usage import ago
 from accounts.principals import of_request
 from previews import sites
 from previews.admin import probed
-from previews.admin.framed import FramedAdmin, Mark, pill
+from previews.admin.framed import FramedAdmin
 from previews.admin.handoff_input import rows_of
 from previews.admin.site_forms import SiteForm
 from previews.models import Preview, PreviewSite, SigningKey

@@ -116,13 +116,21 @@ class Asker:
         if seconds <= 0 or self.left <= 0:
             raise NoAnswerError("There was no time left to ask.")
         self.left -= 1
+        # How long a probe takes, and when its next request comes, would tell what lies at an address that fails.
         try:
             if form is None:
-                answer = egress.get(url, headers=headers, deadline=seconds, max_bytes=MOST_BYTES)
+                answer = egress.get(
+                    url, headers=headers, deadline=seconds, max_bytes=MOST_BYTES, patient=True
+                )
             else:
                 kind = {"Content-Type": "application/x-www-form-urlencoded"}
                 answer = egress.post(
-                    url, form, headers={**headers, **kind}, deadline=seconds, max_bytes=MOST_BYTES
+                    url,
+                    form,
+                    headers={**headers, **kind},
+                    deadline=seconds,
+                    max_bytes=MOST_BYTES,
+                    patient=True,
                 )
         except EgressError as error:
             raise NoAnswerError(str(error)) from error

@@ -1,7 +1,10 @@
 """The cast of these tests, and clients that speak for them."""
 
+import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -11,6 +14,8 @@ from django.test import Client
 from accounts.log import head_path
 from tests.accounts.cast import Api, Person, make_person
 from tests.arranged import arranged
+from tests.plugin import NetworkBlockedError
+from tests.plugin import _getaddrinfo as real_getaddrinfo
 
 Somebody = Callable[..., Person]
 
@@ -72,3 +77,23 @@ def no_valkey() -> Iterator[None]:
 def browser(_django_db_helper: None) -> Client:
     """A browser that checks CSRF tokens."""
     return Client(enforce_csrf_checks=False)
+
+
+@pytest.fixture
+def production(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing of the development machine be an exception, and let numbers be resolved as the system does."""
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name="production")
+    monkeypatch.setattr(socket, "getaddrinfo", real_getaddrinfo)
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Where sockets were asked to connect to; none is let."""
+    asked: list[Any] = []
+
+    def connect(self: socket.socket, address: Any) -> None:
+        asked.append(address)
+        raise NetworkBlockedError("A connection was made.")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    return asked

@@ -18,8 +18,8 @@ from accounts.access import system
 from accounts.audit import heads, verifying
 from accounts.log import Subject, head_path, read_head, record, seal_pending
 from accounts.models import DailyHead, Event, Position, Seal
+from tests.accounts.receiver import says, serving
 from tests.accounts.test_the_log_is_archived import archive_up_to
-from tests.accounts.test_what_leaves_is_guarded import says, serving
 
 pytestmark = pytest.mark.usefixtures("_django_db_helper")
 

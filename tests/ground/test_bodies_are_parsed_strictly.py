@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from cms_project import parsers
-from cms_project.parsers import BodyTooLargeError, MalformedBodyError, StrictJSONParser
+from accounts.api import json_body
+from accounts.api.json_body import BodyTooLargeError, MalformedBodyError
+from cms_project.parsers import StrictJSONParser
 
 REFUSED = [
     (b"", "not-json", ""),
@@ -44,22 +45,22 @@ REFUSED = [
 @pytest.mark.parametrize(("body", "code", "pointer"), REFUSED)
 def test_a_malformed_body_is_refused_with_its_place(body: bytes, code: str, pointer: str) -> None:
     with pytest.raises(MalformedBodyError) as caught:
-        parsers.loads(body)
+        json_body.loads(body)
     assert caught.value.problem.code == code
     assert caught.value.problem.pointer == pointer
 
 
 def test_brackets_inside_strings_are_not_depth() -> None:
     body = json.dumps({"a": "[{" * 500, "b": '"\\"[['}).encode()
-    assert parsers.loads(body)["a"] == "[{" * 500
+    assert json_body.loads(body)["a"] == "[{" * 500
 
 
 def test_a_paired_surrogate_escape_is_one_character() -> None:
-    assert parsers.loads(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+    assert json_body.loads(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
 
 
 def test_the_deepest_allowed_value_is_allowed() -> None:
-    parsers.loads(b"[" * 32 + b"]" * 32)
+    json_body.loads(b"[" * 32 + b"]" * 32)
 
 
 json_values = st.recursive(
@@ -78,13 +79,13 @@ json_values = st.recursive(
 
 @given(value=json_values, escaped=st.booleans())
 def test_every_proper_value_comes_through_unchanged(value: Any, *, escaped: bool) -> None:
-    assert parsers.loads(json.dumps(value, ensure_ascii=escaped).encode()) == value
+    assert json_body.loads(json.dumps(value, ensure_ascii=escaped).encode()) == value
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_raise_anything_else(body: bytes) -> None:
     try:
-        value = parsers.loads(body)
+        value = json_body.loads(body)
     except MalformedBodyError:
         return
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
@@ -93,7 +94,7 @@ def test_no_bytes_raise_anything_else(body: bytes) -> None:
 @given(st.text('{}[]",:\\u0d8f1ea NI-.', max_size=60))
 def test_no_almost_json_raises_anything_else(text: str) -> None:
     try:
-        value = parsers.loads(text.encode())
+        value = json_body.loads(text.encode())
     except MalformedBodyError:
         return
     assert not (isinstance(value, float) and math.isnan(value))
@@ -114,7 +115,7 @@ def test_no_almost_json_raises_anything_else(text: str) -> None:
 def test_a_full_sized_hostile_body_is_answered_quickly(body: bytes) -> None:
     started = time.process_time()
     with contextlib.suppress(MalformedBodyError):
-        parsers.loads(body)
+        json_body.loads(body)
     assert time.process_time() - started < 1.0
 
 

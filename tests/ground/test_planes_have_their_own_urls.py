@@ -35,9 +35,21 @@ def routes_of(plane: str, code: str = LIST_ROUTES) -> list[str]:
 @pytest.mark.parametrize(
     ("plane", "there", "absent"),
     [
-        ("delivery", ["api/v1/content/"], ["admin/", "api/v1/", "api/v1/manage/", ".well-known/"]),
-        ("management", ["admin/", "api/v1/", "api/v1/manage/"], ["api/v1/content/", ".well-known/"]),
-        ("edge", ["healthz", "api/v1/", ".well-known/"], ["admin/", "api/v1/manage/", "api/v1/content/"]),
+        (
+            "delivery",
+            ["api/v1/content/"],
+            ["admin/", "api/v1/", "api/v1/manage/", ".well-known/", "hooks/in/"],
+        ),
+        (
+            "management",
+            ["admin/", "api/v1/", "api/v1/manage/"],
+            ["api/v1/content/", ".well-known/", "hooks/in/"],
+        ),
+        (
+            "edge",
+            ["healthz", "api/v1/", ".well-known/", "hooks/in/"],
+            ["admin/", "api/v1/manage/", "api/v1/content/"],
+        ),
         ("", ["admin/", "api/v1/", "api/v1/manage/", "api/v1/content/", ".well-known/"], []),
     ],
 )

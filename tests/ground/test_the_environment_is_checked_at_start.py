@@ -105,6 +105,25 @@ WRONG = [
     ("EGRESS_ALLOWED_NETWORKS", "0.0.0.0/0"),
     ("EGRESS_ALLOWED_NETWORKS", "64:ff9b::/96"),
     ("EGRESS_ALLOWED_NETWORKS", "2002:7f00::/24"),
+    ("EGRESS_ALLOWED_HOSTS", "https://canary.example.com"),
+    ("EGRESS_ALLOWED_HOSTS", "canary.example.com:443"),
+    ("EGRESS_ALLOWED_HOSTS", "canary.example.com."),
+    ("EGRESS_ALLOWED_HOSTS", "canary..example.com"),
+    ("EGRESS_ALLOWED_HOSTS", "*"),
+    ("EGRESS_ALLOWED_HOSTS", "*.*.example.com"),
+    ("EGRESS_ALLOWED_HOSTS", "canary*.example.com"),
+    ("EGRESS_ALLOWED_HOSTS", "cänary.example.com"),
+    ("EGRESS_ALLOWED_HOSTS", "example.com canary.example.com"),
+    ("EGRESS_ALLOWED_HOSTS", "127.1"),
+    ("EGRESS_ALLOWED_HOSTS", "127.0x1"),
+    ("EGRESS_ALLOWED_HOSTS", "*.0.0.1"),
+    ("EGRESS_ALLOWED_HOSTS", "10.0.0.0/8"),
+    ("EGRESS_ALLOWED_HOSTS", ","),
+    ("EGRESS_ALLOWED_PORTS", "canary"),
+    ("EGRESS_ALLOWED_PORTS", "443,0"),
+    ("EGRESS_ALLOWED_PORTS", "65536"),
+    ("EGRESS_ALLOWED_PORTS", "443-445"),
+    ("EGRESS_ALLOWED_PORTS", ","),
     ("SECURITY_ALERT_TO", "canary"),
     ("SECURITY_ALERT_TO", "Security <canary@example.com>"),
     ("SECURITY_ALERT_TO", "soc@example.com canary@example.com"),
@@ -130,6 +149,22 @@ def test_the_log_keeps_everything_and_nothing_private_is_reached_unless_ops_say_
     read = environment.read(throwaway.values(**given, EGRESS_ALLOWED_NETWORKS="10.1.0.0/16, fd00::/8"))
     assert (read.audit_retention_days, len(read.egress_allowed_networks)) == (365, 2)
     assert "canary" not in repr(read)
+
+
+def test_where_it_may_send_to_is_a_list_that_ops_write() -> None:
+    read = environment.read(throwaway.values())
+    assert (read.egress_allowed_hosts, read.egress_allowed_ports) == ((), frozenset())
+    hosts = "Hooks.Example.com, *.example.org, 93.184.216.34, [2606:4700:0::1111], hooks.example.com"
+    read = environment.read(
+        throwaway.values(EGRESS_ALLOWED_HOSTS=hosts, EGRESS_ALLOWED_PORTS="443, 9443,443")
+    )
+    assert read.egress_allowed_hosts == (
+        "hooks.example.com",
+        "*.example.org",
+        "93.184.216.34",
+        "2606:4700::1111",
+    )
+    assert read.egress_allowed_ports == {443, 9443}
 
 
 def test_development_may_be_served_over_http_but_has_no_weaker_secrets() -> None:

@@ -118,7 +118,15 @@ def test_the_management_key_models_and_writes(quickstart):
 
 def test_the_file_is_the_owners_alone_and_says_what_the_contract_says(quickstart, folder):
     assert stat.S_IMODE((folder / "quickstart.json").stat().st_mode) == 0o600
-    assert quickstart.keys() == {"url", "admin", "editor", "api_key", "manage_api_key", "preview_site"}
+    assert quickstart.keys() == {
+        "url",
+        "admin",
+        "editor",
+        "api_key",
+        "manage_api_key",
+        "preview_site",
+        "webhook_secret",
+    }
     assert quickstart["preview_site"].keys() == {"id", "client_secret"}
     assert quickstart["admin"].keys() == quickstart["editor"].keys() == {"email", "password", "totp_secret"}
 

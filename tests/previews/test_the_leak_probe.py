@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -377,6 +378,19 @@ def test_a_site_that_is_not_there_is_unknown_and_raises_no_alert(world: World) -
     assert [check["name"] for check in result(site)["checks"]] == ["control"]
     assert "could not be asked: the address could not be reached" in result(site)["sentence"]
     assert raised() == []
+
+
+@pytest.mark.parametrize("origin", ["https://10.0.0.1", "https://127.0.0.1", "https://8.8.8.8:22"])
+def test_how_long_a_probe_takes_tells_nothing_of_an_address_that_fails(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name="production")
+    monkeypatch.setattr(asking, "EACH_SECONDS", 0.4)
+    started = time.monotonic()
+    for form in (None, b"a=b"):
+        with pytest.raises(asking.NoAnswerError, match="could not be reached"):
+            asking.Asker().ask(f"{origin}/", form=form)
+    assert 0.8 <= time.monotonic() - started < 1.2
 
 
 def test_a_site_that_hangs_costs_no_more_than_its_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,8 @@ from tests.builders import (
 from tests.content.admin.conftest import sign_in
 from tests.previews.world import make_preview, make_site
 from tests.security.world import World, build_world
+from tests.webhooks.incoming.world import make_failed_receipt, make_source
+from webhooks.models import Receipt, Source
 
 ADMIN = "admin/"
 ENTRY = "content/<str:key>/<uuid:name>/"
@@ -120,6 +122,9 @@ class Stage:
     signing_key: SigningKey
     preview: Preview
     other_preview: Preview
+    source: Source
+    receipt: Receipt
+    other_receipt: Receipt
 
 
 def make_stage(number: int, by: Person) -> Stage:
@@ -144,6 +149,7 @@ def make_stage(number: int, by: Person) -> Stage:
     make_locale(f"x{'abcdefgh'[number]}")
     seal_pending()
     site = make_site(f"Site {number}").site
+    source = make_source(f"source{number}")
     return Stage(
         "articles",
         entry,
@@ -165,6 +171,9 @@ def make_stage(number: int, by: Person) -> Stage:
         SigningKey.objects.get(state="pending"),
         make_preview(site, entry, session),
         make_preview(site, entry, session),
+        source,
+        make_failed_receipt(source),
+        make_failed_receipt(source),
     )
 
 
@@ -178,6 +187,7 @@ def visits(stage: Stage, number: int) -> list[Visit]:
         *_modeling(number),
         *_accounts(stage, number),
         *_previews(stage, number),
+        *_sources(stage, number),
         *_rest(),
     ]
 
@@ -377,7 +387,7 @@ def _accounts(stage: Stage, number: int) -> list[Visit]:
         *_table("alert", stage.alert.pk, change=({"note": "Seen"}, 302), act={"alert": str(stage.other_alert.pk), "note": "x"}),
         *_table("session", stage.session.pk, act={"action": "end", "_selected_action": str(stage.person.pk)}),
     ]  # fmt: skip
-    rooms = "^(?P<app_label>accounts|previews)/$"
+    rooms = "^(?P<app_label>accounts|previews|webhooks)/$"
     return [
         *found,
         Visit("GET", rooms, "accounts/", {}, (ADA,)),
@@ -420,6 +430,25 @@ def _previews(stage: Stage, number: int) -> list[Visit]:
                 act={"action": "revoke", "_selected_action": str(stage.other_preview.pk)}),
         Visit("GET", of_preview, revoke),
         Visit("POST", of_preview, revoke, {}, (ADA,), 302),
+    ]  # fmt: skip
+
+
+def _sources(stage: Stage, number: int) -> list[Visit]:
+    """Sources of webhooks, and their receipts."""
+    act = "webhooks/source/<uuid:source_id>/do/<str:act>/"
+    at = f"webhooks/source/{stage.source.pk}/do/"
+    retry, one = "webhooks/receipt/<uuid:receipt_id>/retry/", f"webhooks/receipt/{stage.receipt.pk}/retry/"
+    room = {"room": "webhooks"}
+    source = {"do": "record", "schema": '{"type": "object"}'}
+    return [
+        *_table("source", stage.source.pk, **room,
+                add=({"key": f"fresh{number}", "scheme": "standard", **source}, 200), change=(source, 302)),
+        Visit("GET", act, f"{at}remove/", {}, (ADA,)),
+        Visit("POST", act, f"{at}rotate-secret/", {"overlap_hours": "1"}, (ADA,)),
+        *_table("receipt", stage.receipt.pk, **room,
+                act={"action": "retry", "_selected_action": str(stage.other_receipt.pk)}),
+        Visit("GET", retry, one, {}, (ADA,), 405),
+        Visit("POST", retry, one, {}, (ADA,), 302),
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A world whose every text column holds markup, so that a page that does not escape one of them is found (threats, J5)."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +21,7 @@ from accounts.access import Action, Scopes
 from accounts.audit import results
 from accounts.audit.chain import Finding
 from accounts.audit.verifying import Verification
+from accounts.keyring import key_ring
 from accounts.keys import api_keys
 from accounts.log import Subject, record, seal_pending
 from accounts.models import Authenticator, DailyHead, Passkey, Session, User
@@ -33,6 +35,9 @@ from content.schema import current
 from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, make_alert, make_collection, make_entry, make_user, writing
 from tests.previews.world import make_preview, make_site
+from tests.webhooks.incoming.world import make_failed_receipt
+from webhooks.incoming import sources as incoming
+from webhooks.models import Receipt, Source
 
 CANARY: Final = '"><img src=x onerror=alert(1)>'
 
@@ -106,6 +111,13 @@ PLACED: Final = {
     "previews.PreviewSite.origins": "siteorigin",
     "previews.PreviewSite.probe": "siteprobe",
     "previews.SigningKey.public": "publickey",
+    "webhooks.Receipt.message_id": "messageid",
+    "webhooks.Receipt.problems": "receiptproblem",
+    "webhooks.Receipt.said": "receiptsaid",
+    "webhooks.Receipt.body": "receiptbody",
+    "webhooks.Source.action": "sourceaction",
+    "webhooks.Source.options": "sourceoption",
+    "webhooks.Source.schema": "sourceschema",
 }
 # What can hold no markup, or stands on no page of the admin, and why.
 ELSEWHERE: Final = {
@@ -117,13 +129,15 @@ ELSEWHERE: Final = {
         "accounts.RecoveryCodes.name", "accounts.Passkey.transports", "accounts.Alert.rule", "accounts.Alert.subject_type",
         "accounts.Tally.rule", "previews.Preview.revoked_because", "previews.PreviewSite.algorithm",
         "previews.PreviewSite.response_mode", "previews.PreviewSite.state", "previews.SigningKey.algorithm",
-        "previews.SigningKey.state",
+        "previews.SigningKey.state", "webhooks.Receipt.reason", "webhooks.Receipt.state", "webhooks.Source.scheme",
+        "webhooks.Source.state", "webhooks.SourceSecret.state",
     },
     "small letters, digits and _, held by the database or by the verb": {
         "accounts.Role.key", "accounts.ApiKey.public_id", "content.Collection.key", "content.Field.key",
         "content.Locale.code", "content.Locale.fallback", "content.DraftDocument.locale",
         "content.DraftDocument.content_locale", "content.Reference.locale", "content.UniqueValue.locale",
         "content.Visit.locale", "accounts.Event.locale", "previews.HandoffUrl.locale", "previews.Preview.locale",
+        "webhooks.Source.key",
     },
     "ids, hashes and addresses of the network, made or parsed by us": {
         "accounts.ApiKey.secret_hash", "accounts.ApiKey.previous_secret_hash", "accounts.ApiKey.scopes",
@@ -140,6 +154,7 @@ ELSEWHERE: Final = {
         "previews.Preview.code_hash", "previews.Preview.exchanged_from", "previews.Preview.opened_from",
         "previews.Preview.last_opened_from", "previews.PreviewSite.secret_hash",
         "previews.PreviewSite.previous_secret_hash", "previews.SigningKey.private",
+        "webhooks.Receipt.sha256", "webhooks.SourceSecret.secret",
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
     "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
@@ -192,6 +207,7 @@ def make_marked(ada: User) -> Marked:
     _content(marked)
     _accounts(marked)
     _previews(marked, ada)
+    _sources()
     name = current().by_key["marked"].by_key["text"]
     view = SavedView.objects.create(
         owner=ada, collection=Collection.objects.get(key="marked"), name=canary("viewname"), is_shared=True,
@@ -351,6 +367,25 @@ def _previews(marked: Marked, ada: User) -> None:
     )
 
 
+def _sources() -> None:
+    options = {"header": "X-Sign", "signed": canary("sourceoption") + "{body}", "encoding": "hex"}
+    source = incoming.add(
+        "marked", "hmac", {"options": {"header": "X-Sign"}, "action": {"do": "record"}}, by=ROOT
+    ).source
+    collection = current().by_key["marked"]
+    account = people.add_service("Importer", by=ROOT)
+    action = {"do": "create", "collection": str(collection.id), "mapping": {str(collection.fields[0].id): "/" + canary("sourceaction")}}  # fmt: skip
+    Source.objects.filter(pk=source.pk).update(
+        options=options, schema={"title": canary("sourceschema")}, action=action, account=account
+    )
+    receipt = make_failed_receipt(source)
+    body = json.dumps({"text": canary("receiptbody")}).encode()
+    Receipt.objects.filter(pk=receipt.pk).update(
+        message_id=canary("messageid"), said=canary("receiptsaid"), problems=[{"pointer": canary("receiptproblem"), "code": CANARY}],
+        body=key_ring().encrypt(body, context=receipt.context),
+    )  # fmt: skip
+
+
 # Going through the pages
 
 _HREF: Final = re.compile(r'\s(?:href|data-href|data-url|action|formaction)="([^"]*)"')
@@ -374,7 +409,7 @@ def starting_points(marked: Marked) -> list[str]:
     one = f"/admin/content/marked/{marked.entry.pk}/"
     two = f"/admin/content/marked/{marked.lost.pk}/"
     return [
-        "/admin/", "/admin/accounts/", "/admin/previews/", "/admin/content/", "/admin/nowhere/", f"{one}purge/", f"{one}unpublish/",
+        "/admin/", "/admin/accounts/", "/admin/previews/", "/admin/webhooks/", "/admin/content/", "/admin/nowhere/", f"{one}purge/", f"{one}unpublish/",
         f"{one}publish/", f"{one}trash/", f"{one}history/", f"{one}rights/", f"{one}diff/?from=1&to=2",
         f"{one}diff/?from=1&to=3&locale=ar", f"{one}change/?locale=ar", f"{one}change/?drawer=1",
         f"{one}change/?missing=en,ar", f"{two}change/", f"{two}purge/", f"{two}history/",

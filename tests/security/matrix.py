@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import timezone
+
 from accounts.models import ApiKey, Policy
 from content import editing
 from previews import sites
@@ -21,6 +23,10 @@ from tests.builders import (
     writing,
 )
 from tests.security.world import World
+from tests.webhooks.incoming.world import make_failed_receipt
+from tests.webhooks.world import make_endpoint
+from webhooks import asking
+from webhooks.incoming import sources as incoming
 
 V1 = "api/v1/"
 ENTRY = V1 + "manage/content/<str:collection>/<str:name>"
@@ -70,10 +76,21 @@ def calls(world: World) -> list[Call]:
     site = sites.add({"name": "Site", **on}, handoff, by=ROOT).site
     shared = sites.add({"name": "Shared", "algorithm": "HS256", **on}, {}, by=ROOT).site
     tables.forget()
+    hook = incoming.add("shop", "standard", {"action": {"do": "record"}}, by=ROOT).source
+    receipt = make_failed_receipt(hook)
     to_mint = {"entry_id": str(world.shown.pk), "site_id": str(site.pk)}
     minted = world.apis["administrator"].post(f"/{V1}previews", to_mint).json()
     one_site, preview = V1 + "manage/preview-sites/<uuid:site_id>", f"{V1}previews/{minted['jti']}"
     at = V1 + "manage/"
+    hook, doomed_hook = (
+        make_endpoint("https://www.example.com/", name=name).endpoint for name in ("Hook", "Doomed")
+    )
+    told = asking.test(hook, by=ROOT)
+    ends, told_all = at + "webhooks/endpoints", at + "webhooks/deliveries"
+    one_hook, one_told = ends + "/<uuid:endpoint_id>", told_all + "/<uuid:delivery_id>"
+    new_hook = {"name": "New", "url": "https://www.example.com/", "types": ["entry.*"]}
+    since = {"since": timezone.now().isoformat()}
+    hooks = at + "webhooks/"
     one = f"{at}content/articles/{entry.pk}"
     made = {"key": "made", "name": "Made", "fields": [{"key": "title", "type": "text"}]}
     rule = {"role": "spare", "collection": "articles", "actions": ["read"], "fields": ["title"]}
@@ -152,6 +169,27 @@ def calls(world: World) -> list[Call]:
         Call("POST", one_site + "/rotate-secret", f"{at}preview-sites/{site.pk}/rotate-secret", {}),
         Call("POST", one_site + "/rotate-shared-secret", f"{at}preview-sites/{shared.pk}/rotate-shared-secret", {}),
         Call("DELETE", one_site, f"{at}preview-sites/{site.pk}", status=204),
+        Call("GET", hooks + "sources", hooks + "sources"),
+        Call("POST", hooks + "sources", hooks + "sources", {"key": "more", "scheme": "github", "action": {"do": "record"}}, 201),
+        Call("GET", hooks + "sources/<str:key>", hooks + "sources/shop"),
+        Call("PATCH", hooks + "sources/<str:key>", hooks + "sources/shop", {"options": {"tolerance_seconds": 60}}),
+        Call("POST", hooks + "sources/<str:key>/rotate-secret", hooks + "sources/shop/rotate-secret", {}),
+        Call("GET", hooks + "receipts", hooks + "receipts"),
+        Call("GET", hooks + "receipts/<uuid:receipt_id>", f"{hooks}receipts/{receipt.pk}"),
+        Call("POST", hooks + "receipts/<uuid:receipt_id>/retry", f"{hooks}receipts/{receipt.pk}/retry", {}, 202),
+        Call("DELETE", hooks + "sources/<str:key>", hooks + "sources/shop", status=204),
         Call("POST", at + "alerts/<uuid:alert_id>/acknowledge", f"{at}alerts/{alert.pk}/acknowledge", {}),
         Call("POST", at + "preview-sites/<uuid:site_id>/probe", f"{at}preview-sites/{probed.pk}/probe", {}),
+        Call("GET", ends, ends),
+        Call("POST", ends, ends, new_hook, 201),
+        Call("GET", one_hook, f"{ends}/{hook.pk}"),
+        Call("PATCH", one_hook, f"{ends}/{hook.pk}", {"name": "Renamed hook"}),
+        Call("POST", one_hook + "/test", f"{ends}/{hook.pk}/test", {}, 202),
+        Call("POST", one_hook + "/check", f"{ends}/{hook.pk}/check", {}, 202),
+        Call("POST", one_hook + "/rotate-secret", f"{ends}/{hook.pk}/rotate-secret", {}),
+        Call("POST", one_hook + "/recover", f"{ends}/{hook.pk}/recover", since, 202),
+        Call("DELETE", one_hook, f"{ends}/{doomed_hook.pk}", status=204),
+        Call("GET", told_all, told_all),
+        Call("GET", one_told, f"{told_all}/{told.pk}"),
+        Call("POST", one_told + "/redeliver", f"{told_all}/{told.pk}/redeliver", {}, 202),
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from accounts.keyring import key_ring
 from accounts.models import ApiKey, Authenticator, Event, Policy, Role, Session, User
 from accounts.rights import django_permissions
 from accounts.sign_in import middleware
@@ -16,11 +17,12 @@ from previews.models import PreviewSite, SigningKey
 from tests.accounts.cast import confirmed
 from tests.security.admin_matrix import ADA, EVERYBODY, Cast, Stage, make_cast, make_stage, visits
 from tests.security.world import Unchanged
+from webhooks.models import Source, SourceSecret
 
 pytestmark = pytest.mark.django_db
 
 VERBS = ("view", "add", "change", "delete")
-MODELS: list[type[Any]] = [User, Role, Policy, ApiKey, PreviewSite]
+MODELS: list[type[Any]] = [User, Role, Policy, ApiKey, PreviewSite, Source]
 EVERY_SET = [frozenset(item) for item in chain.from_iterable(combinations(VERBS, size) for size in range(5))]
 JUNK = {
     "id": "0190aaaa-0000-7000-8000-000000000000",
@@ -79,7 +81,7 @@ def path(model: type[Any], page: str = "changelist", *args: object) -> str:
 
 def rows(stage: Stage) -> dict[type[Any], Any]:
     return {User: stage.person, Role: stage.role, Policy: stage.policy, ApiKey: stage.api_key,
-            PreviewSite: stage.site}  # fmt: skip
+            PreviewSite: stage.site, Source: stage.source}  # fmt: skip
 
 
 def bodies(stage: Stage, page: str) -> dict[type[Any], dict[str, Any]]:
@@ -214,7 +216,8 @@ def test_an_inline_keeps_to_the_rights_on_its_own_table(cast: Cast, monkeypatch:
 
 def test_columns_that_a_form_does_not_show_stay_as_they_are(ada: Client, stage: Stage) -> None:
     change = bodies(stage, "change")
-    written = {User: {"name"}, Role: {"name"}, Policy: {"actions"}, PreviewSite: {"name", "is_embeddable"}}
+    written = {User: {"name"}, Role: {"name"}, Policy: {"actions"}, PreviewSite: {"name", "is_embeddable"},
+               Source: {"schema", "changed_at"}}  # fmt: skip
     for model, names in written.items():
         row = rows(stage)[model]
         before = model.objects.filter(pk=row.pk).values().get()
@@ -249,6 +252,8 @@ def test_columns_that_a_form_does_not_show_are_not_set_in_a_new_row(ada: Client,
             assert row.state == "active"
             assert row.secret_hash != JUNK["secret_hash"]
             assert row.created_by_id != 1
+        if model is Source:
+            assert (row.state, row.account_id, row.action) == ("active", None, {"do": "record"})
         if model is ApiKey:
             assert row.state == "active"
             assert row.secret_hash != JUNK["secret_hash"]
@@ -298,6 +303,9 @@ def secrets() -> dict[str, str]:
                   "its hex": device.raw_secret.hex()}  # fmt: skip
     found |= {f"hash of {key.public_id}": key.secret_hash for key in ApiKey.objects.all()}
     found |= {f"hash of {site.name}": site.secret_hash for site in PreviewSite.objects.all()}
+    for row in SourceSecret.objects.select_related("source"):
+        text = key_ring().decrypt(row.secret, context=row.context).decode()
+        found |= {f"row of {row.source.key}": row.secret, f"secret of {row.source.key}": text}
     found |= {f"half of {key.pk}": key.private for key in SigningKey.objects.exclude(private="")}
     found |= {
         f"refresh of {row.pk}": str(row.refresh_jti) for row in Session.objects.all() if row.refresh_jti
@@ -315,7 +323,7 @@ def test_no_page_shows_anything_of_a_password_a_device_or_a_key(
     pages = [
         visit
         for visit in visits(stage, 0)
-        if visit.method == "GET" and visit.route.startswith(("accounts/", "previews/"))
+        if visit.method == "GET" and visit.route.startswith(("accounts/", "previews/", "webhooks/"))
     ]
     pages += [visit for visit in visits(stage, 0) if visit.route in {"", "autocomplete/"}]
     for browser in (cast.browsers[who] for who in EVERYBODY):

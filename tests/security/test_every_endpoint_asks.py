@@ -19,6 +19,7 @@ from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, allow, anonymous, make_collection, make_entry, make_key, make_role, make_user
 from tests.security.matrix import DRAFT, V1, calls
 from tests.security.world import Unchanged, assert_problem, leaked, make_world, routes
+from webhooks.models import Attempt, Delivery, Endpoint, EndpointSecret, Receipt, Source, SourceSecret
 
 pytestmark = pytest.mark.django_db
 
@@ -49,12 +50,16 @@ SYSTEM = {
     "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "accounts/tasks.py": "what time does to keys, and to the log",
+    "webhooks/management/commands/webhooks.py": "the operator on the machine",
+    "webhooks/outcomes.py": "what receivers answered: an endpoint that is gone or fails is switched off",
+    "webhooks/tasks.py": "what time does to secrets of endpoints, and the check that somebody asked for",
     "previews/management/commands/previews.py": "the operator on the machine",
     "previews/tasks.py": "what time does to signing keys, and the leak probe, which tells nobody what it reads",
     "accounts/outages.py": "says that the store of limits is gone, and back",
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",
+    "webhooks/incoming/tasks.py": "erases secrets of sources whose overlap is over",
     "cms_project/demo/making.py": "content of our own",
 }
 
@@ -163,6 +168,13 @@ def test_no_endpoint_takes_a_name_of_a_column() -> None:
             PreviewSite,
             HandoffUrl,
             SigningKey,
+            Endpoint,
+            EndpointSecret,
+            Delivery,
+            Attempt,
+            Source,
+            SourceSecret,
+            Receipt,
         )
         for field in model._meta.get_fields()
         if hasattr(field, "attname")
@@ -208,6 +220,7 @@ SITE = {
     "cdn_origin",
     "state",
 }
+HOOK = {"name", "url", "types", "collections", "owner", "algorithm", "is_active"}
 # What each write takes beside what its call in the matrix sends: the writable members, checked in (GHSA-p3hx-pwf3-j8wr).
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
@@ -229,6 +242,9 @@ ACCEPTED = {
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/publish"): {"locales"},
     ("POST", V1 + "manage/content/<str:collection>/<str:name>/unpublish"): {"locales"},
     ("POST", V1 + "manage/roles"): {*SETTINGS, "areas"},
+    ("POST", V1 + "manage/webhooks/sources"): {"options", "schema", "account", "role", "state", "secret"},
+    ("PATCH", V1 + "manage/webhooks/sources/<str:key>"): {"schema", "action", "account", "role", "state"},
+    ("POST", V1 + "manage/webhooks/sources/<str:key>/rotate-secret"): {"secret", "overlap_hours"},
     ("PATCH", V1 + "manage/roles/<str:key>"): {*SETTINGS, "areas"},
     ("POST", V1 + "manage/policies"): {"filter", "presets", "dry_run"},
     ("PATCH", V1 + "manage/policies/<uuid:policy_id>"): {
@@ -244,6 +260,9 @@ ACCEPTED = {
     ("POST", V1 + "manage/api-keys"): {"owner", "expires_at", "allowed_networks", "browser", "rate_limit"},
     ("POST", V1 + "manage/api-keys/<uuid:key_id>/rotate"): {"overlap_hours"},
     ("POST", V1 + "previews"): {"locale", "ttl_seconds"},
+    ("POST", V1 + "manage/webhooks/endpoints"): HOOK,
+    ("PATCH", V1 + "manage/webhooks/endpoints/<uuid:endpoint_id>"): HOOK,
+    ("POST", V1 + "manage/webhooks/endpoints/<uuid:endpoint_id>/rotate-secret"): {"overlap_hours"},
     ("POST", V1 + "manage/preview-sites"): SITE,
     ("PATCH", V1 + "manage/preview-sites/<uuid:site_id>"): SITE,
     ("POST", V1 + "manage/preview-sites/<uuid:site_id>/rotate-secret"): {"overlap_hours"},

@@ -40,6 +40,8 @@ NO_PAGES = {
     *(f"accounts/{model}/<path:object_id>/" for model in ("role", "policy", "event", "session", "alert")),
     *(f"accounts/{model}/{page}" for model in ("event", "session", "alert") for page in ("add/", "<path:object_id>/delete/")),
     *(f"previews/{model}/<path:object_id>/{page}" for model in ("previewsite", "signingkey", "preview") for page in ("", "delete/")),
+    *(f"webhooks/{model}/<path:object_id>/{page}" for model in ("source", "receipt") for page in ("", "delete/")),
+    "webhooks/receipt/add/", "webhooks/receipt/<uuid:receipt_id>/retry/",
     "previews/signingkey/add/", "previews/preview/add/", "previews/preview/<uuid:preview_id>/revoke/",
 }  # fmt: skip
 

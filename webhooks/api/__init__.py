@@ -1,1 +1,1 @@
-"""The API of webhooks."""
+"""The APIs of webhooks."""

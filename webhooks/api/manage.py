@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,6 +30,7 @@ from webhooks.api.shapes import delivery_details_json, delivery_json, endpoint_j
 from webhooks.endpoints import Made
 from webhooks.models import Delivery, Endpoint
 from webhooks.models.endpoint import Scheme
+from webhooks.tasks import check_soon
 
 LIST: Final = OpenApiResponse(description="A page: `data` and `meta`.")
 ONE: Final = OpenApiResponse(description="The thing.")
@@ -142,6 +144,20 @@ class EndpointRotationView(ManagementView):
         return Response(_made_json(made), headers=NO_STORE)
 
 
+class EndpointCheckView(ManagementView):
+    """`POST /api/v1/manage/webhooks/endpoints/{id}/check`."""
+
+    needs = Needs("area", Area.WEBHOOKS)
+
+    @extend_schema(operation_id="manage_webhooks_endpoints_check", request=None, responses={202: ONE})
+    def post(self, request: Request, endpoint_id: UUID) -> Response:
+        """Find out whether the receiver refuses what is forged or old. What came of it stands in `conformance`."""
+        read_body(StrictSerializer, request)
+        endpoint = _endpoint(endpoint_id)
+        check_soon(endpoint, by=principal_of(request))
+        return Response(endpoint_json(_endpoint(endpoint_id)), status=202)
+
+
 class EndpointRecoveryView(ManagementView):
     """`POST /api/v1/manage/webhooks/endpoints/{id}/recover`."""
 
@@ -169,9 +185,8 @@ class DeliveriesView(ManagementView):
     def get(self, request: Request) -> Response:
         """List deliveries, the newest first; `endpoint`, `state` and `type` filter."""
         parameters = read_query(request, (*PARAMETERS, *_FILTERS))
-        rows = Delivery.objects.filter(**_wanted(parameters))
         about = about_request(request, parameters)
-        return page(rows, parameters, order="-pk", shape=delivery_json, about=about)
+        return page(_wanted(parameters), parameters, order="-pk", shape=delivery_json, about=about)
 
 
 class DeliveryView(ManagementView):
@@ -242,24 +257,23 @@ def _collection_ids(keys: list[str], by: Principal) -> list[UUID]:
     return ids
 
 
-def _wanted(parameters: dict[str, str]) -> dict[str, Any]:
-    """Return the filters of the list. Raises InvalidInputError naming the parameter."""
-    wanted: dict[str, Any] = {}
+def _wanted(parameters: dict[str, str]) -> QuerySet[Delivery]:
+    """Return the deliveries that the parameters ask for. Raises InvalidInputError naming the parameter."""
+    rows = Delivery.objects.all()
     if "endpoint" in parameters:
         try:
-            wanted["endpoint_id"] = UUID(parameters["endpoint"])
+            rows = rows.filter(endpoint_id=UUID(parameters["endpoint"]))
         except ValueError as error:
-            raise InvalidInputError(
-                errors=[Problem(code="invalid", detail="An id.", parameter="endpoint")]
-            ) from error
+            raise _no_filter("endpoint", "An id.") from error
     if "state" in parameters:
         if parameters["state"] not in Delivery.State.values:
-            detail = f"One of {', '.join(Delivery.State.values)}."
-            raise InvalidInputError(errors=[Problem(code="invalid-choice", detail=detail, parameter="state")])
-        wanted["state"] = parameters["state"]
-    if "type" in parameters:
-        wanted["type"] = parameters["type"]
-    return wanted
+            raise _no_filter("state", f"One of {', '.join(Delivery.State.values)}.")
+        rows = rows.filter(state=parameters["state"])
+    return rows.filter(type=parameters["type"]) if "type" in parameters else rows
+
+
+def _no_filter(parameter: str, detail: str) -> InvalidInputError:
+    return InvalidInputError(errors=[Problem(code="invalid", detail=detail, parameter=parameter)])
 
 
 def _made_json(made: Made) -> dict[str, Any]:

@@ -28,7 +28,6 @@ def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
         "held_until": moment(endpoint.held_until),
         "is_recovering": endpoint.recovers_to is not None,
         "conformance": endpoint.conformance,
-        "tested_at": moment(endpoint.tested_at),
     }
 
 

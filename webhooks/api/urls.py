@@ -11,6 +11,7 @@ management = [
     path(_ENDPOINT, manage.EndpointView.as_view()),
     path(f"{_ENDPOINT}/test", manage.EndpointTestView.as_view()),
     path(f"{_ENDPOINT}/rotate-secret", manage.EndpointRotationView.as_view()),
+    path(f"{_ENDPOINT}/check", manage.EndpointCheckView.as_view()),
     path(f"{_ENDPOINT}/recover", manage.EndpointRecoveryView.as_view()),
     path("manage/webhooks/deliveries", manage.DeliveriesView.as_view()),
     path(_DELIVERY, manage.DeliveryView.as_view()),

@@ -1,7 +1,9 @@
 """Endpoints: addresses outside that hear of what happens, and the secrets that prove that it was us."""
 
+import contextlib
 from datetime import datetime
 from typing import ClassVar, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -17,6 +19,17 @@ class Scheme(models.TextChoices):
 
     V1 = "v1", "v1 (HMAC-SHA256, a shared secret)"
     V1A = "v1a", "v1a (Ed25519, a public key)"
+
+
+class EndpointQuerySet(models.QuerySet["Endpoint"]):
+    """Finds endpoints as people name them."""
+
+    def named(self, text: str) -> "Endpoint | None":
+        """Return the endpoint of a name or an id."""
+        wanted = Q(name=text.replace("\x00", ""))
+        with contextlib.suppress(ValueError):
+            wanted |= Q(pk=UUID(text))
+        return self.select_related("owner").filter(wanted).first()
 
 
 class Endpoint(models.Model):
@@ -57,7 +70,8 @@ class Endpoint(models.Model):
     )  # up to this position of the log what was missed is queued
     recovers_to = models.BigIntegerField(null=True)  # None: nothing is being recovered
     conformance = models.JSONField(null=True)  # what the receiver made of wrong signatures and the like
-    tested_at = models.DateTimeField(null=True)
+
+    objects = EndpointQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

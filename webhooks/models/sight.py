@@ -12,12 +12,13 @@ class Sight(models.Model):
     """An owner could see a thing when it was unpublished or erased, so its endpoint may hear of that."""
 
     class Kind(models.TextChoices):
-        PUBLIC = "public"  # as readers see it
-        DRAFT = "draft"  # as editors see it
+        UNPUBLISHED = "unpublished"  # as readers see it, when it was taken back from them
+        PUBLIC = "public"  # as readers see it, when it was erased
+        DRAFT = "draft"  # as editors see it, when it was erased
 
     subject_id = models.UUIDField()
     locale = models.CharField(max_length=24, blank=True, default="")
-    kind = models.CharField(max_length=6, choices=Kind)
+    kind = models.CharField(max_length=11, choices=Kind)
     shows_slug = models.BooleanField(default=False)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="+")
     at = models.DateTimeField(default=timezone.now)

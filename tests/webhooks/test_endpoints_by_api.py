@@ -1,0 +1,254 @@
+"""Endpoints and deliveries through the API: what it takes, what it refuses and where, and that secrets leave once."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.access import Action, Area, Scopes
+from accounts.models import Event
+from tests.builders import Api, anonymous, make_collection, make_entry, make_key, make_role, make_user
+from tests.webhooks.world import FIELDS, Receiver, told, work
+from webhooks.models import Delivery, Endpoint, EndpointSecret
+
+pytestmark = pytest.mark.django_db
+ENDPOINTS = "/api/v1/manage/webhooks/endpoints"
+DELIVERIES = "/api/v1/manage/webhooks/deliveries"
+GOOD = {"name": "Site", "url": "https://hooks.example.com/in", "types": ["entry.*"]}
+
+
+@pytest.fixture
+def ada() -> Api:
+    return make_key(role="administrator")
+
+
+def pointers(answer: Any) -> list[str]:
+    assert answer.status_code == 400, answer.content
+    return [item["pointer"] for item in answer.json()["errors"]]
+
+
+def test_an_endpoint_is_made_and_its_secret_is_shown_once(ada: Api) -> None:
+    made = ada.post(ENDPOINTS, GOOD)
+    assert made.status_code == 201
+    assert made.headers["Cache-Control"] == "no-store"
+    secret = made.json()["secret"]
+    assert secret.startswith("whsec_")
+    for path in (ENDPOINTS, f"{ENDPOINTS}/{made.json()['id']}"):
+        assert secret not in ada.get(path).content.decode()
+    assert secret not in EndpointSecret.objects.get().private
+    assert not Event.objects.filter(detail__icontains=secret).exists()
+    assert told("endpoint.created")[0]["host"] == "hooks.example.com"
+
+
+def test_an_endpoint_with_a_public_key_has_nothing_to_hide(ada: Api) -> None:
+    made = ada.post(ENDPOINTS, GOOD | {"algorithm": "v1a"}).json()
+    assert made["public_key"].startswith("whpk_")
+    assert "secret" not in made
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "pointer"),
+    [
+        ("name", " ", "/name"),
+        ("name", "x" * 101, "/name"),
+        ("name", "Bell\x07", "/name"),
+        ("types", [], "/types"),
+        ("types", ["entry.*", "entry.exploded"], "/types/1"),
+        ("types", ["*"], "/types/0"),
+        ("types", "entry.*", "/types"),
+        ("collections", ["articles", "nowhere"], "/collections/1"),
+        ("owner", "01890000-0000-7000-8000-000000000000", "/owner"),
+        ("owner", "me", "/owner"),
+        ("algorithm", "v2", "/algorithm"),
+        ("is_active", "yes", "/is_active"),
+        ("scopes", None, "/scopes"),
+        ("state", "active", "/state"),
+        ("secret", "whsec_chosen", "/secret"),
+        ("url", "", "/url"),
+        ("url", "hooks.example.com", "/url"),
+        ("url", "ftp://hooks.example.com/", "/url"),
+        ("url", "file:///etc/passwd", "/url"),
+        ("url", "https://user:pass@hooks.example.com/", "/url"),
+        ("url", "https://hooks.example.com/#part", "/url"),
+        ("url", "https://hooks.example.com/\r\nX: y", "/url"),
+        ("url", "https://hooks.example.com:0/", "/url"),
+        ("url", "https://hooks.example.com:99999/", "/url"),
+        ("url", "https:///nowhere", "/url"),
+        ("url", "https://hooks.example.com/" + "x" * 2100, "/url"),
+    ],
+)
+def test_bad_input_is_refused_in_its_place(ada: Api, field: str, value: Any, pointer: str) -> None:
+    make_collection("articles", FIELDS)
+    assert pointer in pointers(ada.post(ENDPOINTS, GOOD | {field: value}))
+    assert not Endpoint.objects.exists()
+
+
+def test_every_fault_is_told_at_once(ada: Api) -> None:
+    bad = {"name": " x ", "url": "gopher://x/", "types": ["nothing"], "algorithm": "v9"}
+    assert set(pointers(ada.post(ENDPOINTS, bad))) == {"/url", "/types/0", "/algorithm"}
+
+
+def test_two_endpoints_can_t_share_a_name(ada: Api) -> None:
+    ada.post(ENDPOINTS, GOOD)
+    assert pointers(ada.post(ENDPOINTS, GOOD)) == ["/name"]
+
+
+def test_an_endpoint_is_changed_paused_resumed_and_removed(ada: Api) -> None:
+    make_collection("articles", FIELDS)
+    path = f"{ENDPOINTS}/{ada.post(ENDPOINTS, GOOD).json()['id']}"
+    changed = ada.patch(path, {"types": ["entry.published"], "collections": ["articles"], "is_active": False})
+    assert changed.status_code == 200
+    assert changed.json()["collections"] == ["articles"]
+    assert (changed.json()["state"], changed.json()["is_active"]) == ("paused", False)
+    assert ada.patch(path, {"is_active": False}).status_code == 200  # as it is already
+    assert ada.patch(path, {"is_active": True}).json()["state"] == "active"
+    assert ada.delete(path).status_code == 204
+    assert ada.get(path).status_code == 404
+    assert [detail["changed"] for detail in told("endpoint.updated")] == [["collection_ids", "types"]]
+
+
+def test_another_algorithm_brings_another_secret_and_both_sign(ada: Api) -> None:
+    path = f"{ENDPOINTS}/{ada.post(ENDPOINTS, GOOD).json()['id']}"
+    assert ada.patch(path, {"algorithm": "v1a"}).json()["public_key"].startswith("whpk_")
+    states = sorted(EndpointSecret.objects.values_list("algorithm", "state"))
+    assert states == [("v1", "retiring"), ("v1a", "active")]
+
+
+def test_a_test_is_sent_and_its_delivery_returned(ada: Api, receiver: Receiver) -> None:
+    made = ada.post(ENDPOINTS, GOOD | {"url": receiver.url}).json()
+    receiver.secret = made["secret"]
+    sent = ada.post(f"{ENDPOINTS}/{made['id']}/test")
+    assert sent.status_code == 202
+    work()
+    delivery = ada.get(f"{DELIVERIES}/{sent.json()['id']}").json()
+    assert delivery["state"] == "delivered"
+    assert delivery["attempts"][0]["status"] == 204
+    assert receiver.verified()[0]["type"] == "webhook.test"
+
+
+def test_deliveries_are_listed_filtered_and_sent_again(ada: Api, receiver: Receiver) -> None:
+    make_collection("articles", FIELDS)
+    made = ada.post(ENDPOINTS, GOOD | {"url": receiver.url}).json()
+    other = ada.post(ENDPOINTS, GOOD | {"url": receiver.url, "name": "Other"}).json()
+    make_entry("articles", title="Hello")
+    work()
+    assert len(ada.get(DELIVERIES).json()["data"]) == 4
+    query = f"?endpoint={made['id']}&state=delivered&type=entry.published"
+    found = ada.get(DELIVERIES + query).json()["data"]
+    assert [item["type"] for item in found] == ["entry.published"]
+    assert ada.get(f"{DELIVERIES}?endpoint={other['id']}&state=waiting").json()["data"] == []
+    page = ada.get(f"{DELIVERIES}?limit=3").json()
+    rest = ada.get(f"{DELIVERIES}?limit=3&cursor={page['meta']['next_cursor']}").json()
+    assert len(page["data"]) + len(rest["data"]) == 4
+    again = ada.post(f"{DELIVERIES}/{found[0]['id']}/redeliver")
+    assert (again.status_code, again.json()["state"]) == (202, "waiting")
+    work()
+    assert len(ada.get(f"{DELIVERIES}/{found[0]['id']}").json()["attempts"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"), [("endpoint=x", "endpoint"), ("state=lost", "state"), ("since=1", "since")]
+)
+def test_a_filter_that_is_none_is_refused(ada: Api, query: str, parameter: str) -> None:
+    answer = ada.get(f"{DELIVERIES}?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["parameter"] == parameter
+
+
+def test_what_was_missed_is_recovered(ada: Api, receiver: Receiver) -> None:
+    make_collection("articles", FIELDS)
+    make_entry("articles", title="Before")
+    work()
+    made = ada.post(ENDPOINTS, GOOD | {"url": receiver.url}).json()
+    since = (timezone.now() - timedelta(minutes=5)).isoformat()
+    asked = ada.post(f"{ENDPOINTS}/{made['id']}/recover", {"since": since})
+    assert (asked.status_code, asked.json()["is_recovering"]) == (202, True)
+    work()
+    assert receiver.types == ["entry.created", "entry.published"]
+    assert pointers(ada.post(f"{ENDPOINTS}/{made['id']}/recover", {"since": "yesterday"})) == ["/since"]
+
+
+ENDPOINT_CALLS = [
+    ("get", ENDPOINTS),
+    ("post", ENDPOINTS),
+    ("get", f"{ENDPOINTS}/{{id}}"),
+    ("patch", f"{ENDPOINTS}/{{id}}"),
+    ("delete", f"{ENDPOINTS}/{{id}}"),
+    ("post", f"{ENDPOINTS}/{{id}}/test"),
+    ("post", f"{ENDPOINTS}/{{id}}/check"),
+    ("post", f"{ENDPOINTS}/{{id}}/rotate-secret"),
+    ("post", f"{ENDPOINTS}/{{id}}/recover"),
+    ("get", DELIVERIES),
+    ("get", f"{DELIVERIES}/{{delivery}}"),
+    ("post", f"{DELIVERIES}/{{delivery}}/redeliver"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINT_CALLS)
+def test_only_who_administers_webhooks_comes_here(
+    ada: Api, receiver: Receiver, method: str, path: str
+) -> None:
+    made = ada.post(ENDPOINTS, GOOD | {"url": receiver.url}).json()
+    delivery = ada.post(f"{ENDPOINTS}/{made['id']}/test").json()
+    path = path.format(id=made["id"], delivery=delivery["id"])
+    before = list(Endpoint.objects.values()), list(Delivery.objects.values())
+    make_role("editor", {"actions": ("read", "read_draft", "update", "publish")})
+    elsewhere = Scopes(frozenset({(None, Action.READ)}), frozenset({Area.PREVIEWS}))
+    body = {"patch": ({"name": "Mine"},), "post": (GOOD,)}.get(method, ())
+    for client, status in (
+        (anonymous(), 401),
+        (make_key(role="editor"), 403),
+        (make_key(role="administrator", scopes=elsewhere), 403),
+    ):
+        assert getattr(client, method)(path, *body).status_code == status
+    assert (list(Endpoint.objects.values()), list(Delivery.objects.values())) == before
+
+
+def test_nobody_listens_as_somebody_who_may_more(receiver: Receiver) -> None:
+    role = make_role("hooks")
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    boss = make_user("boss@example.com", roles=("administrator",))
+    hooks = make_key(role="hooks")
+    refused = hooks.post(ENDPOINTS, GOOD | {"owner": str(boss.pk)})
+    assert refused.status_code == 403
+    assert not Endpoint.objects.exists()
+    made = make_key(role="administrator").post(ENDPOINTS, GOOD).json()
+    path = f"{ENDPOINTS}/{made['id']}"
+    assert hooks.patch(path, {"url": "https://evil.example.com/"}).status_code == 403
+    assert hooks.patch(path, {"types": ["entry.created"]}).status_code == 403
+    assert Endpoint.objects.get().url == GOOD["url"]
+    # What aims at nothing else is theirs: that is what looking after webhooks means.
+    assert hooks.patch(path, {"is_active": False, "name": "Off"}).json()["state"] == "paused"
+
+
+def test_a_key_that_aims_an_endpoint_elsewhere_caps_what_it_hears(ada: Api, receiver: Receiver) -> None:
+    make_collection("articles", FIELDS)
+    path = f"{ENDPOINTS}/{ada.post(ENDPOINTS, GOOD).json()['id']}"
+    scopes = Scopes(frozenset({(None, Action.READ)}), frozenset({Area.WEBHOOKS}))
+    other = make_key(role="administrator", scopes=scopes)
+    assert other.patch(path, {"url": receiver.url}).status_code == 200
+    make_entry("articles", title="Public")
+    work()
+    assert receiver.types == ["entry.published"]
+
+
+def test_collections_that_one_can_t_see_are_not_there(ada: Api) -> None:
+    make_collection("secret_plans", FIELDS)
+    role = make_role("hooks")
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    hooks = make_key(role="hooks")
+    hidden = hooks.post(ENDPOINTS, GOOD | {"collections": ["secret_plans"]})
+    missing = hooks.post(ENDPOINTS, GOOD | {"collections": ["no_such_one"]})
+    assert pointers(hidden) == pointers(missing) == ["/collections/0"]
+    assert hidden.json()["errors"] == missing.json()["errors"]
+
+
+def test_a_missing_endpoint_and_delivery_are_not_found(ada: Api) -> None:
+    nothing = "01890000-0000-7000-8000-000000000000"
+    assert ada.get(f"{ENDPOINTS}/{nothing}").status_code == 404
+    assert ada.post(f"{ENDPOINTS}/{nothing}/test").status_code == 404
+    assert ada.get(f"{DELIVERIES}/{nothing}").status_code == 404
+    assert ada.post(f"{DELIVERIES}/{nothing}/redeliver").status_code == 404

@@ -1,0 +1,229 @@
+"""What an endpoint hears is what its owner may read when it is sent (threats E18, W12, W13)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from accounts.access import Action, Area, Scopes
+from accounts.models import Policy, User
+from content import editing, modeling, publishing
+from content.schema import current
+from content.writing import Writing
+from tests.builders import ROOT, allow, make_collection, make_entry, make_key, make_role, make_user
+from tests.webhooks.world import FIELDS, Receiver, make_endpoint, states, work
+from webhooks import asking, fanning
+from webhooks.models import Delivery, Sight
+
+pytestmark = pytest.mark.django_db
+SITE_READER = {"collection": "articles", "actions": ("read",)}
+DRAFT_READER = {"collection": "articles", "actions": ("read_draft",)}
+
+
+@pytest.fixture(autouse=True)
+def articles() -> Writing:
+    make_collection("articles", FIELDS)
+    return Writing.on("articles", by=ROOT)
+
+
+def owner(*policies: dict[str, Any]) -> User:
+    make_role("listener", *policies)
+    return make_user("listener@example.com", roles=("listener",))
+
+
+def test_who_reads_what_is_public_hears_nothing_of_drafts(receiver: Receiver, articles: Writing) -> None:
+    make_endpoint(receiver.url, owner=owner(SITE_READER))
+    entry = make_entry("articles", title="Public")
+    editing.save(entry.pk, {"title": "A secret plan"}, writing=articles, base=1)
+    make_entry("articles", title="A draft", published=False)
+    work()
+    assert receiver.types == ["entry.published"]
+    assert sorted(states()) == ["delivered", "withheld", "withheld", "withheld"]
+
+
+def test_who_reads_nothing_hears_nothing(receiver: Receiver) -> None:
+    make_endpoint(receiver.url, owner=owner(), types=["entry.*", "collection.changed", "security.alert"])
+    make_entry("articles", title="Public")
+    modeling.change_collection(current().by_key["articles"].id, {"name": "Stories"}, by=ROOT)
+    assert work() == 0
+    assert set(states()) == {"withheld"}
+
+
+def test_rows_decide(receiver: Receiver) -> None:
+    news = {**DRAFT_READER, "filter": {"section": {"eq": "news"}}}
+    make_endpoint(receiver.url, owner=owner(news))
+    seen = make_entry("articles", title="Seen", section="news", published=False)
+    make_entry("articles", title="Not seen", section="board", published=False)
+    work()
+    assert [json.loads(asked.body)["data"]["id"] for asked in receiver.asked] == [str(seen.pk)]
+
+
+def test_a_slug_that_the_owner_may_not_read_is_not_told(receiver: Receiver) -> None:
+    make_endpoint(receiver.url, owner=owner({**DRAFT_READER, "fields": ("title",)}))
+    make_entry("articles", title="CANARY", published=False)
+    work()
+    assert json.loads(receiver.asked[0].body)["data"]["slug"] is None
+    assert b"canary" not in receiver.asked[0].body
+
+
+def test_a_right_that_is_lost_while_it_waits_counts(receiver: Receiver) -> None:
+    make_endpoint(receiver.url, owner=owner(DRAFT_READER))
+    make_entry("articles", title="Too late", published=False)
+    fanning.fan_out()
+    Policy.objects.filter(role__key="listener").delete()
+    make_role("another")  # moves the generation of rights
+    assert work() == 0
+    assert states() == ["withheld"]
+
+
+def test_a_field_that_is_hidden_between_two_attempts_is_gone_from_the_second(receiver: Receiver) -> None:
+    listener = owner(DRAFT_READER)
+    make_endpoint(receiver.url, owner=listener)
+    make_entry("articles", title="CANARY", published=False)
+    receiver.statuses = [500]
+    work()
+    Policy.objects.filter(role__key="listener").delete()
+    allow("listener", collection="articles", actions=("read_draft",), fields=("title",))
+    asking.redeliver(Delivery.objects.get(), by=ROOT)
+    work()
+    first, second = receiver.asked
+    assert b'"slug":"canary"' in first.body
+    assert b'"slug":null' in second.body
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+def test_an_owner_who_is_switched_off_hears_nothing(receiver: Receiver) -> None:
+    listener = owner(DRAFT_READER)
+    make_endpoint(receiver.url, owner=listener)
+    make_entry("articles", title="Nobody listens", published=False)
+    User.objects.filter(pk=listener.pk).update(is_active=False)
+    assert work() == 0
+    assert states() == ["withheld"]
+
+
+def test_who_reads_what_is_public_hears_that_it_is_taken_back(receiver: Receiver, articles: Writing) -> None:
+    make_endpoint(receiver.url, owner=owner(SITE_READER))
+    entry = make_entry("articles", title="Soon gone")
+    publishing.unpublish(entry.pk, writing=articles)
+    work()
+    assert receiver.types[-1] == "entry.unpublished"
+    assert json.loads(receiver.asked[-1].body)["data"]["slug"] == "soon-gone"
+
+
+def test_whose_rows_it_was_not_among_hears_nothing_of_its_end(receiver: Receiver, articles: Writing) -> None:
+    make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
+    seen = make_entry("articles", title="Seen", section="news")
+    hidden = make_entry("articles", title="Hidden", section="board")
+    for entry in (seen, hidden):
+        publishing.unpublish(entry.pk, writing=articles)
+        editing.purge(entry.pk, writing=articles)
+    work()
+    told = {json.loads(asked.body)["data"]["id"] for asked in receiver.asked}
+    assert told == {str(seen.pk)}
+
+
+def test_what_was_erased_is_told_to_who_could_see_it_then(receiver: Receiver, articles: Writing) -> None:
+    make_endpoint(receiver.url, owner=owner(SITE_READER))
+    entry = make_entry("articles", title="Erased")
+    editing.purge(entry.pk, writing=articles)
+    work()
+    assert sorted(receiver.types) == ["entry.deleted", "entry.published", "entry.unpublished"]
+    assert b"erased" not in b"".join(asked.body for asked in receiver.asked)
+
+
+def test_a_sight_helps_nobody_who_may_read_nothing_there_any_more(
+    receiver: Receiver, articles: Writing
+) -> None:
+    make_endpoint(receiver.url, owner=owner(SITE_READER))
+    entry = make_entry("articles", title="Erased")
+    editing.purge(entry.pk, writing=articles)
+    Policy.objects.filter(role__key="listener").delete()
+    make_role("another")
+    assert work() == 0
+
+
+def test_an_earlier_sight_says_nothing_of_a_later_end(receiver: Receiver, articles: Writing) -> None:
+    """It was among the owner's rows when it was taken back first, and is not when it is taken back again."""
+    make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
+    entry = make_entry("articles", title="Moves", section="news")
+    publishing.unpublish(entry.pk, writing=articles)
+    editing.save(entry.pk, {"section": "board"}, writing=articles, base=1)
+    publishing.publish(entry.pk, writing=articles)
+    work()
+    before = len(receiver.asked)
+    publishing.unpublish(entry.pk, writing=articles)
+    work()
+    assert len(receiver.asked) == before
+
+
+def test_an_erased_entry_leaves_no_slug_behind(receiver: Receiver, articles: Writing) -> None:
+    make_endpoint(receiver.url)
+    entry = make_entry("articles", title="CANARY")
+    work()
+    assert Delivery.objects.filter(body__contains="canary").exists()
+    editing.purge(entry.pk, writing=articles)
+    assert not Delivery.objects.filter(body__contains="canary").exists()
+    assert Sight.objects.filter(subject_id=entry.pk).exists()
+
+
+def test_a_collection_that_is_deleted_is_told_to_who_knew_it(receiver: Receiver) -> None:
+    make_endpoint(
+        receiver.url,
+        owner=owner(DRAFT_READER, {"collection": "*", "actions": ("read",)}),
+        types=["collection.changed"],
+    )
+    make_endpoint(receiver.url, name="Blind", owner=make_user(), types=["collection.changed"])
+    collection = current().by_key["articles"]
+    modeling.delete_collection(collection.id, by=ROOT, confirm=True)
+    work()
+    told = [json.loads(asked.body)["data"]["id"] for asked in receiver.asked]
+    assert told == [str(collection.id)] * 2  # that it was made, and that it is gone
+
+
+def test_alerts_are_told_to_who_may_read_the_log(receiver: Receiver) -> None:
+    make_role("plain")
+    auditor = make_role("auditor")
+    auditor.areas = [Area.AUDIT.value]
+    auditor.save()
+    make_endpoint(receiver.url, name="Plain", owner=make_user(roles=("plain",)), types=["security.alert"])
+    make_endpoint(receiver.url, name="Auditor", owner=make_user(roles=("auditor",)), types=["security.alert"])
+    from django.db import transaction
+
+    from accounts.access import system
+    from accounts.log import Subject, record
+
+    with transaction.atomic():
+        record("security.alert", actor=system("test"), subject=Subject("alert", str(make_user().pk)))
+    assert work() == 1
+    assert json.loads(receiver.asked[0].body)["type"] == "security.alert"
+
+
+def test_an_endpoint_hears_no_more_than_the_key_that_set_it_up(receiver: Receiver) -> None:
+    listener = owner(DRAFT_READER, SITE_READER)
+    role = make_role("listener")
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    scopes = Scopes(frozenset({(None, Action.READ)}), frozenset({Area.WEBHOOKS}))
+    made = make_key(owner=listener, scopes=scopes).post(
+        "/api/v1/manage/webhooks/endpoints",
+        {"name": "By key", "url": receiver.url, "types": ["entry.*"]},
+    )
+    assert made.status_code == 201, made.content
+    make_entry("articles", title="Public")
+    work()
+    assert receiver.types == ["entry.published"]
+
+
+def test_the_log_shows_a_slug_to_those_who_may_read_it(receiver: Receiver) -> None:
+    make_endpoint(receiver.url)
+    make_entry("articles", title="CANARY", published=False)
+    work()
+    role = make_role("hooks")
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    path = f"/api/v1/manage/webhooks/deliveries/{Delivery.objects.get().pk}"
+    assert "canary" in make_key(role="administrator").get(path).content.decode()
+    shown = make_key(role="hooks").get(path)
+    assert shown.status_code == 200
+    assert "canary" not in shown.content.decode()
+    assert json.loads(shown.json()["request_body"])["data"]["slug"] is None

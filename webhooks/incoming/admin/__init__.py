@@ -1,0 +1,1 @@
+"""Incoming webhooks in the admin: sources, and the receipts of what they sent."""
