@@ -13,7 +13,7 @@ from accounts.access import system
 from accounts.egress import Answer
 from accounts.log import Subject, record
 from accounts.masking import MASK, scrub
-from webhooks import endpoints, retrying, signing
+from webhooks import endpoints, retrying, rewriting, signing
 from webhooks.leasing import LOST
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.types import TEST
@@ -111,7 +111,7 @@ def _settle_deliveries(outcomes: Collection[Outcome], now: datetime) -> None:
         elif delivery.fence == outcome.fence and delivery.state == Delivery.State.WAITING:
             _fail(delivery, outcome, now)
     Attempt.objects.bulk_create(fresh)
-    Delivery.objects.bulk_update(changed, _CHANGED)
+    rewriting.write(changed, _CHANGED)
 
 
 def _succeed(delivery: Delivery, outcome: Outcome, now: datetime) -> None:

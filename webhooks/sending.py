@@ -4,6 +4,7 @@ Threads do nothing but HTTP; this one alone talks to the database. What is on th
 and so is tried again by another one a minute later, with the same id and the same bytes.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -16,11 +17,12 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 from django.utils import timezone
 
 from accounts import egress
+from accounts.access import Principal
 from accounts.egress import EgressError
 from accounts.keyring import KeyRingError
-from accounts.models.user import User
-from webhooks import hearing, outcomes, payload, signing
+from webhooks import hearing, outcomes, payload, rewriting, signing
 from webhooks.clock import watch
+from webhooks.hearing import Listener
 from webhooks.lanes import SLOW_THREADS, START, THREADS, Lanes
 from webhooks.leasing import LEASE, attempt_id, lease
 from webhooks.models import Delivery, Endpoint, EndpointSecret
@@ -174,14 +176,14 @@ def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
     secrets: dict[object, list[EndpointSecret]] = {}
     for secret in EndpointSecret.objects.signing(now).filter(endpoint__in=ids):
         secrets.setdefault(secret.endpoint_id, []).append(secret)
-    owners: dict[object, User] = {}
-    for endpoint_id, endpoint in endpoints.items():
-        mine = [delivery for delivery in deliveries if delivery.endpoint_id == endpoint_id]
-        owner = owners.setdefault(endpoint.owner_id, endpoint.owner)
-        heard = hearing.heard(endpoint, hearing.principal_of(endpoint, owner), mine)
-        bodies = payload.bodies(mine, heard)
-        _withhold([delivery for delivery in mine if delivery.pk not in bodies])
-        _keep(mine, bodies)
+    listeners = _listeners(endpoints, deliveries)
+    heard = hearing.heard(listeners)
+    present = [delivery for listener in listeners for delivery in listener.deliveries]
+    bodies = payload.bodies(present, heard)
+    _withhold([delivery for delivery in present if delivery.pk not in bodies])
+    _keep(present, bodies)
+    for listener in listeners:
+        endpoint, endpoint_id, mine = listener.endpoint, listener.endpoint.pk, listener.deliveries
         try:
             signers = [signing.opened(secret) for secret in secrets.get(endpoint_id, ())]
         except KeyRingError:
@@ -199,12 +201,29 @@ def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
             yield replace(flight, headers={**HEADERS, **signed})
 
 
+def _listeners(endpoints: Mapping[UUID, Endpoint], deliveries: Collection[Delivery]) -> list[Listener]:
+    """Return who is told of what. Endpoints of one owner share a principal, so that is asked once for all of them."""
+    by_endpoint: dict[UUID, list[Delivery]] = {}
+    for delivery in deliveries:
+        if delivery.endpoint_id in endpoints:  # it may be removed by now
+            by_endpoint.setdefault(delivery.endpoint_id, []).append(delivery)
+    known: dict[tuple[UUID, str], Principal] = {}
+    listeners = []
+    for endpoint_id, mine in by_endpoint.items():
+        endpoint = endpoints[endpoint_id]
+        name = (endpoint.owner_id, json.dumps(endpoint.scopes, sort_keys=True))
+        if name not in known:
+            known[name] = hearing.principal_of(endpoint, endpoint.owner)
+        listeners.append(Listener(endpoint, known[name], mine))
+    return listeners
+
+
 def _keep(deliveries: Collection[Delivery], bodies: Mapping[UUID, str]) -> None:
     """Write down what will be sent before it is: if we die on the way, the same bytes are sent again."""
     changed = [delivery for delivery in deliveries if bodies.get(delivery.pk, delivery.body) != delivery.body]
     for delivery in changed:
         delivery.body = bodies[delivery.pk]
-    Delivery.objects.bulk_update(changed, ["body"])
+    rewriting.write(changed, ["body"])
 
 
 def _withhold(deliveries: Collection[Delivery]) -> None:
