@@ -152,8 +152,8 @@ class _Drain:
     def _wait(self) -> None:
         if self._flying:
             wait(self._flying, timeout=_TICK, return_when=FIRST_COMPLETED)
-            # A little longer: what comes back together is written together.
-            wait(self._flying, timeout=_TICK / 4)
+            # A little longer: what comes back together is written together, and what follows is prepared together.
+            wait(self._flying, timeout=_TICK)
         elif self._held or self._unwritten:
             time.sleep(_TICK)
 

@@ -8,7 +8,7 @@ from bench.house import LEASE, Counts, Scene
 from bench.receiver import Receiver
 
 SOON: Final = 5.0  # seconds within which the healthy get everything
-THREADS: Final = 32  # of a process that sends
+THREADS: Final = 64  # of a process that sends
 SENDERS: Final = 2  # processes
 WORK: Final = ("sealer", "sender", "beat")
 
