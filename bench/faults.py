@@ -25,6 +25,7 @@ from bench.fault_rows.base import FULL, QUICK, ROWS, Row, Size
 from bench.ground import BenchError
 from bench.house import Counts, House, Scene
 
+KINDS: Final = ("W", "BR", "DB", "R", "CK")
 # Importing them fills the table.
 SECTIONS: Final = (workers, broker, database, receivers)
 ROWS.append(
@@ -92,6 +93,11 @@ def table(verdicts: Sequence[Verdict]) -> Table:
     return shown
 
 
+def _place(item: Row) -> tuple[int, int]:
+    kind = item.code.rstrip("0123456789")
+    return KINDS.index(kind), int(item.code.removeprefix(kind))
+
+
 def main() -> int:
     """Return 0 when every row that was run held."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
@@ -105,7 +111,7 @@ def main() -> int:
     chosen = {code.strip().upper() for code in arguments.only.split(",") if code.strip()}
     if unknown := chosen - {item.code for item in ROWS}:
         parser.error(f"There are no rows {', '.join(sorted(unknown))}.")
-    rows = [item for item in ROWS if not chosen or item.code in chosen]
+    rows = [item for item in sorted(ROWS, key=_place) if not chosen or item.code in chosen]
     size = QUICK if arguments.quick else FULL
     console = Console(stderr=True)
     verdicts: list[Verdict] = []
