@@ -53,7 +53,7 @@ def redeliver(delivery: Delivery, *, by: Principal) -> Delivery:
     if row.leased_until is not None and row.leased_until > timezone.now():
         raise ConflictError("It is being sent at this moment.")
     row.take_again(timezone.now())
-    row.save(update_fields=["state", "next_attempt_at", "leased_until", "ended_at", "tries"])
+    row.save(update_fields=["state", "next_attempt_at", "leased_until", "ended_at", "tries", "fence"])
     subject = Subject("endpoint", str(row.endpoint_id))
     detail = {"name": row.endpoint.name, "delivery": str(row.pk), "type": row.type}
     record("endpoint.redelivered", actor=by, subject=subject, detail=detail)

@@ -97,6 +97,7 @@ class Delivery(models.Model):
         self.state, self.next_attempt_at = self.State.WAITING, now
         self.ended_at = self.leased_until = None
         self.tries = 0
+        self.fence += 1  # what is still on the wire of before decides nothing any more
 
     def end(self, state: "Delivery.State", now: datetime) -> None:
         """Take it out of the queue, unsaved."""
