@@ -78,7 +78,8 @@ def recover(endpoint: Endpoint, *, since: datetime, by: Principal) -> Endpoint:
         raise ConflictError("The endpoint is not active. Switch it on first.")
     before = Seal.objects.filter(event__at__lt=since).order_by("-position").values_list("position", flat=True)
     found.recovered_to, found.recovers_to = before.first() or 0, last_position()
-    found.save(update_fields=["recovered_to", "recovers_to"])
+    found.ordered_to = found.recovers_to
+    found.save(update_fields=["recovered_to", "recovers_to", "ordered_to"])
     detail_of = {"name": found.name, "since": since.isoformat()}
     record("endpoint.recovered", actor=by, subject=Subject("endpoint", str(found.pk)), detail=detail_of)
     return found

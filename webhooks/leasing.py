@@ -14,24 +14,30 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from webhooks.models import Attempt, Delivery
-from webhooks.types import TEST
 
 LEASE: Final = timedelta(seconds=60)  # longer than an attempt can take; then somebody else may try
 # Than that nothing is on the wire: a lease that is older holds no place, or a process that died would stop an endpoint.
 FLIGHT: Final = timedelta(seconds=20)
 LOST: Final = "lost"  # the code of an attempt whose process ended before it could say what came of it
-# For each endpoint in turn its oldest due deliveries, as many as it has room for. Only what is taken is locked; what
-# others hold is passed over, and so a few more are looked at.
+# For each endpoint in turn its oldest due deliveries, as many as it has room for: one while it recovers, so that what
+# it missed comes in order. Only what is taken is locked; what others hold is passed over, and so some more are looked at.
+# Tests go out whatever the endpoint's state and room, by an index of their own.
 _DUE: Final = """
     WITH room AS (
-        SELECT e.id, e.state, coalesce(known.size, %(size)s) - (
+        SELECT e.id, CASE
+            WHEN e.ordered_to IS NOT NULL AND e.ordered_to >= (
+                SELECT o.position FROM webhooks_delivery o
+                WHERE o.endpoint_id = e.id AND o.state = 'waiting' AND o.next_attempt_at <= %(now)s
+                ORDER BY o.next_attempt_at, o.position LIMIT 1
+            ) THEN 1 ELSE coalesce(known.size, %(size)s)
+        END - (
             SELECT count(*) FROM webhooks_delivery f
             WHERE f.endpoint_id = e.id AND f.leased_until IS NOT NULL AND f.leased_until > %(flying)s
         ) AS free
         FROM webhooks_endpoint e
         LEFT JOIN unnest(%(ids)s::uuid[], %(sizes)s::int[], %(slow)s::boolean[]) AS known(id, size, is_slow)
             ON known.id = e.id
-        WHERE (e.held_until IS NULL OR e.held_until <= %(now)s)
+        WHERE e.state = 'active' AND (e.held_until IS NULL OR e.held_until <= %(now)s)
             AND coalesce(known.is_slow, e.failing_since IS NOT NULL) = %(lane)s
     ), due AS MATERIALIZED (
         SELECT next.id, next.next_attempt_at, next.position
@@ -40,11 +46,15 @@ _DUE: Final = """
             SELECT d.id, d.next_attempt_at, d.position
             FROM webhooks_delivery d
             WHERE d.endpoint_id = room.id AND d.state = 'waiting' AND d.next_attempt_at <= %(now)s
-                AND (room.state = 'active' OR d.type = %(test)s)
+                AND d.type <> 'webhook.test'
             ORDER BY d.next_attempt_at, d.position
             LIMIT greatest(room.free, 0)
         ) next
-        ORDER BY next.next_attempt_at, next.position
+        UNION ALL
+        SELECT t.id, t.next_attempt_at, t.position
+        FROM webhooks_delivery t
+        WHERE t.state = 'waiting' AND t.type = 'webhook.test' AND t.next_attempt_at <= %(now)s AND NOT %(lane)s
+        ORDER BY next_attempt_at, position
         LIMIT %(looked_at)s
     )
     SELECT d.id, d.endpoint_id, d.fence, d.leased_until, d.attempt_count
@@ -92,7 +102,6 @@ def lease(most: int, *, now: datetime, rooms: Mapping[UUID, Room], other: int, s
                 "slow": [room.is_slow for room in rooms.values()],
                 "size": other,
                 "lane": slow,
-                "test": TEST,
                 "most": most,
                 "looked_at": most * _MORE,
             },

@@ -20,6 +20,7 @@ from accounts import egress
 from accounts.access import Principal
 from accounts.egress import EgressError
 from accounts.keyring import KeyRingError
+from accounts.models import Lockdown
 from webhooks import hearing, outcomes, payload, rewriting, signing
 from webhooks.clock import watch
 from webhooks.hearing import Listener
@@ -124,6 +125,8 @@ class _Drain:
             return 0
         self._looked_at = now
         watch.look()
+        if Lockdown.objects.is_on():
+            return 0  # nothing leaves, and nothing could be written down
         free = THREADS - len(self._flying)
         slow_free = min(free, SLOW_THREADS - sum(self._flying.values()))
         slow = lease(slow_free, now=timezone.now(), rooms=self._lanes.rooms, other=1, slow=True)

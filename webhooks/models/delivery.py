@@ -82,6 +82,11 @@ class Delivery(models.Model):
                 name="delivery_due",
             ),
             models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(state="waiting", type="webhook.test"),
+                name="delivery_test_due",
+            ),
+            models.Index(
                 fields=["endpoint"], condition=Q(leased_until__isnull=False), name="delivery_in_flight"
             ),
             models.Index(fields=["endpoint", "-id"], name="delivery_of_endpoint"),
