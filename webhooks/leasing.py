@@ -19,8 +19,8 @@ LEASE: Final = timedelta(seconds=60)  # longer than an attempt can take; then so
 # Than that nothing is on the wire: a lease that is older holds no place, or a process that died would stop an endpoint.
 FLIGHT: Final = timedelta(seconds=20)
 LOST: Final = "lost"  # the code of an attempt whose process ended before it could say what came of it
-# For each endpoint in turn its oldest due deliveries, as many as it has room for: one while it recovers, so that what
-# it missed comes in order. Only what is taken is locked; what others hold is passed over, and so some more are looked at.
+# For each endpoint its oldest due deliveries, as many as it has room for: one while it recovers, so that what it
+# missed comes in order. Only what is taken is locked; what others hold is passed over, so a few more are looked at.
 # Tests go out whatever the endpoint's state and room, by an index of their own.
 _DUE: Final = """
     WITH room AS (

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import people
+from accounts import log, people
 from accounts.access import Action, Area, Principal
 from accounts.alerting import reading
 from accounts.alerting.acknowledging import acknowledge, reopen
@@ -723,7 +723,7 @@ def test_rules_that_do_not_run_are_said_on_the_home_page(rita: Person) -> None:
 
 def test_what_the_demo_sets_up_is_no_news(ada: Person) -> None:
     make_policy(Role.objects.get(key="public"), Action.READ)
-    reading.pass_over()
+    log.pass_over(reading.CONSUMER)
     assert raised() == []
 
 
