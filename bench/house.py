@@ -321,7 +321,7 @@ class Scene:
         return sum(len(receiver.requests) for receiver in self.receivers)
 
     def _free_the_dead(self) -> None:
-        """End leases when nothing has come for longer than any of these receivers takes to answer, but not fresh ones."""
+        """End leases when nothing has come for longer than any of these receivers takes to answer; fresh ones stay."""
         if time.time() - max((receiver.last_at for receiver in self.receivers), default=0) > _QUIET:
             self.rows(_END_LEASES)
 
