@@ -34,7 +34,7 @@ _WAITS: Final = """
 """
 _END_LEASES: Final = """
     UPDATE webhooks_delivery SET leased_until = now(), next_attempt_at = now()
-    WHERE state = 'waiting' AND leased_until IS NOT NULL
+    WHERE state = 'waiting' AND leased_until < now() + interval '57 seconds'
 """
 _POSITIONS: Final = """
     SELECT s.position FROM accounts_seal s JOIN accounts_event e ON e.id = s.event_id WHERE e.type = %s
@@ -321,7 +321,7 @@ class Scene:
         return sum(len(receiver.requests) for receiver in self.receivers)
 
     def _free_the_dead(self) -> None:
-        """End leases when nothing has come for longer than any of these receivers takes to answer."""
+        """End leases when nothing has come for longer than any of these receivers takes to answer; fresh ones stay."""
         if time.time() - max((receiver.last_at for receiver in self.receivers), default=0) > _QUIET:
             self.rows(_END_LEASES)
 

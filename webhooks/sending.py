@@ -185,6 +185,8 @@ def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
     bodies = payload.bodies(present, heard)
     _withhold([delivery for delivery in present if delivery.pk not in bodies])
     _keep(present, bodies)
+    # Asked last, so that what was disabled or removed while the rights were asked is not sent any more.
+    ours = dict(Delivery.objects.waiting().filter(pk__in=bodies).values_list("pk", "fence"))
     for listener in listeners:
         endpoint, endpoint_id, mine = listener.endpoint, listener.endpoint.pk, listener.deliveries
         try:
@@ -193,7 +195,7 @@ def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
             logger.error("The secret of endpoint %s can't be opened with the key ring.", endpoint_id)
             signers = []
         for delivery in mine:
-            if delivery.pk not in bodies:
+            if ours.get(delivery.pk) != delivery.fence:
                 continue
             body = bodies[delivery.pk]
             flight = Flight(delivery, endpoint.url, body, {})

@@ -233,7 +233,7 @@ def taken_away(scene: Scene, size: Size) -> Counts:
     scene.wait_until_done(size.patience)
     for act, receiver, at in told:
         # What was on the wire has been read by the receiver a moment later.
-        late = sum(request.at > at + 0.3 for request in receiver.requests)
+        late = sum(request.at > at + 0.5 for request in receiver.requests)
         counts.expect(not late, f"{late} came after {act}")
         counts.expect(receiver.requests, f"nothing came before {act}")
     beside = scene.count([healthy])

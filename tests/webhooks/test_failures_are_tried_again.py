@@ -311,11 +311,11 @@ def test_a_lease_that_was_taken_over_decides_nothing_but_a_success(receiver: Rec
     fanning.fan_out()
     now = datetime.now(UTC)
     first = lease(5, now=now, rooms={}, other=4, slow=False)[0]
+    flight = next(iter(sending.prepared([first])))
+    assert isinstance(flight, sending.Flight)
     later = now + timedelta(seconds=61)
     second = lease(5, now=later, rooms={}, other=4, slow=False)[0]
     assert (first.pk, second.fence) == (second.pk, first.fence + 1)
-    flight = next(iter(sending.prepared([first])))
-    assert isinstance(flight, sending.Flight)
     outcomes.settle([flight.outcome()], now=later)
     first.refresh_from_db()
     assert (first.state, first.tries, first.attempt_count) == ("waiting", 0, 1)

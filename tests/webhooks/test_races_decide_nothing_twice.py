@@ -14,7 +14,7 @@ from accounts.egress import Answer
 from content import editing
 from tests.builders import make_collection, make_entry, writing
 from tests.webhooks.world import FIELDS, ROOT, Receiver, deliveries, make_endpoint, states, work
-from webhooks import asking, endpoints, fanning, outcomes, sending
+from webhooks import asking, endpoints, fanning, hearing, outcomes, sending
 from webhooks.leasing import _DUE, FLIGHT, LEASE, LOST, Room, lease
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.outcomes import Outcome, settle
@@ -159,6 +159,22 @@ def test_an_endpoint_that_is_removed_while_its_delivery_is_on_the_wire_is_gone(e
     endpoints.remove(endpoint, by=ROOT)
     settle([outcome], now=timezone.now())
     assert (Delivery.objects.count(), Attempt.objects.count(), Endpoint.objects.count()) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("end", [endpoints.disable, endpoints.remove])
+def test_what_ends_while_the_rights_are_asked_is_not_sent(
+    end: Callable[..., Any], endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue()
+    leased = taken()
+    asked = hearing.heard
+
+    def and_meanwhile(listeners: Any) -> Any:
+        end(endpoint, by=ROOT)
+        return asked(listeners)
+
+    monkeypatch.setattr(hearing, "heard", and_meanwhile)
+    assert list(prepared(leased)) == []
 
 
 def test_removing_waits_for_what_is_being_written_down(endpoint: Endpoint) -> None:
