@@ -12,6 +12,7 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         """Bring what the rooms below know by name. All of it stands on models."""
         import_string("webhooks.kind.register")()
+        import_string("webhooks.incoming.kind.register")()
         import_string("webhooks.tables.register")()
         import_string("webhooks.incoming.tables.register")()
         import_string("content.witnesses.register")(import_string("webhooks.sights.note"))

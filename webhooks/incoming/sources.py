@@ -124,6 +124,17 @@ def rotate_secret(
 
 
 @transaction.atomic
+def retire_secret(source: Source, *, by: Principal) -> None:
+    """End the overlap now. Raises ConflictError where none is running."""
+    _require(by)
+    source = _locked(source)
+    _require_to_hold(source, by)
+    if not _retire(source.secrets.filter(state=SourceSecret.State.RETIRING), timezone.now()):
+        raise ConflictError("No former secret counts any more.")
+    _record("source.secret-retired", source, by, {})
+
+
+@transaction.atomic
 def switch(source: Source, *, is_on: bool, by: Principal) -> Source:
     """Switch a source on or off. Off, it is believed nothing, and what it sent before waits."""
     _require(by)
