@@ -490,5 +490,5 @@ def test_a_body_can_not_be_moved_to_another_receipt(world: World) -> None:
     Receipt.objects.filter(pk=second.pk).update(body=first.body)
     from webhooks.incoming.showing import shown_body
 
-    assert shown_body(Receipt.objects.get(pk=first.pk)) == '{\n "a": 1\n}'
-    assert shown_body(Receipt.objects.get(pk=second.pk)) is None
+    assert shown_body(Receipt.objects.get(pk=first.pk), by=ROOT) == '{\n "a": 1\n}'
+    assert shown_body(Receipt.objects.get(pk=second.pk), by=ROOT) is None

@@ -440,6 +440,24 @@ def test_receipts_are_listed_and_shown_without_what_is_secret(ada: Api, world: W
     assert_problem(ada.get(f"{RECEIPTS}/0190aaaa-0000-7000-8000-000000000000"), 404)
 
 
+def test_a_body_is_for_those_who_are_no_less_than_the_account(world: World) -> None:
+    """The area of webhooks alone is no way to read what becomes entries, nor is a key that is cut down to it."""
+    granting.add_role("hooks", "Hooks", areas=[Area.WEBHOOKS], by=ROOT)
+    make_source("shop", action=SAVE, account=str(world.account.pk))
+    make_source("store")
+    send("shop", "standard", {"data": {"sku": "CANARY"}})
+    send("store", "standard", {"a": "seen"})
+    of_shop, of_store = Receipt.objects.order_by("pk")
+    scopes = Scopes(frozenset(), frozenset({Area.WEBHOOKS}))
+    narrow = make_key(owner=make_user(roles=("administrator",)), scopes=scopes)
+    for client, sees in ((key_of("hooks"), False), (narrow, False), (key_of("hooks", "importer"), True)):
+        answer = client.get(f"{RECEIPTS}/{of_shop.pk}")
+        assert answer.status_code == 200
+        assert ("CANARY" in answer.content.decode()) is sees
+        assert (answer.json()["body"] is not None) is sees
+        assert "seen" in client.get(f"{RECEIPTS}/{of_store.pk}").json()["body"]
+
+
 def test_what_failed_is_tried_again_by_hand(ada: Api, world: World) -> None:
     make_source("shop", action=SAVE, account=str(world.account.pk))
     send("shop", "standard", {"data": {"sku": "A-1"}})

@@ -206,6 +206,10 @@ def test_only_accounts_that_are_no_more_than_oneself_are_offered(world: World) -
     assert SourceSecret.objects.filter(source=source).count() == 1
     source.refresh_from_db()
     assert source.options == {}
+    # Nor is what came for it theirs to read.
+    shown = eve.get(f"{RECEIPTS}{make_failed_receipt(source).pk}/change/")
+    assert shown.status_code == 200
+    assert "Chair" not in shown.content.decode()
 
 
 def test_receipts_are_found_read_and_tried_again(ada: Client, world: World) -> None:
