@@ -1,5 +1,6 @@
 """Each message once: ids that are signed, fifty at the same moment, other bodies, and limits before anything is parsed."""
 
+import hmac
 import json
 import socket
 import threading
@@ -25,6 +26,7 @@ from tests.webhooks.incoming import senders
 from tests.webhooks.incoming.senders import Sender, encoded
 from tests.webhooks.incoming.world import (
     SAVE,
+    SECRET,
     STANDARD_SECRET,
     World,
     make_source,
@@ -121,8 +123,39 @@ def test_stripe_and_slack_have_their_ids_in_what_is_signed(world: World) -> None
     assert send("pay", "stripe", {**event, "type": "charge.failed"}).status_code == 409
     assert send("chat", "slack", {"event_id": "Ev1"}).status_code == 202
     assert sorted(Receipt.objects.values_list("message_id", flat=True)) == ["Ev1", "evt_1"]
-    for nothing in ({}, {"id": 7.5}, {"id": ""}, {"id": None}, {"id": "x" * 201}, {"id": ["x"]}):
+    for nothing in (
+        {},
+        {"id": 7.5},
+        {"id": True},
+        {"id": "a\nb"},
+        {"id": ""},
+        {"id": None},
+        {"id": "x" * 201},
+        {"id": ["x"]},
+    ):
         assert assert_problem(send("pay", "stripe", nothing), 400)["errors"][0]["pointer"] == "/id"
+
+
+def test_without_an_id_a_message_is_known_by_its_body_and_its_time(world: World) -> None:
+    make_source("code", "github")
+    make_source("own", "hmac", options={"header": "X-Sign", "prefix": "sig ", "timestamp_header": "X-Time"})
+
+    def post(payload: Any, at: int) -> Any:
+        body = encoded(payload)
+        mac = hmac.digest(SECRET.encode(), f"{at}.".encode() + body, "sha256").hex()
+        return Sender("own").post(body, {"X-Time": str(at), "X-Sign": f"sig {mac}"})
+
+    now = int(time.time())
+    first = post({"a": 1}, now)
+    assert first.json() == post({"a": 1}, now).json()
+    others = [
+        post({"a": 1}, now - 1),
+        post({"a": 2}, now),
+        send("code", "github", {"a": 1}),
+        send("code", "github", {"a": 2}),
+    ]
+    assert [answer.status_code for answer in (first, *others)] == [202] * 5
+    assert Receipt.objects.count() == 5
 
 
 def test_slack_is_told_its_challenge_once_it_is_proven(world: World) -> None:
@@ -141,14 +174,10 @@ def test_slack_is_told_its_challenge_once_it_is_proven(world: World) -> None:
 def test_an_id_of_one_s_own_scheme_may_stand_in_the_body(world: World) -> None:
     options = {"header": "X-Sign", "id_pointer": "/event/id"}
     sources.add("own", "hmac", {"options": options}, secret="a-secret-of-our-own", by=ROOT)
-    import hashlib
-    import hmac
 
     def post(payload: Any) -> Any:
         body = encoded(payload)
-        return Sender("own").post(
-            body, {"X-Sign": hmac.new(b"a-secret-of-our-own", body, hashlib.sha256).hexdigest()}
-        )
+        return Sender("own").post(body, {"X-Sign": hmac.digest(b"a-secret-of-our-own", body, "sha256").hex()})
 
     first = post({"event": {"id": 17}})
     assert first.status_code == 202

@@ -246,6 +246,21 @@ def test_an_account_needs_the_right_to_each_thing_that_is_done(ada: Api, world: 
     assert ada.post(AT, base(action=action, account=str(author.pk))).status_code == 201
 
 
+def test_another_account_may_not_do_what_the_former_one_did(ada: Api, world: World) -> None:
+    make_source("shop", action=SAVE, account=str(world.account.pk))
+    make_role("author", {"collection": "articles", "actions": ("create", "read_draft")})
+    author = people.add_service("Author", roles=["author"], by=ROOT)
+    for change in ({"account": str(author.pk)}, {"role": "author"}):
+        assert ("/action/do", "not-allowed") in faults(ada.patch(f"{AT}/shop", change))
+    make_user(roles=("administrator",))  # somebody has to be left
+    off = people.add_service("Off", roles=["importer"], by=ROOT)
+    people.change_user(off, is_active=False, by=ROOT)
+    assert ("/account", "unknown-account") in faults(ada.patch(f"{AT}/shop", {"account": str(off.pk)}))
+    assert Source.objects.get().account == world.account
+    other = people.add_service("Other", roles=["importer"], by=ROOT)
+    assert ada.patch(f"{AT}/shop", {"account": str(other.pk)}).status_code == 200
+
+
 def test_people_and_administrators_are_nobody_a_source_acts_as(ada: Api, world: World) -> None:
     person = make_user(roles=("importer",))
     assert ("/account", "unknown-account") in faults(ada.post(AT, base(account=str(person.pk))))

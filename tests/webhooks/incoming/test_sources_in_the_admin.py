@@ -206,6 +206,10 @@ def test_only_accounts_that_are_no_more_than_oneself_are_offered(world: World) -
     assert SourceSecret.objects.filter(source=source).count() == 1
     source.refresh_from_db()
     assert source.options == {}
+    assert eve.post(f"{SOURCES}{source.pk}/do/disable/").status_code == 302
+    eve.post(f"{SOURCES}{source.pk}/do/enable/")
+    source.refresh_from_db()
+    assert source.state == "disabled"  # taking away gives nothing, and giving back would
     # Nor is what came for it theirs to read.
     shown = eve.get(f"{RECEIPTS}{make_failed_receipt(source).pk}/change/")
     assert shown.status_code == 200
