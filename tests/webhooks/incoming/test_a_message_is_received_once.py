@@ -21,7 +21,7 @@ from accounts.alerting import reading
 from accounts.models import Alert, Event, Severity
 from tests.builders import ROOT
 from tests.processes import LiveServer
-from tests.security.world import assert_problem
+from tests.security.world import assert_problem, masked
 from tests.webhooks.incoming import senders
 from tests.webhooks.incoming.senders import Sender, encoded
 from tests.webhooks.incoming.world import (
@@ -367,6 +367,19 @@ def test_a_stranger_uses_up_nothing_but_their_own(world: World) -> None:
         Sender("shop", "203.0.113.9").post(b"{}", {})
     assert send("shop", "standard", {"a": 1}, address="203.0.113.9").status_code == 202
     assert Sender("other", "203.0.113.9").post(b"{}", {}).status_code == 429
+
+
+def test_who_shares_an_address_with_a_source_learns_nothing_of_it(world: World) -> None:
+    make_source("shop")
+    assert send("shop", "standard", {"a": 1}, address="203.0.113.9").status_code == 202
+    for _ in range(61):
+        Sender("nowhere", "203.0.113.9").post(b"{}", {})
+    for_shop, for_none = (Sender(name, "203.0.113.9").post(b"{}", {}) for name in ("shop", "nowhere"))
+    assert masked(for_shop) == masked(for_none)
+    assert for_shop.status_code == 429
+    assert not any(answer.has_header("RateLimit") for answer in (for_shop, for_none))
+    assert refusals()[-1] == "header-missing"  # what was tried is written down all the same
+    assert send("shop", "standard", {"a": 2}, message_id="m2", address="203.0.113.9").status_code == 202
 
 
 def test_a_source_has_a_quota_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
