@@ -270,7 +270,7 @@ def test_the_example_is_one_that_works(web_server: LiveServer, world: World, sch
             "header": "X-Sign",
             "prefix": 'a $b`c"d\\e ',
             "timestamp_header": "X-Time",
-            "signed": '{timestamp}$x"`\\{body}',
+            "signed": '{timestamp}at$x"`\\{body}',
         }
         source = sources.add("shop", "hmac", {"options": options}, secret=SECRET, by=ROOT).source
     else:
