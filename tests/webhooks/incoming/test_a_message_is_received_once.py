@@ -13,6 +13,7 @@ import pytest
 import time_machine
 from django.conf import settings
 from django.db import OperationalError
+from django.http import HttpRequest, UnreadablePostError
 from django.test import Client
 from django.utils import timezone
 
@@ -336,6 +337,27 @@ def test_a_bearer_and_a_cookie_are_worth_nothing_here(world: World) -> None:
     for headers in ({"Authorization": "Bearer x"}, {"Cookie": "sessionid=x"}):
         assert_problem(Sender("shop").post(body, headers), 401)
         assert Sender("shop").post(body, {**headers, **sign("standard", body)}).status_code == 202
+
+
+def test_a_source_that_is_removed_at_that_moment_is_unknown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_source("shop")
+    monkeypatch.setattr(receiving, "_inspect", lambda *_: sources.remove(source, by=ROOT))
+    assert assert_problem(send("shop", "standard", {"a": 1}), 401)["code"] == "not-proven"
+    assert not Receipt.objects.exists()
+
+
+def test_a_body_that_breaks_off_is_said_and_not_an_error(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> bytes:
+        raise UnreadablePostError("gone")
+
+    make_source("shop")
+    monkeypatch.setattr(HttpRequest, "read", broken)
+    problem = assert_problem(send("shop", "standard", {"a": 1}), 400)
+    assert problem["errors"][0]["code"] == "cut-off"
 
 
 def test_a_database_that_is_gone_is_said_and_not_an_error(

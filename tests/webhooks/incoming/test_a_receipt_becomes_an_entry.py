@@ -419,6 +419,16 @@ def test_only_what_failed_and_is_still_there_can_be_tried_again(world: World) ->
             processing.retry(failed, by=ROOT)
 
 
+def test_after_a_try_by_hand_the_pauses_begin_anew(world: World) -> None:
+    acting(world)
+    failed = receive({"data": {}})
+    Receipt.objects.update(attempts=5)
+    processing.retry(failed, by=ROOT)
+    tried = processing._begin(failed.pk)
+    assert tried is not None
+    assert tried.next_at - timezone.now() < timedelta(seconds=11)
+
+
 def test_nobody_tries_again_what_they_could_not_do(world: World) -> None:
     acting(world)
     failed = receive({"data": {}})
