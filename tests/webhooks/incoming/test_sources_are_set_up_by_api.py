@@ -2,11 +2,14 @@
 
 import base64
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.utils import timezone
 
 from accounts import people
@@ -101,6 +104,31 @@ def test_a_secret_that_is_too_weak_or_none_is_refused_and_not_repeated(
     answer = ada.post(AT, base(scheme=scheme, secret=secret, **options))
     assert {place for place, _ in faults(answer)} == {"/secret"}
     assert not secret or len(secret) < 8 or secret not in answer.content.decode()
+    assert not Source.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "00" * 32,
+        "00" * 31 + "80",
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+    ],
+)
+def test_a_public_key_under_which_anybody_could_sign_is_refused(ada: Api, key: str) -> None:
+    raw = bytes.fromhex(key)
+    forged = False
+    for number in range(200):  # a signature that was made without any key
+        with suppress(InvalidSignature):
+            Ed25519PublicKey.from_public_bytes(raw).verify(b"\x01" + bytes(63), f"{number}".encode())
+            forged = True
+    assert forged
+    answer = ada.post(AT, base(secret="whpk_" + base64.b64encode(raw).decode()))
+    assert faults(answer) == {("/secret", "invalid")}
     assert not Source.objects.exists()
 
 
