@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -33,6 +34,7 @@ MAX_JSON_DEPTH = 20
 MAX_SCHEMA_BYTES = 16 * 1024
 MAX_SCHEMA_STEPS = 2_000
 MAX_ERRORS = 20
+MAX_LISTED_STEPS = 20_000
 MAX_PATTERN = 200
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -271,12 +273,41 @@ class JsonField(FieldType[JsonOptions]):
 
 
 def against(schema: str, value: Json) -> Iterator[Problem]:
-    """Yield what a schema, given as canonical text, says against a value: the first MAX_ERRORS."""
-    for count, error in enumerate(validator_of(schema).iter_errors(value)):
-        if count == MAX_ERRORS:
-            return
-        path = [part if isinstance(part, int) else str(part)[:100] for part in error.instance_path]
-        yield Problem.at(path, "schema", error.message[:300])
+    """Yield what a schema, given as canonical text, says against a value: the first MAX_ERRORS.
+
+    The library gathers all errors before it gives the first, each in full: a hundred thousand numbers where texts
+    should be would cost seconds, and a longer schema gigabytes. Where there could be so many, only the first one is
+    looked for.
+    """
+    validator = validator_of(schema)
+    if validator.is_valid(value):
+        return
+    if _size_of(value) * _steps_of(schema) <= MAX_LISTED_STEPS:
+        for error in islice(validator.iter_errors(value), MAX_ERRORS):
+            yield _problem_of(error)
+        return
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        yield _problem_of(error)
+
+
+def _problem_of(error: jsonschema_rs.ValidationError) -> Problem:
+    path = [part if isinstance(part, int) else str(part)[:100] for part in error.instance_path]
+    return Problem.at(path, "schema", error.message[:300])
+
+
+@lru_cache(maxsize=64)
+def _steps_of(schema: str) -> int:
+    whole = json.loads(schema)
+    return _steps(whole, whole, (), frozenset(), [MAX_SCHEMA_STEPS])
+
+
+def _size_of(value: Json) -> int:
+    """Return how many values there are inside, itself among them."""
+    if isinstance(value, Mapping):
+        return 1 + sum(map(_size_of, value.values()))
+    return 1 + sum(map(_size_of, value)) if isinstance(value, list) else 1
 
 
 def _texts(value: Json) -> Iterator[str]:

@@ -63,6 +63,12 @@ def test_the_deepest_allowed_value_is_allowed() -> None:
     json_body.loads(b"[" * 32 + b"]" * 32)
 
 
+def test_a_text_that_never_ends_hides_no_brackets_before_it() -> None:
+    with pytest.raises(MalformedBodyError) as caught:
+        json_body.loads(b"[" * 33 + b'"[' * 3)
+    assert caught.value.problem.code == "too-deep"
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
@@ -106,10 +112,12 @@ def test_no_almost_json_raises_anything_else(text: str) -> None:
         b"[" * 500_000 + b"]" * 500_000,
         b'{"a":"' + b"\\" * 1_000_000,
         b'"' * 1_000_000,
+        b'"' + b'\\"' * 500_000,
         b'{"a":[' + b"{}," * 300_000 + b"{}]}",
         b"9" * 1_000_000,
         b"[" + b"0," * 500_000 + b"0]",
         b"{" + b",".join(b'"%d":0' % number for number in range(100_000)) + b"}",
+        b"{" + b",".join(b'"%d":0' % number for number in range(100_000)) + b',"99999":0}',
     ],
 )
 def test_a_full_sized_hostile_body_is_answered_quickly(body: bytes) -> None:

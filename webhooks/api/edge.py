@@ -17,7 +17,7 @@ from accounts import principals
 from accounts.access import Needs, Principal, principal_of
 from accounts.addresses import callers_network
 from accounts.api.json_body import BodyTooLargeError, MalformedBodyError
-from accounts.errors import UnavailableError
+from accounts.errors import TooManyRequestsError, UnavailableError
 from accounts.limits import Policy, Throttle
 from webhooks.incoming import quotas
 from webhooks.incoming.receiving import MAX_BODY_BYTES, receive
@@ -77,6 +77,10 @@ class HookView(APIView):
         """A database that does not answer is a 503: the source sends again."""
         if isinstance(exc, OperationalError | InterfaceError):
             exc = UnavailableError(retry_after=5)
+        if isinstance(exc, TooManyRequestsError):
+            # Which quota was met would tell whether a source is known here: only when to come again is said.
+            asked: Any = self.request._request  # noqa: SLF001 (DRF's wrapper)
+            asked.rate_limit = None
         return super().handle_exception(exc)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:

@@ -147,7 +147,8 @@ class ReceiptView(ManagementView):
         """Return one receipt, with the beginning of its body; what looks secret in it is masked."""
         read_query(request, ())
         receipt = _receipt(receipt_id)
-        return Response({**receipt_json(receipt), "body": shown_body(receipt)}, headers=NO_STORE)
+        body = shown_body(receipt, by=principal_of(request))
+        return Response({**receipt_json(receipt), "body": body}, headers=NO_STORE)
 
 
 class ReceiptRetryView(ManagementView):

@@ -43,7 +43,7 @@ def _standard() -> tuple[list[str], list[str]]:
 
 
 def _of_one_s_own(signed: Signed) -> tuple[list[str], list[str]]:
-    names = {"{id}": "$id", "{timestamp}": "$t", "{body}": "$body"}
+    names = {"{id}": "${id}", "{timestamp}": "${t}", "{body}": "${body}"}  # a letter may stand right behind
     content = "".join(names.get(part, _quoted(part)) for part in signed.parts)
     made = ["id=msg_$(date +%s) t=$(date +%s)"] if len(signed.parts) > 1 else []
     made.append(f"mac=$({_mac(content, signed.algorithm, is_hex=signed.encoding == 'hex')})")

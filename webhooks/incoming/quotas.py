@@ -33,9 +33,14 @@ def require_few_failures(key: str, network: str) -> None:
 
 
 def count_failure(network: str) -> None:
-    """Count a request that was not proven."""
+    """Count a request that was not proven. Raises TooManyRequestsError when there were too many.
+
+    Of a source that has just come from there too: else who shares its address could tell that it exists.
+    """
     _remember(_failing, network, 2 * limits.WINDOW_SECONDS)
-    limits.hit(FAILURES, f"address:{network}")
+    state = limits.hit(FAILURES, f"address:{network}")
+    if state is not None and state.is_exceeded:
+        raise TooManyRequestsError(retry_after=state.resets_in)
 
 
 def count_proven(key: str, source_id: object, network: str) -> None:

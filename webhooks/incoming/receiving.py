@@ -127,7 +127,6 @@ def _believed(name: str, message: Message, by: Principal) -> tuple[Source, Prove
         reason = error.reason if source is not None else "unknown-source"
         if not error.was_compared:
             hmac.digest(_STAND_IN, message.body, hashlib.sha256)
-        quotas.count_failure(callers_network(by.address))
         refusals.note(
             REFUSED,
             reason,
@@ -137,6 +136,7 @@ def _believed(name: str, message: Message, by: Principal) -> tuple[Source, Prove
             subject=subject_of(source) if source is not None else None,
             detail={"key": source.key} if source is not None else {},
         )
+        quotas.count_failure(callers_network(by.address))
         raise UnprovenRequestError from None
     is_due = Q(last_used_at=None) | Q(last_used_at__lt=now - timedelta(minutes=1))
     Source.objects.filter(is_due, pk=source.pk).update(last_used_at=now)

@@ -22,6 +22,20 @@ ISSUED: Final = frozenset(
 )  # they make the secret, and say it on a page of theirs
 _TEXT: Final = re.compile(r"[\x21-\x7e]+")
 _PUBLIC_BYTES: Final = 32
+# Points of small order (RFC 8032 leaves them open): under them a signature of zeros is right for one message in eight,
+# or for all. Nobody has such a key, but a placeholder of zeros is one. Without the sign, which is the highest bit.
+_EVERYBODYS: Final = frozenset(
+    int(text, 16).to_bytes(32, "little")
+    for text in (
+        "0",
+        "1",
+        "05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826",
+        "7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7",
+        "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffec",
+        "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed",
+        "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffee",
+    )
+)
 
 
 class SecretError(ValueError):
@@ -69,6 +83,8 @@ def _standard(text: str) -> Key:
         raise SecretError("After whsec_ or whpk_ stands base64.") from error
     if is_public and len(raw) != _PUBLIC_BYTES:
         raise SecretError("A public key (whpk_) is of 32 bytes.")
+    if is_public and raw[:-1] + bytes([raw[-1] & 0x7F]) in _EVERYBODYS:
+        raise SecretError("Under this public key (whpk_) anybody could sign.")
     if not is_public and not FEWEST <= len(raw) <= MOST:
         raise SecretError(f"A secret (whsec_) is of {FEWEST} to {MOST} random bytes, in base64.")
     return Key(raw, is_public=is_public)

@@ -4,9 +4,12 @@ import json
 import re
 from typing import Any, Final
 
+from accounts.access import Principal
 from accounts.api.json_body import MalformedBodyError, loads
+from accounts.errors import NotAllowedError
 from accounts.keyring import KeyRingError
 from webhooks.incoming.receiving import body_of
+from webhooks.incoming.sources import require_to_hold
 from webhooks.models import Receipt
 
 MOST_SHOWN: Final = 4096
@@ -22,11 +25,16 @@ _VALUES: Final = re.compile(
 _EMAIL: Final = re.compile(r"[^\s@<>\"',;:]{1,64}@(?=[A-Za-z0-9-]+\.)")
 
 
-def shown_body(receipt: Receipt) -> str | None:
-    """Return the beginning of a body as people may see it, None once it is erased or can't be opened."""
+def shown_body(receipt: Receipt, *, by: Principal) -> str | None:
+    """Return the beginning of a body as `by` may see it, None once it is erased or can't be opened.
+
+    What it says becomes entries: who is less than the account that writes them would read here what is kept from them
+    there. None for them too.
+    """
     try:
+        require_to_hold(receipt.source, by)
         raw = body_of(receipt)
-    except KeyRingError:
+    except (NotAllowedError, KeyRingError):
         return None
     if not raw:
         return None

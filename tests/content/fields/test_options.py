@@ -135,6 +135,23 @@ def test_a_schema_whose_references_double_and_double_is_refused():
     assert caught.value.problems[0].code == "too-complex"
 
 
+@pytest.mark.parametrize(
+    ("item", "size"), [({"type": "string"}, 30_000), ({"allOf": [{"type": "string"}] * 900}, 1_000)]
+)
+def test_a_value_that_is_wrong_everywhere_is_refused_quickly(item, size):
+    field = make_field("json", options={"schema": {"items": item}})
+    start = time.process_time()
+    with pytest.raises(FieldError) as caught:
+        REGISTRY["json"].clean([0] * size, field, World())
+    assert time.process_time() - start < 0.5
+    assert [(problem.pointer, problem.code) for problem in caught.value.problems] == [("/0", "schema")]
+    with pytest.raises(FieldError) as caught:  # of a small one all is told
+        REGISTRY["json"].clean(
+            [0, 0], make_field("json", options={"schema": {"items": {"type": "string"}}}), World()
+        )
+    assert [problem.pointer for problem in caught.value.problems] == ["/0", "/1"]
+
+
 def test_a_schema_checks_values_and_names_the_place():
     schema = {
         "$defs": {"size": {"type": "integer", "minimum": 1}},

@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 
 from accounts import people
 from accounts.access import Area
-from accounts.errors import ConflictError, InvalidInputError, NotAllowedError
+from accounts.errors import (
+    ConflictError,
+    InvalidInputError,
+    LockedDownError,
+    NotAllowedError,
+    StaleVersionError,
+    TooManyRequestsError,
+    UnavailableError,
+)
 from accounts.models import Event, Policy, User
 from accounts.rights import granting
 from content import editing, modeling
@@ -362,6 +370,43 @@ def test_what_passes_is_tried_again_with_growing_pauses_and_given_up(
     assert told("receipt.retried") == [{"key": "shop"}]
 
 
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (LockedDownError(), True),
+        (StaleVersionError(), True),
+        (TooManyRequestsError(retry_after=1), True),
+        (UnavailableError(retry_after=1), True),
+        (ConflictError(code="schema-changed"), True),
+        (ConflictError(), False),
+    ],
+)
+def test_only_what_passes_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, *, passes: bool
+) -> None:
+    acting(world)
+
+    def refuse(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("webhooks.incoming.acting.act", refuse)
+    assert receive({"data": {"sku": "A-1", "title": "Chair"}}).state == ("waiting" if passes else "failed")
+
+
+def test_an_entry_is_found_by_its_value_in_the_language_of_the_action(world: World) -> None:
+    fields = [{"key": "code", "type": "text", "unique": True, "localized": True}]
+    make_collection("signs", fields, localized=True)
+    make_role("signer", {"collection": "signs", "actions": ("create", "update", "read_draft", "read")})
+    signer = people.add_service("Signer", roles=["signer"], by=ROOT)
+    in_english = make_entry("signs", code="A", published=False)
+    action = {"do": "create_or_update", "collection": "signs", "match": {"field": "code", "pointer": "/code"}, "mapping": {"code": "/code"}}  # fmt: skip
+    make_source("shop", action={**action, "locale": "de"}, account=str(signer.pk))
+    made = receive({"code": "A"})
+    assert (made.state, made.reason) == ("done", "")
+    assert made.entry_id != in_english.pk
+    assert receive({"code": "A"}, message_id="m2").entry_id == made.entry_id
+
+
 def test_only_what_failed_and_is_still_there_can_be_tried_again(world: World) -> None:
     acting(world)
     done = receive({"data": {"sku": "A-1", "title": "Chair"}})
@@ -372,6 +417,16 @@ def test_only_what_failed_and_is_still_there_can_be_tried_again(world: World) ->
         processing.forget_old()
         with pytest.raises(ConflictError, match="erased"):
             processing.retry(failed, by=ROOT)
+
+
+def test_after_a_try_by_hand_the_pauses_begin_anew(world: World) -> None:
+    acting(world)
+    failed = receive({"data": {}})
+    Receipt.objects.update(attempts=5)
+    processing.retry(failed, by=ROOT)
+    tried = processing._begin(failed.pk)
+    assert tried is not None
+    assert tried.next_at - timezone.now() < timedelta(seconds=11)
 
 
 def test_nobody_tries_again_what_they_could_not_do(world: World) -> None:
@@ -473,6 +528,19 @@ def test_a_try_that_was_overtaken_does_nothing(world: World) -> None:
     assert (the_receipt().state, the_receipt().reason, Entry.objects.count()) == ("waiting", "", 0)
 
 
+def test_what_has_ended_is_not_ended_again(world: World) -> None:
+    acting(world)
+    send("shop", "standard", {"data": {"sku": "A-1", "title": "Chair"}})
+    tried = processing._begin(the_receipt().pk)
+    assert tried is not None
+    processing._finish(tried)
+    processing._finish(tried)
+    processing._fail(tried, ConflictError())
+    processing._put_off(tried, "late")
+    assert (the_receipt().state, the_receipt().reason, Entry.objects.count()) == ("done", "", 1)
+    assert Event.objects.filter(type__in=("entry.created", "entry.updated")).count() == 1
+
+
 def test_a_last_try_that_was_cut_off_is_given_up(world: World) -> None:
     acting(world)
     send("shop", "standard", {"data": {"sku": "A-1", "title": "Chair"}})
@@ -490,5 +558,5 @@ def test_a_body_can_not_be_moved_to_another_receipt(world: World) -> None:
     Receipt.objects.filter(pk=second.pk).update(body=first.body)
     from webhooks.incoming.showing import shown_body
 
-    assert shown_body(Receipt.objects.get(pk=first.pk)) == '{\n "a": 1\n}'
-    assert shown_body(Receipt.objects.get(pk=second.pk)) is None
+    assert shown_body(Receipt.objects.get(pk=first.pk), by=ROOT) == '{\n "a": 1\n}'
+    assert shown_body(Receipt.objects.get(pk=second.pk), by=ROOT) is None

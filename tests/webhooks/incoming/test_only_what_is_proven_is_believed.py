@@ -1,6 +1,7 @@
 """Signatures of five schemes: by other hands than ours, and every way to be wrong is the same refusal (threats R, W10)."""
 
 import base64
+import hmac
 import time
 from datetime import timedelta
 from typing import Any
@@ -158,10 +159,7 @@ def test_a_timestamp_has_one_form(world: World, text: str) -> None:
     given = text.format(now)
     headers = senders.standard(BODY, STANDARD_SECRET)
     key = base64.b64decode(STANDARD_SECRET.removeprefix("whsec_"))
-    import hashlib
-    import hmac
-
-    mac = hmac.new(key, f"msg_1.{given}.".encode() + BODY, hashlib.sha256).digest()
+    mac = hmac.digest(key, f"msg_1.{given}.".encode() + BODY, "sha256")
     headers |= {"webhook-timestamp": given, "webhook-signature": "v1," + base64.b64encode(mac).decode()}
     assert refused(Sender("shop").post(BODY, headers)) in (
         "malformed-timestamp",
@@ -188,6 +186,64 @@ def test_one_right_signature_among_others_is_enough(world: World) -> None:
     wrong = "v1," + base64.b64encode(b"x" * 32).decode()
     headers["webhook-signature"] = f"v2,abc {wrong} v1, nonsense {right} v1a,x"
     assert Sender("shop").post(BODY, headers).status_code == 202
+
+
+def test_a_right_signature_in_a_header_that_is_no_header_of_the_scheme_is_refused(world: World) -> None:
+    make_source("shop")
+    make_source("pay", "stripe")
+    standard, stripe = sign("standard", BODY), sign("stripe", BODY)
+    right, both = standard["webhook-signature"], stripe["Stripe-Signature"]
+    time_of = both.partition(",")[0]
+    for text, reason in (
+        (" ".join([*["v1,x"] * 20, right]), "too-many-signatures"),
+        (f"{right} v1,{'x' * 5000}", "malformed-header"),
+        (f"{right} \u00e9", "malformed-header"),
+        (f"{right}\tv1,x", "malformed-header"),
+        (right.replace("v1,", "v1a,"), "wrong-signature"),
+    ):
+        assert refused(Sender("shop").post(BODY, {**standard, "webhook-signature": text})) == reason, text
+    for text in (f"{both},{time_of}", f"{both},t=1", both + ",v1=x" * 20):
+        answer = Sender("pay").post(BODY, {"Stripe-Signature": text})
+        assert refused(answer) == "malformed-signature", text
+    just = {**standard, "webhook-signature": " ".join([*["v1,x"] * 19, right])}
+    assert Sender("shop").post(BODY, just).status_code == 202
+    assert Sender("pay").post(BODY, {"Stripe-Signature": both + ",v1=x" * 19}).status_code == 202
+
+
+def test_a_signature_by_a_private_key_has_one_form(world: World) -> None:
+    private = Ed25519PrivateKey.generate()
+    make_source("shop", secret="whpk_" + base64.b64encode(private.public_key().public_bytes_raw()).decode())
+    headers = senders.asymmetric(BODY, private)
+    right = headers["webhook-signature"]
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".index(right[-3])
+    other = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[last + 1]
+    same_bytes = right[:-3] + other + "=="  # as most readers of base64 take it
+    assert base64.b64decode(same_bytes[4:]) == base64.b64decode(right[4:])
+    for text in (
+        same_bytes,
+        right.replace("v1a,", "v1,"),
+        right.replace("v1a,", "v1b,"),
+        right + "=",
+        right[:-4],
+    ):
+        assert refused(Sender("shop").post(BODY, {**headers, "webhook-signature": text})) == "wrong-signature"
+    assert Sender("shop").post(BODY, headers).status_code == 202
+
+
+def test_an_id_of_one_s_own_scheme_can_not_take_in_what_stands_beside_it(world: World) -> None:
+    """Of `{timestamp}|{id}|{body}`, a part of the body must not become a part of the id, under the same signature."""
+    options = {**senders.GENERIC, "signed": "{timestamp}|{id}|{body}"}
+    make_source("shop", "hmac", options=options)
+    body = encoded({"a": "|{}"})
+    now = int(time.time())
+    content = f"{now}|m1|".encode() + body
+    mac = base64.b64encode(hmac.digest(SECRET.encode(), content, "sha512")).decode()
+    headers = {"X-Id": "m1", "X-Time": str(now), "X-Sign": f"sig {mac}"}
+    moved = {**headers, "X-Id": 'm1|{"a":'}  # the blank ends here what might be an id
+    assert refused(Sender("shop").post(b'"|{}"}', moved)) == "malformed-id"
+    moved = {**headers, "X-Id": "m1|"}
+    assert refused(Sender("shop").post(body, moved)) == "malformed-id"
+    assert Sender("shop").post(body, headers).status_code == 202
 
 
 # --- The clock ------------------------------------------------------------------------------------------------------

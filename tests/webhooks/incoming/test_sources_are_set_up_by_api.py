@@ -2,11 +2,14 @@
 
 import base64
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.utils import timezone
 
 from accounts import people
@@ -101,6 +104,31 @@ def test_a_secret_that_is_too_weak_or_none_is_refused_and_not_repeated(
     answer = ada.post(AT, base(scheme=scheme, secret=secret, **options))
     assert {place for place, _ in faults(answer)} == {"/secret"}
     assert not secret or len(secret) < 8 or secret not in answer.content.decode()
+    assert not Source.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "00" * 32,
+        "00" * 31 + "80",
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+    ],
+)
+def test_a_public_key_under_which_anybody_could_sign_is_refused(ada: Api, key: str) -> None:
+    raw = bytes.fromhex(key)
+    forged = False
+    for number in range(200):  # a signature that was made without any key
+        with suppress(InvalidSignature):
+            Ed25519PublicKey.from_public_bytes(raw).verify(b"\x01" + bytes(63), f"{number}".encode())
+            forged = True
+    assert forged
+    answer = ada.post(AT, base(secret="whpk_" + base64.b64encode(raw).decode()))
+    assert faults(answer) == {("/secret", "invalid")}
     assert not Source.objects.exists()
 
 
@@ -244,6 +272,21 @@ def test_an_account_needs_the_right_to_each_thing_that_is_done(ada: Api, world: 
     assert "publish" in details
     action = {"do": "create", "collection": "articles", "mapping": {"title": "/t"}}
     assert ada.post(AT, base(action=action, account=str(author.pk))).status_code == 201
+
+
+def test_another_account_may_not_do_what_the_former_one_did(ada: Api, world: World) -> None:
+    make_source("shop", action=SAVE, account=str(world.account.pk))
+    make_role("author", {"collection": "articles", "actions": ("create", "read_draft")})
+    author = people.add_service("Author", roles=["author"], by=ROOT)
+    for change in ({"account": str(author.pk)}, {"role": "author"}):
+        assert ("/action/do", "not-allowed") in faults(ada.patch(f"{AT}/shop", change))
+    make_user(roles=("administrator",))  # somebody has to be left
+    off = people.add_service("Off", roles=["importer"], by=ROOT)
+    people.change_user(off, is_active=False, by=ROOT)
+    assert ("/account", "unknown-account") in faults(ada.patch(f"{AT}/shop", {"account": str(off.pk)}))
+    assert Source.objects.get().account == world.account
+    other = people.add_service("Other", roles=["importer"], by=ROOT)
+    assert ada.patch(f"{AT}/shop", {"account": str(other.pk)}).status_code == 200
 
 
 def test_people_and_administrators_are_nobody_a_source_acts_as(ada: Api, world: World) -> None:
@@ -438,6 +481,24 @@ def test_receipts_are_listed_and_shown_without_what_is_secret(ada: Api, world: W
     assert '"sku": "A-1"' in shown["body"]
     assert len(shown["body"]) == 4097
     assert_problem(ada.get(f"{RECEIPTS}/0190aaaa-0000-7000-8000-000000000000"), 404)
+
+
+def test_a_body_is_for_those_who_are_no_less_than_the_account(world: World) -> None:
+    """The area of webhooks alone is no way to read what becomes entries, nor is a key that is cut down to it."""
+    granting.add_role("hooks", "Hooks", areas=[Area.WEBHOOKS], by=ROOT)
+    make_source("shop", action=SAVE, account=str(world.account.pk))
+    make_source("store")
+    send("shop", "standard", {"data": {"sku": "CANARY"}})
+    send("store", "standard", {"a": "seen"})
+    of_shop, of_store = Receipt.objects.order_by("pk")
+    scopes = Scopes(frozenset(), frozenset({Area.WEBHOOKS}))
+    narrow = make_key(owner=make_user(roles=("administrator",)), scopes=scopes)
+    for client, sees in ((key_of("hooks"), False), (narrow, False), (key_of("hooks", "importer"), True)):
+        answer = client.get(f"{RECEIPTS}/{of_shop.pk}")
+        assert answer.status_code == 200
+        assert ("CANARY" in answer.content.decode()) is sees
+        assert (answer.json()["body"] is not None) is sees
+        assert "seen" in client.get(f"{RECEIPTS}/{of_store.pk}").json()["body"]
 
 
 def test_what_failed_is_tried_again_by_hand(ada: Api, world: World) -> None:

@@ -206,6 +206,14 @@ def test_only_accounts_that_are_no_more_than_oneself_are_offered(world: World) -
     assert SourceSecret.objects.filter(source=source).count() == 1
     source.refresh_from_db()
     assert source.options == {}
+    assert eve.post(f"{SOURCES}{source.pk}/do/disable/").status_code == 302
+    eve.post(f"{SOURCES}{source.pk}/do/enable/")
+    source.refresh_from_db()
+    assert source.state == "disabled"  # taking away gives nothing, and giving back would
+    # Nor is what came for it theirs to read.
+    shown = eve.get(f"{RECEIPTS}{make_failed_receipt(source).pk}/change/")
+    assert shown.status_code == 200
+    assert "Chair" not in shown.content.decode()
 
 
 def test_receipts_are_found_read_and_tried_again(ada: Client, world: World) -> None:
@@ -262,7 +270,7 @@ def test_the_example_is_one_that_works(web_server: LiveServer, world: World, sch
             "header": "X-Sign",
             "prefix": 'a $b`c"d\\e ',
             "timestamp_header": "X-Time",
-            "signed": '{timestamp}$x"`\\{body}',
+            "signed": '{timestamp}at$x"`\\{body}',
         }
         source = sources.add("shop", "hmac", {"options": options}, secret=SECRET, by=ROOT).source
     else:

@@ -147,7 +147,7 @@ class ReceiptAdmin(FramedAdmin[Receipt], ReadOnlyAdmin[Receipt]):
             "receipt": receipt,
             "state": pill(STATES[receipt.state]),
             "why": why(receipt),
-            "body": shown_body(receipt),
+            "body": shown_body(receipt, by=of_request(request)),
             "entry_page": _page_of(receipt.entry_id),
             "may_retry": receipt.state == Receipt.State.FAILED and self.has_retry_permission(request),
         }
