@@ -26,7 +26,7 @@ STOP_SECONDS: Final = 20.0  # longer than what is on the wire may take
 # Quiet: its banner would push the lines about signing in off the screen.
 CELERY: Final = (sys.executable, "-m", "celery", "--quiet", "--app", "cms_project.celery")
 # Name, queues, processes.
-WORKERS: Final = (("worker", "default,index", 2), ("sealer", "log", 1), ("sender", "webhooks", 2))
+WORKERS: Final = (("worker", "default,index,receipts", 2), ("sealer", "log", 1), ("sender", "webhooks", 2))
 
 
 class StoppedError(Exception):

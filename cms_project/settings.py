@@ -156,7 +156,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = 30 * 60
 # Each with an exchange of its own: on a shared one every message would reach all of them.
 CELERY_TASK_QUEUES = [
-    Queue(name, Exchange(name), routing_key=name) for name in ("log", "default", "index", "webhooks")
+    Queue(name, Exchange(name), routing_key=name)
+    for name in ("log", "default", "index", "webhooks", "receipts")
 ]
 CELERY_TASK_DEFAULT_EXCHANGE = CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 CELERY_TASK_DEFAULT_QUEUE = "default"
@@ -224,7 +225,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "send-webhook-mails": {"task": "webhooks.send_mails", "schedule": 10.0, "options": {"expires": 10}},
     "keep-webhook-secrets": {"task": "webhooks.keep_secrets", "schedule": 60.0, "options": {"expires": 60}},
     "forget-old-webhooks": {"task": "webhooks.forget_old", "schedule": crontab(hour="3", minute="37")},
-    "act-on-receipts": {"task": "webhooks.carry_out_due", "schedule": 5.0, "options": {"expires": 5}},
+    "act-on-receipts": {
+        "task": "webhooks.carry_out_due",
+        "schedule": 5.0,
+        "options": {"queue": "receipts", "expires": 5},
+    },
     "forget-receipts": {
         "task": "webhooks.forget_receipts",
         "schedule": crontab(hour="3", minute="41"),

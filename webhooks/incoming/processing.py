@@ -13,6 +13,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from accounts.access import Area, Principal
@@ -42,7 +44,7 @@ ROW_KEPT: Final = timedelta(days=90)  # of messages with a signed time: far long
 _PASSES: Final = (LockedDownError, StaleVersionError, TooManyRequestsError, UnavailableError)
 _PASSING_CODES: Final = frozenset({"schema-changed"})
 _MOST_PROBLEMS: Final = 50
-_MOST_AT_ONCE: Final = 500
+_MOST_AT_ONCE: Final = 100
 
 
 def carry_out(receipt_id: UUID) -> None:
@@ -148,9 +150,11 @@ _NOBODY: Final = Principal(kind="service")  # of no rights at all: it only signs
 
 
 def due() -> list[UUID]:
-    """Return the receipts that wait for a try, the oldest first."""
+    """Return receipts that wait for a try: of each source in turn the oldest, so that none fills it with its own."""
     rows = Receipt.objects.due(timezone.now()).filter(source__state=Source.State.ACTIVE)
-    return list(rows.order_by("next_at").values_list("pk", flat=True)[:_MOST_AT_ONCE])
+    turn = Window(RowNumber(), partition_by=F("source"), order_by=F("next_at").asc())
+    ordered = rows.annotate(turn=turn).order_by("turn", "next_at")
+    return list(ordered.values_list("pk", flat=True)[:_MOST_AT_ONCE])
 
 
 @transaction.atomic

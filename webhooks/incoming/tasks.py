@@ -12,13 +12,13 @@ from webhooks.incoming import processing, sources
 logger = logging.getLogger("quillkeep.webhooks")
 
 
-@shared_task(name="webhooks.carry_out", queue="default", ignore_result=True)
+@shared_task(name="webhooks.carry_out", queue="receipts", ignore_result=True, expires=60)
 def carry_out(receipt_id: str) -> None:
     """Act on one receipt."""
     processing.carry_out(UUID(receipt_id))
 
 
-@shared_task(name="webhooks.carry_out_due", queue="default", ignore_result=True, expires=5)
+@shared_task(name="webhooks.carry_out_due", queue="receipts", ignore_result=True, expires=5)
 def carry_out_due() -> None:
     """Act on what waits and nobody was woken up for: the broker was down, a worker was killed, a pause is over."""
     for receipt_id in processing.due():
