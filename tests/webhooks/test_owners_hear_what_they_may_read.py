@@ -4,16 +4,30 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.access import Action, Area, Scopes
 from accounts.models import Policy, User
 from content import editing, modeling, publishing
 from content.schema import current
 from content.writing import Writing
-from tests.builders import ROOT, allow, make_collection, make_entry, make_key, make_role, make_user
-from tests.webhooks.world import FIELDS, Receiver, make_endpoint, states, work
-from webhooks import asking, fanning
-from webhooks.models import Delivery, Sight
+from tests.builders import (
+    ROOT,
+    Api,
+    allow,
+    make_collection,
+    make_entry,
+    make_key,
+    make_locale,
+    make_role,
+    make_user,
+)
+from tests.webhooks.world import FIELDS, Receiver, make_attempt, make_endpoint, states, work
+from webhooks import asking, endpoints, fanning, outcomes, sending
+from webhooks.leasing import lease
+from webhooks.models import Attempt, Delivery, Sight
 
 pytestmark = pytest.mark.django_db
 SITE_READER = {"collection": "articles", "actions": ("read",)}
@@ -29,6 +43,18 @@ def articles() -> Writing:
 def owner(*policies: dict[str, Any]) -> User:
     make_role("listener", *policies)
     return make_user("listener@example.com", roles=("listener",))
+
+
+def keeper(*policies: dict[str, Any]) -> Api:
+    """Return who looks after webhooks, and may read no more than the policies say."""
+    role = make_role("hooks", *policies)
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    return make_key(role="hooks")
+
+
+def path_of(delivery: Delivery) -> str:
+    return f"/api/v1/manage/webhooks/deliveries/{delivery.pk}"
 
 
 def test_who_reads_what_is_public_hears_nothing_of_drafts(receiver: Receiver, articles: Writing) -> None:
@@ -108,6 +134,19 @@ def test_who_reads_what_is_public_hears_that_it_is_taken_back(receiver: Receiver
     work()
     assert receiver.types[-1] == "entry.unpublished"
     assert json.loads(receiver.asked[-1].body)["data"]["slug"] == "soon-gone"
+
+
+def test_what_is_taken_back_is_told_by_the_slug_that_was_public(
+    receiver: Receiver, articles: Writing
+) -> None:
+    make_endpoint(receiver.url, owner=owner(SITE_READER))
+    entry = make_entry("articles", title="Public")
+    editing.save(entry.pk, {"title": "CANARY", "slug": "canary"}, writing=articles, base=1)
+    publishing.unpublish(entry.pk, writing=articles)
+    work()
+    told = json.loads(receiver.asked[-1].body)
+    assert (told["type"], told["data"]["slug"], told["data"]["version"]) == ("entry.unpublished", "public", 1)
+    assert b"canary" not in b"".join(asked.body for asked in receiver.asked)
 
 
 def test_whose_rows_it_was_not_among_hears_nothing_of_its_end(receiver: Receiver, articles: Writing) -> None:
@@ -218,12 +257,9 @@ def test_the_log_shows_a_slug_to_those_who_may_read_it(receiver: Receiver) -> No
     make_endpoint(receiver.url)
     make_entry("articles", title="CANARY", published=False)
     work()
-    role = make_role("hooks")
-    role.areas = [Area.WEBHOOKS.value]
-    role.save()
-    path = f"/api/v1/manage/webhooks/deliveries/{Delivery.objects.get().pk}"
+    path = path_of(Delivery.objects.get())
     assert "canary" in make_key(role="administrator").get(path).content.decode()
-    shown = make_key(role="hooks").get(path)
+    shown = keeper().get(path)
     assert shown.status_code == 200
     assert "canary" not in shown.content.decode()
     assert json.loads(shown.json()["request_body"])["data"]["slug"] is None
