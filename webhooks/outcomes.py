@@ -104,7 +104,8 @@ def _settle_deliveries(outcomes: Collection[Outcome], now: datetime) -> None:
 
 def _succeed(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
     """Whoever held the lease, and whatever was decided meanwhile: the receiver has it."""
-    delivery.body = delivery.body or outcome.body
+    if delivery.fence == outcome.fence:  # else what it is about may have been erased meanwhile
+        delivery.body = delivery.body or outcome.body
     if delivery.state in _TAKEN:
         delivery.end(Delivery.State.DELIVERED, now)
 
@@ -138,7 +139,7 @@ def _attempt(delivery: Delivery, outcome: Outcome) -> Attempt:
         is_success=outcome.is_success,
         request_headers=_masked(outcome.request_headers),
         response_headers=dict(_kept(answer.headers)) if answer is not None else {},
-        response_body=_text(answer.body) if answer is not None else "",
+        response_body=_text(answer.body) if answer is not None and delivery.fence == outcome.fence else "",
     )
 
 

@@ -149,6 +149,35 @@ def test_what_is_taken_back_is_told_by_the_slug_that_was_public(
     assert b"canary" not in b"".join(asked.body for asked in receiver.asked)
 
 
+def test_locales_that_are_taken_back_one_after_the_other_are_all_told(receiver: Receiver) -> None:
+    make_locale("de")
+    make_endpoint(receiver.url, owner=owner(SITE_READER))
+    articles = Writing.on("articles", by=ROOT)
+    entry = make_entry("articles", title="Public")
+    editing.save(entry.pk, {"title": "Oeffentlich"}, writing=articles, base=1, locale="de")
+    publishing.publish(entry.pk, writing=articles)
+    for locale in ("en", "de"):
+        publishing.unpublish(entry.pk, writing=articles, locales=[locale])
+    work()
+    assert receiver.types.count("entry.unpublished") == 2
+
+
+def test_any_number_of_endpoints_of_an_owner_is_asked_about_once(
+    articles: Writing, django_assert_num_queries: Any
+) -> None:
+    """Or who may add endpoints could keep every editor from taking anything back."""
+    listener = owner(SITE_READER)
+    first, second = (make_entry("articles").pk for _ in range(2))
+    make_endpoint("http://127.0.0.1:9/", owner=listener)
+    with CaptureQueriesContext(connection) as asked:
+        publishing.unpublish(first, writing=articles)
+    for number in range(20):
+        make_endpoint("http://127.0.0.1:9/", name=f"Site {number}", owner=listener)
+    with django_assert_num_queries(len(asked)):
+        publishing.unpublish(second, writing=articles)
+    assert Sight.objects.filter(subject_id=second).count() == 21
+
+
 def test_whose_rows_it_was_not_among_hears_nothing_of_its_end(receiver: Receiver, articles: Writing) -> None:
     make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
     seen = make_entry("articles", title="Seen", section="news")
@@ -203,6 +232,41 @@ def test_an_erased_entry_leaves_no_slug_behind(receiver: Receiver, articles: Wri
     editing.purge(entry.pk, writing=articles)
     assert not Delivery.objects.filter(body__contains="canary").exists()
     assert Sight.objects.filter(subject_id=entry.pk).exists()
+
+
+def test_what_is_on_the_wire_when_it_is_erased_leaves_no_slug(receiver: Receiver, articles: Writing) -> None:
+    make_endpoint(receiver.url)
+    entry = make_entry("articles", title="CANARY")
+    fanning.fan_out()
+    leased = lease(10, now=timezone.now(), rooms={}, other=4, slow=False)
+    flights = [item for item in sending.prepared(leased) if isinstance(item, sending.Flight)]
+    editing.purge(entry.pk, writing=articles)
+    answers = [sending._post(flight)[0] for flight in flights]
+    outcomes.settle(answers, now=timezone.now())
+    assert b"canary" in b"".join(asked.body for asked in receiver.asked)
+    assert not Delivery.objects.filter(body__contains="canary").exists()
+    assert [delivery.state for delivery in Delivery.objects.filter(pk__in=[item.pk for item in leased])] == [
+        "delivered"
+    ] * len(leased)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_an_answer_that_repeats_a_slug_is_erased_with_the_entry(
+    receiver: Receiver, articles: Writing, *, is_whole: bool
+) -> None:
+    made = make_endpoint(receiver.url)
+    entry = make_entry("articles", title="CANARY")
+    work()
+    delivery = Delivery.objects.get(type="entry.published")
+    make_attempt(delivery, status=200, response_body=f"thanks for {delivery.body}")
+    before = Attempt.objects.filter(endpoint=made.endpoint).count()
+    if is_whole:
+        modeling.delete_collection(entry.collection_id, by=ROOT, confirm=True)
+    else:
+        editing.purge(entry.pk, writing=articles)
+    assert not Delivery.objects.filter(body__contains="canary").exists()
+    assert not Attempt.objects.filter(response_body__contains="canary").exists()
+    assert Attempt.objects.filter(endpoint=made.endpoint).count() == before
 
 
 def test_a_collection_that_is_deleted_is_told_to_who_knew_it(receiver: Receiver) -> None:
