@@ -178,6 +178,17 @@ def test_any_number_of_endpoints_of_an_owner_is_asked_about_once(
     assert Sight.objects.filter(subject_id=second).count() == 21
 
 
+def test_what_one_owner_saw_go_is_not_told_to_the_next(receiver: Receiver, articles: Writing) -> None:
+    make_role("narrow", {**SITE_READER, "filter": {"section": {"eq": "news"}}})
+    made = make_endpoint(receiver.url, owner=owner(SITE_READER))
+    entry = make_entry("articles", title="Hidden", section="board")
+    publishing.unpublish(entry.pk, writing=articles)
+    assert Sight.objects.exists()
+    endpoints.change(made.endpoint, {"owner": make_user(roles=("narrow",))}, by=ROOT)
+    assert work() == 0
+    assert "withheld" in states()
+
+
 def test_whose_rows_it_was_not_among_hears_nothing_of_its_end(receiver: Receiver, articles: Writing) -> None:
     make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
     seen = make_entry("articles", title="Seen", section="news")
