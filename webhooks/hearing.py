@@ -82,8 +82,16 @@ def shows_slug(delivery: Delivery, by: Principal) -> bool:
     place = _place(delivery)
     if collection is None or place is None:
         return False
-    where = (_WHERE[Sight.Kind.DRAFT], _WHERE[Sight.Kind.PUBLIC])
-    return any(_visible(model, action, by, collection, [place]).get(place) for model, action in where)
+    if _visible(*_WHERE[Sight.Kind.DRAFT], by, collection, [place]).get(place):
+        return True
+    # The others tell of a draft, whose slug need not be the public one.
+    public = _visible(*_WHERE[Sight.Kind.PUBLIC], by, collection, [place]) if delivery.type in _PUBLIC else {}
+    return bool(_shown(delivery, public.get(place), _judged(by, collection, public)))
+
+
+def shows_collection(delivery: Delivery, by: Principal) -> bool:
+    """Tell whether somebody who looks at the log may know the collection that a delivery names."""
+    return delivery.collection_id is None or knows(by, Resource(delivery.collection_id))
 
 
 def seen(
@@ -120,9 +128,11 @@ def _of_entries(
     places = {place for delivery in deliveries if (place := _place(delivery)) is not None}
     drafts: dict[_Place, bool] = {}
     public: dict[_Place, bool] = {}
+    judged: dict[_Place, int] = {}
     if collection is not None:
         drafts = _visible(*_WHERE[Sight.Kind.DRAFT], principal, collection, places)
         public = _visible(*_WHERE[Sight.Kind.PUBLIC], principal, collection, places)
+        judged = _judged(principal, collection, public)
     sights = _sights(endpoint, principal, collection, places)
     found: dict[UUID, Heard] = {}
     for delivery in deliveries:
@@ -131,7 +141,7 @@ def _of_entries(
             continue
         answers = [drafts.get(place), sights.get((place, Sight.Kind.DRAFT))]
         if delivery.type in _PUBLIC:
-            answers += [public.get(place), sights.get((place, Sight.Kind.PUBLIC))]
+            answers += [_shown(delivery, public.get(place), judged), sights.get((place, Sight.Kind.PUBLIC))]
         if delivery.type == "entry.unpublished":
             answers.append(sights.get((place, Sight.Kind.UNPUBLISHED)))
         if any(answer is not None for answer in answers):
@@ -163,6 +173,27 @@ def _visible(
     for entry_id, locale, shows in rows.values_list("entry_id", "content_locale", "shows_slug"):
         found[entry_id, locale] = bool(shows) or found.get((entry_id, locale), False)
     return found
+
+
+def _judged(principal: Principal, collection: CollectionSpec, places: Iterable[_Place]) -> dict[_Place, int]:
+    """Return which version is public there, where the principal's right to read depends on what is in it."""
+    wanted = list(places)
+    if not wanted or all(
+        not clause.rows for clause in principal.grant(Action.READ, on=collection.resource).clauses
+    ):
+        return {}
+    rows = PublishedDocument.objects.filter(
+        collection_id=collection.id, entry_id__in={entry for entry, _ in wanted}
+    ).values_list("entry_id", "content_locale", "version_number")
+    return {(entry_id, locale): number for entry_id, locale, number in rows}
+
+
+def _shown(delivery: Delivery, shows_slug: bool | None, judged: Mapping[_Place, int]) -> bool | None:  # noqa: FBT001
+    """Take the slug of an earlier version back from whom conditions may have kept it."""
+    place = _place(delivery)
+    if not shows_slug or place is None:
+        return shows_slug
+    return judged.get(place, delivery.version) == delivery.version
 
 
 def _sights(

@@ -252,6 +252,22 @@ def test_collections_that_one_can_t_see_are_not_there(ada: Api) -> None:
     assert hidden.json()["errors"] == missing.json()["errors"]
 
 
+def test_an_endpoint_names_no_collection_that_the_viewer_can_t_see(ada: Api) -> None:
+    for key in ("articles", "secret_plans"):
+        make_collection(key, FIELDS)
+    made = ada.post(ENDPOINTS, GOOD | {"collections": ["articles", "secret_plans"]}).json()
+    assert (made["collections"], made["hidden_collections"]) == (["articles", "secret_plans"], 0)
+    role = make_role("hooks", {"collection": "articles", "actions": ("read",)})
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    hooks = make_key(role="hooks")
+    path = f"{ENDPOINTS}/{made['id']}"
+    answers = [hooks.get(ENDPOINTS), hooks.get(path), hooks.patch(path, {"name": "Another"})]
+    assert all("secret_plans" not in answer.text for answer in answers)
+    shown = answers[1].json()
+    assert (shown["collections"], shown["hidden_collections"]) == (["articles"], 1)
+
+
 def test_nobody_listens_as_somebody_who_was_granted_an_entry_that_they_were_not(receiver: Receiver) -> None:
     make_collection("articles", FIELDS)
     role = make_role("hooks")

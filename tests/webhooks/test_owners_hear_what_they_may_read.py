@@ -162,6 +162,19 @@ def test_locales_that_are_taken_back_one_after_the_other_are_all_told(receiver: 
     assert receiver.types.count("entry.unpublished") == 2
 
 
+def test_a_slug_of_before_a_row_was_the_owners_is_not_told(receiver: Receiver, articles: Writing) -> None:
+    made = make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
+    endpoints.pause(made.endpoint, by=ROOT)
+    entry = make_entry("articles", title="CANARY", section="board")
+    changed = {"title": "Fine", "slug": "fine", "section": "news"}
+    editing.save(entry.pk, changed, writing=articles, base=1)
+    publishing.publish(entry.pk, writing=articles)
+    endpoints.enable(made.endpoint, by=ROOT)
+    work()
+    slugs = {json.loads(asked.body)["data"]["slug"] for asked in receiver.asked}
+    assert slugs == {None, "fine"}
+
+
 def test_any_number_of_endpoints_of_an_owner_is_asked_about_once(
     articles: Writing, django_assert_num_queries: Any
 ) -> None:
@@ -338,3 +351,38 @@ def test_the_log_shows_a_slug_to_those_who_may_read_it(receiver: Receiver) -> No
     assert shown.status_code == 200
     assert "canary" not in shown.content.decode()
     assert json.loads(shown.json()["request_body"])["data"]["slug"] is None
+
+
+def test_the_log_keeps_the_slug_of_a_draft_from_who_reads_what_is_public(
+    receiver: Receiver, articles: Writing
+) -> None:
+    make_endpoint(receiver.url)
+    entry = make_entry("articles", title="Public")
+    editing.save(entry.pk, {"title": "CANARY", "slug": "canary"}, writing=articles, base=1)
+    work()
+    rita = keeper(SITE_READER)
+    assert '\\"slug\\":\\"public\\"' in rita.get(path_of(Delivery.objects.get(type="entry.published"))).text
+    assert "canary" not in rita.get(path_of(Delivery.objects.get(type="entry.updated"))).text
+
+
+def test_the_log_names_no_collection_that_the_viewer_may_not_know(receiver: Receiver) -> None:
+    make_endpoint(receiver.url)
+    make_entry("articles", title="Public")
+    work()
+    path = path_of(Delivery.objects.get(type="entry.published"))
+    assert "articles" in make_key(role="administrator").get(path).text
+    assert "articles" not in keeper().get(path).text
+
+
+def test_an_answer_is_shown_to_who_may_read_what_it_may_repeat(receiver: Receiver) -> None:
+    make_endpoint(receiver.url)
+    make_entry("articles", title="CANARY")
+    work()
+    delivery = Delivery.objects.get(type="entry.published")
+    make_attempt(delivery, status=200, response_body=f"thanks for {delivery.body}")
+    path = path_of(delivery)
+    assert "thanks for" in make_key(role="administrator").get(path).text
+    hidden = keeper().get(path)
+    assert hidden.json()["attempts"][-1]["status"] == 200
+    assert hidden.json()["attempts"][-1]["response_body"] is None
+    assert "canary" not in hidden.text
