@@ -1,5 +1,6 @@
 """What came of attempts, written down: the log of attempts, the next one, the endpoint that is failing or gone."""
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from django.db import transaction
 
 from accounts.access import system
 from accounts.egress import Answer
+from accounts.errors import ConflictError
 from accounts.log import Subject, record
 from accounts.masking import MASK, scrub
 from webhooks import endpoints, retrying, signing
@@ -77,7 +79,10 @@ def settle(outcomes: Collection[Outcome], *, now: datetime) -> None:
         if not outcome.is_test:
             by_endpoint.setdefault(outcome.endpoint_id, []).append(outcome)
     for endpoint in Endpoint.objects.filter(pk__in=by_endpoint):
-        _judge(endpoint, by_endpoint[endpoint.pk], now)
+        with contextlib.suppress(
+            ConflictError
+        ):  # it was removed meanwhile: what came of the others still counts
+            _judge(endpoint, by_endpoint[endpoint.pk], now)
 
 
 @transaction.atomic(durable=True)

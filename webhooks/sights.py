@@ -67,6 +67,8 @@ def _forget(vanishing: Vanishing) -> None:
         told = Delivery.objects.filter(collection_id=vanishing.collection.id)
     else:
         told = Delivery.objects.about(vanishing.entry_id)
+    for _ in told.order_by("pk").select_for_update().values_list("pk").iterator():
+        pass  # in the order of those who write down what came of attempts, or the two could wait for each other
     answered = Attempt.objects.filter(delivery__in=told).exclude(response_body="")
     while attempts := list(answered[:_ROWS]):
         Attempt.objects.filter(pk__in=[attempt.pk for attempt in attempts]).delete()

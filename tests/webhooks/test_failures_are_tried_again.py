@@ -21,10 +21,21 @@ from content import editing, publishing
 from content.models import DraftDocument
 from content.writing import Writing
 from tests.builders import ROOT, make_collection, make_entry, make_user
-from tests.webhooks.world import FIELDS, Receiver, deliveries, make_endpoint, states, told, work
-from webhooks import asking, endpoints, fanning, mailing, outcomes, retrying, sending
+from tests.previews.little_site import Page
+from tests.webhooks.world import (
+    FIELDS,
+    Receiver,
+    deliveries,
+    make_attempt,
+    make_delivery,
+    make_endpoint,
+    states,
+    told,
+    work,
+)
+from webhooks import asking, endpoints, fanning, keeping, mailing, outcomes, retrying, sending
 from webhooks.leasing import lease
-from webhooks.models import Attempt, Delivery, Endpoint
+from webhooks.models import Attempt, Delivery, Endpoint, Sight
 from webhooks.retrying import SCHEDULE
 
 pytestmark = pytest.mark.django_db
@@ -301,6 +312,30 @@ def test_an_answer_is_kept_cut_and_without_secrets(receiver: Receiver) -> None:
     assert attempt.response_headers["server"].endswith("nginx")
     assert attempt.request_headers["webhook-signature"] == "v1,[hidden]"
     assert attempt.request_headers["webhook-id"] == receiver.ids[0]
+
+
+def test_an_endpoint_that_is_removed_meanwhile_holds_up_no_other(receiver: Receiver) -> None:
+    owner = make_user(roles=("administrator",))
+    removed = make_endpoint(receiver.url, name="Removed", owner=owner).endpoint
+    other = make_endpoint(receiver.url, name="Other", owner=owner).endpoint
+    draft()
+    fanning.fan_out()
+    receiver.statuses = [410, 410]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(endpoints, "disable", removed_first(removed, endpoints.disable))
+        work()
+    other.refresh_from_db()
+    assert (list(Endpoint.objects.all()), other.state) == ([other], "disabled")
+
+
+def removed_first(removed: Endpoint, disable: Any) -> Any:
+    """Return `disable` as it is where somebody has removed an endpoint a moment before."""
+
+    def meanwhile(endpoint: Endpoint, **given: Any) -> Any:
+        Endpoint.objects.filter(pk=removed.pk).delete()
+        return disable(endpoint, **given)
+
+    return meanwhile
 
 
 def test_a_lease_that_was_taken_over_decides_nothing_but_a_success(receiver: Receiver) -> None:
