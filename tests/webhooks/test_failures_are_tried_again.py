@@ -266,6 +266,30 @@ def test_a_time_that_is_too_long_ago_can_t_be_recovered(receiver: Receiver) -> N
         assert caught.value.errors[0].pointer == "/since"
 
 
+def test_what_ended_thirty_days_ago_is_forgotten_and_what_waits_is_not(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    now = datetime.now(UTC)
+    old, young, waiting = (
+        make_delivery(endpoint, ended_at=now - timedelta(days=31)),
+        make_delivery(endpoint, ended_at=now - timedelta(days=29)),
+        make_delivery(endpoint, state="waiting", created_at=now - timedelta(days=40)),
+    )
+    for delivery in (old, young):
+        make_attempt(delivery)
+    for days in (36, 34):  # longer than the retries of the last recovery take
+        Sight.objects.create(
+            subject_id=young.event_id,
+            locale=f"l{days}",
+            kind="draft",
+            endpoint=endpoint,
+            at=now - timedelta(days=days),
+        )
+    keeping.forget_old()
+    assert set(Delivery.objects.all()) == {young, waiting}
+    assert [attempt.delivery_id for attempt in Attempt.objects.all()] == [young.pk]
+    assert [sight.locale for sight in Sight.objects.all()] == ["l34"]
+
+
 def test_redelivering_sends_the_same_id_with_all_attempts_before_it(receiver: Receiver) -> None:
     make_endpoint(receiver.url)
     draft()
@@ -312,6 +336,18 @@ def test_an_answer_is_kept_cut_and_without_secrets(receiver: Receiver) -> None:
     assert attempt.response_headers["server"].endswith("nginx")
     assert attempt.request_headers["webhook-signature"] == "v1,[hidden]"
     assert attempt.request_headers["webhook-id"] == receiver.ids[0]
+
+
+def test_a_long_answer_is_cut_and_its_secrets_masked(receiver: Receiver) -> None:
+    signed = "webhook-signature: v1,CANARYCANARYCANARYCANARYCANARYCANARYCANARY="
+    receiver.site.answer = lambda _: Page(500, f"\x00{signed}\n" + "x" * 100_000)
+    make_endpoint(receiver.url)
+    draft()
+    work()
+    kept = Attempt.objects.get().response_body
+    assert len(kept) == outcomes.MOST_BODY
+    assert kept.startswith("\ufffd")
+    assert "CANARY" not in kept
 
 
 def test_an_endpoint_that_is_removed_meanwhile_holds_up_no_other(receiver: Receiver) -> None:
