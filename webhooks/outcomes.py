@@ -79,9 +79,7 @@ def settle(outcomes: Collection[Outcome], *, now: datetime) -> None:
         if not outcome.is_test:
             by_endpoint.setdefault(outcome.endpoint_id, []).append(outcome)
     for endpoint in Endpoint.objects.filter(pk__in=by_endpoint):
-        with contextlib.suppress(
-            ConflictError
-        ):  # it was removed meanwhile: what came of the others still counts
+        with contextlib.suppress(ConflictError):  # one that was removed meanwhile stops no other
             _judge(endpoint, by_endpoint[endpoint.pk], now)
 
 

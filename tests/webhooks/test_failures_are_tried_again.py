@@ -365,10 +365,11 @@ def test_an_endpoint_that_is_removed_meanwhile_holds_up_no_other(receiver: Recei
 
 
 def removed_first(removed: Endpoint, disable: Any) -> Any:
-    """Return `disable` as it is where somebody has removed an endpoint a moment before."""
+    """Return `disable` as it is where somebody removes an endpoint a moment before."""
 
     def meanwhile(endpoint: Endpoint, **given: Any) -> Any:
-        Endpoint.objects.filter(pk=removed.pk).delete()
+        if endpoint == removed:
+            Endpoint.objects.filter(pk=removed.pk).delete()
         return disable(endpoint, **given)
 
     return meanwhile
