@@ -312,6 +312,30 @@ def test_a_disabled_endpoint_is_not_redelivered_to(receiver: Receiver) -> None:
         asking.redeliver(Delivery.objects.get(), by=ROOT)
 
 
+def test_a_test_that_waits_is_sent_though_the_endpoint_is_switched_off(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    asking.test(endpoint, by=ROOT)
+    draft()
+    fanning.fan_out()
+    endpoints.disable(endpoint, by=ROOT)
+    work()
+    assert receiver.types == ["webhook.test"]
+    assert sorted(states()) == ["delivered", "missed"]
+
+
+def test_switching_off_ends_a_recovery(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    draft()
+    fanning.fan_out()
+    endpoints.disable(endpoint, by=ROOT)
+    endpoints.enable(endpoint, by=ROOT)
+    asking.recover(endpoint, since=datetime.now(UTC) - timedelta(hours=1), by=ROOT)
+    endpoints.disable(endpoint, by=ROOT)
+    endpoints.enable(endpoint, by=ROOT)
+    assert work() == 0
+    assert states() == ["missed"]
+
+
 def test_nobody_listening_is_a_failure_that_tells_no_more(receiver: Receiver) -> None:
     make_endpoint("http://127.0.0.1:9/hook")
     draft()

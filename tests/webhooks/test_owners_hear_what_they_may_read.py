@@ -24,10 +24,10 @@ from tests.builders import (
     make_role,
     make_user,
 )
-from tests.webhooks.world import FIELDS, Receiver, make_attempt, make_endpoint, states, work
+from tests.webhooks.world import FIELDS, Receiver, deliveries, make_attempt, make_endpoint, states, work
 from webhooks import asking, endpoints, fanning, outcomes, sending
 from webhooks.leasing import lease
-from webhooks.models import Attempt, Delivery, Sight
+from webhooks.models import Attempt, Delivery, Endpoint, Sight
 
 pytestmark = pytest.mark.django_db
 SITE_READER = {"collection": "articles", "actions": ("read",)}
@@ -51,6 +51,10 @@ def keeper(*policies: dict[str, Any]) -> Api:
     role.areas = [Area.WEBHOOKS.value]
     role.save()
     return make_key(role="hooks")
+
+
+def states_of(endpoint: Endpoint) -> list[str]:
+    return [str(delivery.state) for delivery in deliveries(endpoint)]
 
 
 def path_of(delivery: Delivery) -> str:
@@ -305,6 +309,43 @@ def test_a_collection_that_is_deleted_is_told_to_who_knew_it(receiver: Receiver)
     work()
     told = [json.loads(asked.body)["data"]["id"] for asked in receiver.asked]
     assert told == [str(collection.id)] * 2  # that it was made, and that it is gone
+
+
+def test_a_collection_that_is_deleted_is_not_told_to_who_did_not_know_it(receiver: Receiver) -> None:
+    make_collection("pages", FIELDS)
+    types = ["collection.changed"]
+    make_endpoint(receiver.url, owner=owner({"collection": "pages", "actions": ("read",)}), types=types)
+    collection = current().by_key["articles"]
+    modeling.delete_collection(collection.id, by=ROOT, confirm=True)
+    work()
+    told = {json.loads(asked.body)["data"]["id"] for asked in receiver.asked}
+    assert told == {str(current().by_key["pages"].id)}
+
+
+def test_who_lost_every_right_hears_no_end_of_a_collection_nor_of_what_was_in_it(
+    receiver: Receiver, articles: Writing
+) -> None:
+    types = ["entry.deleted", "collection.changed"]
+    make_endpoint(receiver.url, owner=owner(SITE_READER, DRAFT_READER), types=types)
+    editing.purge(make_entry("articles").pk, writing=articles)
+    modeling.delete_collection(current().by_key["articles"].id, by=ROOT)
+    assert Sight.objects.count() == 4
+    Policy.objects.filter(role__key="listener").delete()
+    make_role("another")
+    assert work() == 0
+    assert set(states()) == {"withheld"}
+
+
+def test_what_one_endpoint_saw_go_is_not_told_to_another(receiver: Receiver, articles: Writing) -> None:
+    make_role("board", {**SITE_READER, "filter": {"section": {"eq": "board"}}})
+    news = make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
+    make_endpoint(receiver.url, name="Board", owner=make_user(roles=("board",)))
+    entry = make_entry("articles", section="board")
+    editing.purge(entry.pk, writing=articles)
+    work()
+    delivered = Delivery.objects.filter(state="delivered").values_list("endpoint__name", flat=True)
+    assert set(delivered) == {"Board"}
+    assert set(states_of(news.endpoint)) == {"withheld"}
 
 
 def test_alerts_are_told_to_who_may_read_the_log(receiver: Receiver) -> None:
