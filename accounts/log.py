@@ -20,7 +20,7 @@ from accounts.canonical import canonical_bytes
 from accounts.ids import uuid7
 from accounts.keyring import key_ring
 from accounts.models.archive import Archive
-from accounts.models.event import UNREADABLE, Event, Seal, Unsealed
+from accounts.models.event import UNREADABLE, Event, Position, Seal, Unsealed
 
 logger = logging.getLogger("quillkeep.log")
 
@@ -157,6 +157,16 @@ def seal_pending(*, wait: bool = True) -> int:
         total += sealed
         if sealed < _BATCH:
             return total
+
+
+def pass_over(*consumers: str) -> None:
+    """Let consumers take what is in the log so far for read: the demo sets up what would be news anywhere else."""
+    seal_pending()
+    last = Seal.objects.order_by("-position").values_list("position", flat=True).first() or 0
+    for consumer in consumers:
+        with transaction.atomic(durable=True):
+            Position.objects.of(consumer, lock=True)
+            Position.objects.advance(consumer, to=last)
 
 
 @transaction.atomic(durable=True)

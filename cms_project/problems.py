@@ -13,6 +13,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views import defaults
@@ -34,6 +35,8 @@ logger = logging.getLogger("quillkeep.problems")
 
 CONTENT_TYPE: Final = "application/problem+json"
 PAGES: Final = "/admin/"  # below this people, not programs, read the errors
+AWAY: Final = (OperationalError, InterfaceError, InternalError)  # it restarts, is gone, or can only be read
+RETRY_SECONDS: Final = 2
 CHALLENGE: Final = 'Bearer realm="quillkeep"'
 
 # An error class that is not here fails a test; a subclass needs its own line.
@@ -136,6 +139,9 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | R
         return for_refusal(request, exception)
     if lockdown.is_refusal(exception):
         return for_refusal(request, errors.LockedDownError())
+    if isinstance(exception, AWAY):
+        logger.error("The database does not do its work: %s.", type(exception).__name__, exc_info=exception)
+        return for_refusal(request, errors.UnavailableError(retry_after=RETRY_SECONDS))
     if isinstance(exception, Http404):
         return render(request, HTTPStatus.NOT_FOUND)
     if isinstance(exception, PermissionDenied):

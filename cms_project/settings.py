@@ -147,8 +147,10 @@ CELERY_ACCEPT_CONTENT = ["json"]  # never pickle: a message would be code
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# A task is a wake-up: the database knows what is due, and the schedule asks again in seconds. A message that is still
+# unanswered when the broker goes away would take the whole worker with it (kombu fails to give it back).
+CELERY_TASK_ACKS_LATE = False
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # for those that say `acks_late`
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = 30 * 60

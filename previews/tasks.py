@@ -38,7 +38,7 @@ def keep_register() -> None:
         logger.warning("How often previews were opened can't be fetched: %s.", type(error).__name__)
 
 
-@shared_task(name="previews.probe", queue="default", ignore_result=True, expires=3600)
+@shared_task(name="previews.probe", queue="default", ignore_result=True, expires=3600, acks_late=True)
 def probe(site_id: str | None = None) -> None:
     """Ask a site for drafts as strangers would; without one, send a task for each: one that hangs holds up no other."""
     active = PreviewSite.objects.filter(state=PreviewSite.State.ACTIVE)

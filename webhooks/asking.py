@@ -53,7 +53,7 @@ def redeliver(delivery: Delivery, *, by: Principal) -> Delivery:
     if row.leased_until is not None and row.leased_until > timezone.now():
         raise ConflictError("It is being sent at this moment.")
     row.take_again(timezone.now())
-    row.save(update_fields=["state", "next_attempt_at", "leased_until", "ended_at", "tries"])
+    row.save(update_fields=["state", "next_attempt_at", "leased_until", "ended_at", "tries", "fence"])
     subject = Subject("endpoint", str(row.endpoint_id))
     detail = {"name": row.endpoint.name, "delivery": str(row.pk), "type": row.type}
     record("endpoint.redelivered", actor=by, subject=subject, detail=detail)
@@ -78,7 +78,8 @@ def recover(endpoint: Endpoint, *, since: datetime, by: Principal) -> Endpoint:
         raise ConflictError("The endpoint is not active. Switch it on first.")
     before = Seal.objects.filter(event__at__lt=since).order_by("-position").values_list("position", flat=True)
     found.recovered_to, found.recovers_to = before.first() or 0, last_position()
-    found.save(update_fields=["recovered_to", "recovers_to"])
+    found.ordered_to = found.recovers_to
+    found.save(update_fields=["recovered_to", "recovers_to", "ordered_to"])
     detail_of = {"name": found.name, "since": since.isoformat()}
     record("endpoint.recovered", actor=by, subject=Subject("endpoint", str(found.pk)), detail=detail_of)
     return found

@@ -22,7 +22,7 @@ from accounts.models.user import User
 from accounts.principals import of_user
 from accounts.rights.granting import require_to_hold_grants, require_to_hold_roles
 from content import schema
-from webhooks import signing, types
+from webhooks import keeping, signing, types
 from webhooks.hearing import knows
 from webhooks.models import Delivery, Endpoint, EndpointSecret, Sight
 from webhooks.models.endpoint import Scheme
@@ -172,6 +172,9 @@ def disable(
     endpoint.state, endpoint.disabled_because, endpoint.disabled_at = Endpoint.State.DISABLED, because, now
     endpoint.recovered_to = endpoint.recovers_to = None
     endpoint.save()
+    # What is on the wire first, in the order in which its results are written: else each could wait for the other.
+    flying = endpoint.deliveries.filter(leased_until__isnull=False).select_for_update(of=("self",))
+    list(flying.order_by("pk").values_list("pk", flat=True))
     missed = (
         endpoint.deliveries.waiting()
         .exclude(type=types.TEST)
@@ -188,6 +191,7 @@ def remove(endpoint: Endpoint, *, by: Principal) -> None:
     _require(by)
     endpoint = _locked(endpoint)
     _record("endpoint.deleted", endpoint, by, {})
+    keeping.forget(endpoint.deliveries.order_by("pk"))
     endpoint.delete()
 
 

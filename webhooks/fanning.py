@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Max
 from django.utils import timezone
 
 from accounts.log import seal_pending
@@ -40,11 +40,16 @@ def fan_out() -> int:
 def _fan_out_batch(last: int) -> int:
     position = Position.objects.of(CONSUMER, lock=True)
     until = min(position + BATCH, last)
-    listening = list(Endpoint.objects.exclude(state=Endpoint.State.DISABLED).order_by("pk"))
-    events = _events(position, until) if listening else []
-    made = _write(events, listening)
+    events = _events(position, until)
+    made = _write(events, _listening()) if events else 0
     Position.objects.advance(CONSUMER, to=until)
     return made
+
+
+def _listening() -> list[Endpoint]:
+    """Return the endpoints that hear, locked: one that is removed or disabled meanwhile waits until they are told."""
+    hears = Endpoint.objects.exclude(state=Endpoint.State.DISABLED).order_by("pk")
+    return list(hears.select_for_update(no_key=True))
 
 
 def _events(after: int, until: int) -> list[Event]:
@@ -131,7 +136,12 @@ def _recover_batch(endpoint_id: UUID) -> int:
         state__in=(Delivery.State.EXHAUSTED, Delivery.State.MISSED),
     )
     again = missed.update(
-        state=Delivery.State.WAITING, next_attempt_at=now, ended_at=None, leased_until=None, tries=0
+        state=Delivery.State.WAITING,
+        next_attempt_at=now,
+        ended_at=None,
+        leased_until=None,
+        tries=0,
+        fence=F("fence") + 1,
     )
     made = _write(
         [event for event in _events(endpoint.recovered_to, until) if event.type != TEST], [endpoint]

@@ -4,12 +4,10 @@ Rows decide, not types: of a draft hears who may read that draft, of what is pub
 taken away nobody can be asked about afterwards; of that `webhooks.sights` noted in time who could see it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
-
-from django.db.models import Q
 
 from accounts.access import Action, Area, Principal, Resource
 from accounts.models.user import User
@@ -44,6 +42,15 @@ class Heard:
     shows_slug: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An endpoint, as whom it listens, and what it may be about to hear."""
+
+    endpoint: Endpoint
+    principal: Principal
+    deliveries: Sequence[Delivery]
+
+
 def principal_of(endpoint: Endpoint, owner: User) -> Principal:
     """Return as whom an endpoint listens: its owner, cut down to what its maker's API key could do."""
     principal = of_user(owner)
@@ -55,23 +62,22 @@ def knows(principal: Principal, resource: Resource) -> bool:
     return any(principal.grant(action, on=resource) for action in KNOWING)
 
 
-def heard(endpoint: Endpoint, principal: Principal, deliveries: Collection[Delivery]) -> dict[UUID, Heard]:
-    """Return what one endpoint may hear of its deliveries, by their ids; what is missing is withheld.
+def heard(listeners: Collection[Listener]) -> dict[UUID, Heard]:
+    """Return what may be heard of deliveries, by their ids; what is missing is withheld.
 
-    A fixed number of queries for each collection that they are about.
+    A fixed number of queries for each principal and collection, however many endpoints and deliveries there are.
     """
     found: dict[UUID, Heard] = {}
-    by_collection: dict[UUID, list[Delivery]] = {}
-    for delivery in deliveries:
-        if delivery.type.startswith("entry.") and delivery.collection_id is not None:
-            by_collection.setdefault(delivery.collection_id, []).append(delivery)
-        elif _is_open(endpoint, principal, delivery):
-            found[delivery.pk] = Heard(shows_slug=False)
-    present = schema.current()
-    for collection_id, about in by_collection.items():
-        collection = present.by_id.get(collection_id)
-        found |= _of_entries(endpoint, principal, collection, about)
-    return found
+    entries: list[tuple[Listener, Delivery, _Place]] = []
+    for listener in listeners:
+        for delivery in listener.deliveries:
+            if delivery.type.startswith("entry.") and delivery.collection_id is not None:
+                place = _place(delivery)
+                if place is not None:
+                    entries.append((listener, delivery, place))
+            elif _is_open(listener.endpoint, listener.principal, delivery):
+                found[delivery.pk] = Heard(shows_slug=False)
+    return found | _of_entries(entries)
 
 
 def shows_slug(delivery: Delivery, by: Principal) -> bool:
@@ -119,31 +125,39 @@ def _is_open(endpoint: Endpoint, principal: Principal, delivery: Delivery) -> bo
     return False
 
 
-def _of_entries(
-    endpoint: Endpoint,
-    principal: Principal,
-    collection: CollectionSpec | None,
-    deliveries: Collection[Delivery],
-) -> dict[UUID, Heard]:
-    places = {place for delivery in deliveries if (place := _place(delivery)) is not None}
-    drafts: dict[_Place, bool] = {}
-    public: dict[_Place, bool] = {}
-    judged: dict[_Place, int] = {}
-    if collection is not None:
-        drafts = _visible(*_WHERE[Sight.Kind.DRAFT], principal, collection, places)
-        public = _visible(*_WHERE[Sight.Kind.PUBLIC], principal, collection, places)
-        judged = _judged(principal, collection, public)
-    sights = _sights(endpoint, principal, collection, places)
+def _of_entries(entries: Collection[tuple[Listener, Delivery, _Place]]) -> dict[UUID, Heard]:
+    if not entries:
+        return {}
+    by_id = schema.current().by_id
+    groups: dict[tuple[int, UUID | None], tuple[Principal, set[_Place]]] = {}
+    for listener, delivery, place in entries:
+        name = (id(listener.principal), delivery.collection_id)
+        groups.setdefault(name, (listener.principal, set()))[1].add(place)
+    seen_now: dict[tuple[int, UUID | None], tuple[dict[_Place, bool], dict[_Place, bool]]] = {}
+    judged: dict[tuple[int, UUID | None], dict[_Place, int]] = {}
+    may_at_all: dict[tuple[int, UUID | None], bool] = {}
+    for name, (principal, places) in groups.items():
+        collection = by_id.get(name[1]) if name[1] is not None else None
+        if collection is None:
+            judged[name] = {}
+            seen_now[name], may_at_all[name] = ({}, {}), _has_any_right(principal)
+        else:
+            drafts = _visible(*_WHERE[Sight.Kind.DRAFT], principal, collection, places)
+            public = _visible(*_WHERE[Sight.Kind.PUBLIC], principal, collection, places)
+            judged[name] = _judged(principal, collection, public)
+            seen_now[name], may_at_all[name] = (drafts, public), knows(principal, collection.resource)
+    noted = _sights([(listener.endpoint, place) for listener, _, place in entries])
     found: dict[UUID, Heard] = {}
-    for delivery in deliveries:
-        place = _place(delivery)
-        if place is None:
-            continue
-        answers = [drafts.get(place), sights.get((place, Sight.Kind.DRAFT))]
+    for listener, delivery, place in entries:
+        name = (id(listener.principal), delivery.collection_id)
+        drafts, public = seen_now[name]
+        # What it could see when it went counts as long as it may read anything there at all.
+        sights = noted.get((listener.endpoint.pk, place), {}) if may_at_all[name] else {}
+        answers = [drafts.get(place), sights.get(Sight.Kind.DRAFT)]
         if delivery.type in _PUBLIC:
-            answers += [_shown(delivery, public.get(place), judged), sights.get((place, Sight.Kind.PUBLIC))]
+            answers += [_shown(delivery, public.get(place), judged[name]), sights.get(Sight.Kind.PUBLIC)]
         if delivery.type == "entry.unpublished":
-            answers.append(sights.get((place, Sight.Kind.UNPUBLISHED)))
+            answers.append(sights.get(Sight.Kind.UNPUBLISHED))
         if any(answer is not None for answer in answers):
             found[delivery.pk] = Heard(shows_slug=any(answers))
     return found
@@ -196,21 +210,16 @@ def _shown(delivery: Delivery, shows_slug: bool | None, judged: Mapping[_Place, 
     return judged.get(place, delivery.version) == delivery.version
 
 
-def _sights(
-    endpoint: Endpoint, principal: Principal, collection: CollectionSpec | None, places: Iterable[_Place]
-) -> dict[tuple[_Place, str], bool]:
-    """Return what the owner could see when it went, as long as it may read anything there at all."""
-    wanted = list(places)
-    if not wanted:
-        return {}
-    may_at_all = _has_any_right(principal) if collection is None else knows(principal, collection.resource)
-    if not may_at_all:
-        return {}
-    rows = Sight.objects.filter(Q(endpoint=endpoint), subject_id__in={entry for entry, _ in wanted})
-    return {
-        ((subject_id, locale), kind): shows
-        for subject_id, locale, kind, shows in rows.values_list("subject_id", "locale", "kind", "shows_slug")
-    }
+def _sights(places: Collection[tuple[Endpoint, _Place]]) -> dict[tuple[UUID, _Place], dict[str, bool]]:
+    """Return what owners could see when it went, by endpoint and place, then by kind."""
+    rows = Sight.objects.filter(
+        endpoint__in={endpoint.pk for endpoint, _ in places},
+        subject_id__in={entry for _, (entry, _) in places},
+    ).values_list("endpoint_id", "subject_id", "locale", "kind", "shows_slug")
+    found: dict[tuple[UUID, _Place], dict[str, bool]] = {}
+    for endpoint_id, subject_id, locale, kind, shows in rows:
+        found.setdefault((endpoint_id, (subject_id, locale)), {})[kind] = shows
+    return found
 
 
 def _has_any_right(principal: Principal) -> bool:

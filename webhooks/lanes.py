@@ -9,8 +9,8 @@ from webhooks.outcomes import Outcome
 START: Final = 4
 MOST: Final = 16
 SLOW_MILLISECONDS: Final = 2_000
-THREADS: Final = 32
-SLOW_THREADS: Final = 12  # of them; the others are for endpoints that answered quickly the last time
+THREADS: Final = 64
+SLOW_THREADS: Final = 24  # of them; the others are for endpoints that answered quickly the last time
 
 
 class Lanes:

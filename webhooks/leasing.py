@@ -3,46 +3,76 @@
 How many of one endpoint are on the wire is bounded, so that one that hangs keeps the others' places free.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import F
 
-from webhooks.models import Delivery
-from webhooks.types import TEST
+from webhooks.models import Attempt, Delivery
 
 LEASE: Final = timedelta(seconds=60)  # longer than an attempt can take; then somebody else may try
-# For each endpoint in turn its oldest due deliveries, as many as it has room for; what others hold is passed over.
+# Than that nothing is on the wire: a lease that is older holds no place, or a process that died would stop an endpoint.
+FLIGHT: Final = timedelta(seconds=20)
+LOST: Final = "lost"  # the code of an attempt whose process ended before it could say what came of it
+# For each endpoint its oldest due deliveries, as many as it has room for: one while it recovers, so that what it
+# missed comes in order. Only what is taken is locked; what others hold is passed over, so a few more are looked at.
+# Tests go out whatever the endpoint's state and room, by an index of their own.
 _DUE: Final = """
     WITH room AS (
-        SELECT e.id, e.state, coalesce(known.size, %(size)s) - (
+        SELECT e.id, CASE
+            WHEN e.ordered_to IS NOT NULL AND e.ordered_to >= (
+                SELECT o.position FROM webhooks_delivery o
+                WHERE o.endpoint_id = e.id AND o.state = 'waiting' AND o.next_attempt_at <= %(now)s
+                ORDER BY o.next_attempt_at, o.position LIMIT 1
+            ) THEN 1 ELSE coalesce(known.size, %(size)s)
+        END - (
             SELECT count(*) FROM webhooks_delivery f
-            WHERE f.endpoint_id = e.id AND f.leased_until IS NOT NULL AND f.leased_until > %(now)s
+            WHERE f.endpoint_id = e.id AND f.leased_until IS NOT NULL AND f.leased_until > %(flying)s
         ) AS free
         FROM webhooks_endpoint e
         LEFT JOIN unnest(%(ids)s::uuid[], %(sizes)s::int[], %(slow)s::boolean[]) AS known(id, size, is_slow)
             ON known.id = e.id
-        WHERE (e.held_until IS NULL OR e.held_until <= %(now)s)
+        WHERE e.state = 'active' AND (e.held_until IS NULL OR e.held_until <= %(now)s)
             AND coalesce(known.is_slow, e.failing_since IS NOT NULL) = %(lane)s
+    ), due AS MATERIALIZED (
+        SELECT next.id, next.next_attempt_at, next.position
+        FROM room
+        CROSS JOIN LATERAL (
+            SELECT d.id, d.next_attempt_at, d.position
+            FROM webhooks_delivery d
+            WHERE d.endpoint_id = room.id AND d.state = 'waiting' AND d.next_attempt_at <= %(now)s
+                AND d.type <> 'webhook.test'
+            ORDER BY d.next_attempt_at, d.position
+            LIMIT greatest(room.free, 0)
+        ) next
+        UNION ALL
+        SELECT t.id, t.next_attempt_at, t.position
+        FROM webhooks_delivery t
+        WHERE t.state = 'waiting' AND t.type = 'webhook.test' AND t.next_attempt_at <= %(now)s AND NOT %(lane)s
+        ORDER BY next_attempt_at, position
+        LIMIT %(looked_at)s
     )
-    SELECT due.id
-    FROM room
-    CROSS JOIN LATERAL (
-        SELECT d.id, d.next_attempt_at, d.position
-        FROM webhooks_delivery d
-        WHERE d.endpoint_id = room.id AND d.state = 'waiting' AND d.next_attempt_at <= %(now)s
-            AND (room.state = 'active' OR d.type = %(test)s)
-        ORDER BY d.next_attempt_at, d.position
-        LIMIT greatest(room.free, 0)
-        FOR UPDATE SKIP LOCKED
-    ) due
+    SELECT d.id, d.endpoint_id, d.fence, d.leased_until, d.attempt_count
+    FROM due JOIN webhooks_delivery d ON d.id = due.id
+    WHERE d.state = 'waiting' AND d.next_attempt_at <= %(now)s
     ORDER BY due.next_attempt_at, due.position
     LIMIT %(most)s
+    FOR UPDATE OF d SKIP LOCKED
 """
+_MORE: Final = 4
+
+
+class _Taken(NamedTuple):
+    id: UUID
+    endpoint_id: UUID
+    fence: int
+    leased_until: datetime | None  # of a lease that is over, and that nobody has answered for
+    attempt_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +96,57 @@ def lease(most: int, *, now: datetime, rooms: Mapping[UUID, Room], other: int, s
             _DUE,
             {
                 "now": now,
+                "flying": now + LEASE - FLIGHT,
                 "ids": list(rooms),
                 "sizes": [room.size for room in rooms.values()],
                 "slow": [room.is_slow for room in rooms.values()],
                 "size": other,
                 "lane": slow,
-                "test": TEST,
                 "most": most,
+                "looked_at": most * _MORE,
             },
         )
-        ids = [row[0] for row in cursor.fetchall()]
-    if not ids:
+        taken = [_Taken(*row) for row in cursor.fetchall()]
+    if not taken:
         return []
+    _tell_lost([item for item in taken if item.leased_until is not None])
+    ids = [item.id for item in taken]
     until = now + LEASE
     Delivery.objects.filter(pk__in=ids).update(
         leased_until=until, next_attempt_at=until, fence=F("fence") + 1
     )
     found = Delivery.objects.in_bulk(ids)
     return [found[delivery_id] for delivery_id in ids]
+
+
+def attempt_id(delivery_id: UUID, fence: int, leased_until: datetime) -> UUID:
+    """Return the id of the attempt of a lease: the same whoever writes it down, so that it is written down once.
+
+    A UUIDv7 of the time of the lease, whose random part is a hash (RFC 9562, section 5.7).
+    """
+    milliseconds = int((leased_until - LEASE).timestamp() * 1000)
+    digest = hashlib.sha256(f"{delivery_id}.{fence}".encode()).digest()
+    value = (milliseconds << 80) | int.from_bytes(digest[:10], "big")
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    return UUID(int=(value & ~(0x3 << 62)) | (0x2 << 62))
+
+
+def _tell_lost(taken: Collection[_Taken]) -> None:
+    """Write down attempts that a process took and never answered for: whether they arrived is not known."""
+    if not taken:
+        return
+    attempts = [
+        Attempt(
+            id=attempt_id(item.id, item.fence, item.leased_until),
+            delivery_id=item.id,
+            endpoint_id=item.endpoint_id,
+            number=item.attempt_count + 1,
+            at=item.leased_until - LEASE,
+            error=LOST,
+            is_success=False,
+        )
+        for item in taken
+        if item.leased_until is not None
+    ]
+    Attempt.objects.bulk_create(attempts)
+    Delivery.objects.filter(pk__in=[item.id for item in taken]).update(attempt_count=F("attempt_count") + 1)

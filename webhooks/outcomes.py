@@ -15,7 +15,8 @@ from accounts.egress import Answer
 from accounts.errors import ConflictError
 from accounts.log import Subject, record
 from accounts.masking import MASK, scrub
-from webhooks import endpoints, retrying, signing
+from webhooks import endpoints, retrying, rewriting, signing
+from webhooks.leasing import LOST
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.types import TEST
 
@@ -42,6 +43,7 @@ _CHANGED: Final = (
 class Outcome:
     """One attempt that was made: what was sent, and the answer, or None where none came."""
 
+    attempt_id: UUID
     delivery_id: UUID
     endpoint_id: UUID
     fence: int
@@ -71,7 +73,8 @@ class Outcome:
 def settle(outcomes: Collection[Outcome], *, now: datetime) -> None:
     """Write down what came of attempts, then what that means for their endpoints. Commits on its own.
 
-    A crash between the two is made up for by the next attempt.
+    It may be done again with the same outcomes: each attempt is written down once. A crash between the two is made up
+    for by the next attempt.
     """
     _settle_deliveries(outcomes, now)
     by_endpoint: dict[UUID, list[Outcome]] = {}
@@ -92,17 +95,26 @@ def _settle_deliveries(outcomes: Collection[Outcome], now: datetime) -> None:
         .filter(pk__in=by_id)
         .order_by("pk")
     )
-    attempts = []
+    known = Attempt.objects.in_bulk([outcome.attempt_id for outcome in outcomes])
+    fresh: list[Attempt] = []
+    changed: list[Delivery] = []
     for delivery in deliveries:
         outcome = by_id[delivery.pk]
-        delivery.attempt_count += 1
-        attempts.append(_attempt(delivery, outcome))
+        before = known.get(outcome.attempt_id)
+        if before is not None and before.error != LOST:
+            continue  # it was written down, and the database went away before it could say so
+        if before is None:
+            delivery.attempt_count += 1
+        else:  # it was taken for lost, and it was only late
+            before.delete()
+        fresh.append(_attempt(delivery, outcome, before.number if before else delivery.attempt_count))
+        changed.append(delivery)
         if outcome.is_success:
             _succeed(delivery, outcome, now)
         elif delivery.fence == outcome.fence and delivery.state == Delivery.State.WAITING:
             _fail(delivery, outcome, now)
-    Attempt.objects.bulk_create(attempts)
-    Delivery.objects.bulk_update(deliveries, _CHANGED)
+    Attempt.objects.bulk_create(fresh)
+    rewriting.write(changed, _CHANGED)
 
 
 def _succeed(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
@@ -129,12 +141,13 @@ def _fail(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
     delivery.next_attempt_at = now + max(pause, outcome.asked_pause(now) or timedelta(0))
 
 
-def _attempt(delivery: Delivery, outcome: Outcome) -> Attempt:
+def _attempt(delivery: Delivery, outcome: Outcome, number: int) -> Attempt:
     answer = outcome.answer
     return Attempt(
+        id=outcome.attempt_id,
         delivery=delivery,
         endpoint_id=outcome.endpoint_id,
-        number=delivery.attempt_count,
+        number=number,
         at=outcome.at,
         milliseconds=outcome.milliseconds,
         status=answer.status if answer is not None else None,

@@ -14,6 +14,7 @@ from accounts.api.shapes import moment
 from content import schema
 from content.documents import SHARED
 from content.models import Version
+from content.schema import Schema
 from webhooks import hearing
 from webhooks.hearing import Heard
 from webhooks.models import Delivery
@@ -29,11 +30,14 @@ def bodies(deliveries: Collection[Delivery], heard: Mapping[UUID, Heard]) -> dic
     """
     wanted = [delivery for delivery in deliveries if delivery.pk in heard]
     unsent = [delivery for delivery in wanted if not _is_as_before(delivery, heard[delivery.pk])]
-    slugs = _slugs([delivery for delivery in unsent if heard[delivery.pk].shows_slug])
+    if not wanted:
+        return {}
+    collections = schema.current()
+    slugs = _slugs([delivery for delivery in unsent if heard[delivery.pk].shows_slug], collections)
     return {
         delivery.pk: delivery.body
         if _is_as_before(delivery, heard[delivery.pk])
-        else text_of(delivery, slugs.get(delivery.pk))
+        else text_of(delivery, slugs.get(delivery.pk), collections=collections)
         for delivery in wanted
     }
 
@@ -73,9 +77,10 @@ def _is_as_before(delivery: Delivery, heard: Heard) -> bool:
     return bool(delivery.body) and (heard.shows_slug or '"slug":null' in delivery.body)
 
 
-def text_of(delivery: Delivery, slug: str | None = None) -> str:
-    """Return a body as it is sent."""
-    collection = schema.current().by_id.get(delivery.collection_id) if delivery.collection_id else None
+def text_of(delivery: Delivery, slug: str | None = None, *, collections: Schema | None = None) -> str:
+    """Return a body as it is sent. `collections` is for who has them already."""
+    collections = collections or schema.current()
+    collection = collections.by_id.get(delivery.collection_id) if delivery.collection_id else None
     return _dumped(_content(delivery, slug, collection.key if collection is not None else None))
 
 
@@ -111,9 +116,8 @@ def _url(delivery: Delivery, collection: str | None) -> str | None:
     return f"{base}/api/v1/{plane}/{collection}/{delivery.subject_id}?locale={delivery.locale}"
 
 
-def _slugs(deliveries: Collection[Delivery]) -> dict[UUID, str]:
+def _slugs(deliveries: Collection[Delivery], present: Schema) -> dict[UUID, str]:
     """Return the slugs that the versions of these deliveries hold; one query for each collection and locale."""
-    present = schema.current()
     groups: dict[tuple[UUID, str], list[Delivery]] = {}
     for delivery in deliveries:
         if delivery.collection_id in present.by_id and delivery.version is not None:

@@ -4,23 +4,28 @@ Threads do nothing but HTTP; this one alone talks to the database. What is on th
 and so is tried again by another one a minute later, with the same id and the same bytes.
 """
 
+import json
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Final
+from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.utils import timezone
 
 from accounts import egress
+from accounts.access import Principal
 from accounts.egress import EgressError
 from accounts.keyring import KeyRingError
-from accounts.models.user import User
-from webhooks import hearing, outcomes, payload, signing
+from accounts.models import Lockdown
+from webhooks import hearing, outcomes, payload, rewriting, signing
+from webhooks.clock import watch
+from webhooks.hearing import Listener
 from webhooks.lanes import SLOW_THREADS, START, THREADS, Lanes
-from webhooks.leasing import lease
+from webhooks.leasing import LEASE, attempt_id, lease
 from webhooks.models import Delivery, Endpoint, EndpointSecret
 from webhooks.outcomes import Outcome
 from webhooks.types import TEST
@@ -33,6 +38,7 @@ _MOST_BYTES: Final = 64 * 1024
 _LOOK_EVERY: Final = 0.5  # seconds, for what became due meanwhile
 _TICK: Final = 0.02
 _DATABASE_AWAY: Final = 45.0  # seconds that results are kept for a database that restarts: less than a lease
+_AWAY: Final = (OperationalError, InterfaceError, InternalError)  # restarting, gone, or only to be read
 HEADERS: Final = {"Content-Type": "application/json"}
 
 
@@ -47,7 +53,9 @@ class Flight:
 
     def outcome(self) -> Outcome:
         """Return what is known before the answer."""
+        until = self.delivery.leased_until or timezone.now() + LEASE
         return Outcome(
+            attempt_id=attempt_id(self.delivery.pk, self.delivery.fence, until),
             delivery_id=self.delivery.pk,
             endpoint_id=self.delivery.endpoint_id,
             fence=self.delivery.fence,
@@ -86,7 +94,7 @@ class _Drain:
                         made += self._write()
                     started = 0 if is_over else self._start(pool)
                     self._away_since = None
-                except (OperationalError, InterfaceError) as error:
+                except _AWAY as error:
                     self._endure(error)
                     started = 0
                 if not (self._flying or self._held or self._unwritten or started):
@@ -116,6 +124,9 @@ class _Drain:
         if now - self._looked_at < _LOOK_EVERY:
             return 0
         self._looked_at = now
+        watch.look()
+        if Lockdown.objects.is_on():
+            return 0  # nothing leaves, and nothing could be written down
         free = THREADS - len(self._flying)
         slow_free = min(free, SLOW_THREADS - sum(self._flying.values()))
         slow = lease(slow_free, now=timezone.now(), rooms=self._lanes.rooms, other=1, slow=True)
@@ -144,8 +155,8 @@ class _Drain:
     def _wait(self) -> None:
         if self._flying:
             wait(self._flying, timeout=_TICK, return_when=FIRST_COMPLETED)
-            # A little longer: what comes back together is written together.
-            wait(self._flying, timeout=_TICK / 4)
+            # A little longer: what comes back together is written together, and what follows is prepared together.
+            wait(self._flying, timeout=_TICK)
         elif self._held or self._unwritten:
             time.sleep(_TICK)
 
@@ -168,20 +179,23 @@ def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
     secrets: dict[object, list[EndpointSecret]] = {}
     for secret in EndpointSecret.objects.signing(now).filter(endpoint__in=ids):
         secrets.setdefault(secret.endpoint_id, []).append(secret)
-    owners: dict[object, User] = {}
-    for endpoint_id, endpoint in endpoints.items():
-        mine = [delivery for delivery in deliveries if delivery.endpoint_id == endpoint_id]
-        owner = owners.setdefault(endpoint.owner_id, endpoint.owner)
-        heard = hearing.heard(endpoint, hearing.principal_of(endpoint, owner), mine)
-        bodies = payload.bodies(mine, heard)
-        _withhold([delivery for delivery in mine if delivery.pk not in bodies])
+    listeners = _listeners(endpoints, deliveries)
+    heard = hearing.heard(listeners)
+    present = [delivery for listener in listeners for delivery in listener.deliveries]
+    bodies = payload.bodies(present, heard)
+    _withhold([delivery for delivery in present if delivery.pk not in bodies])
+    _keep(present, bodies)
+    # Asked last, so that what was disabled or removed while the rights were asked is not sent any more.
+    ours = dict(Delivery.objects.waiting().filter(pk__in=bodies).values_list("pk", "fence"))
+    for listener in listeners:
+        endpoint, endpoint_id, mine = listener.endpoint, listener.endpoint.pk, listener.deliveries
         try:
             signers = [signing.opened(secret) for secret in secrets.get(endpoint_id, ())]
         except KeyRingError:
             logger.error("The secret of endpoint %s can't be opened with the key ring.", endpoint_id)
             signers = []
         for delivery in mine:
-            if delivery.pk not in bodies:
+            if ours.get(delivery.pk) != delivery.fence:
                 continue
             body = bodies[delivery.pk]
             flight = Flight(delivery, endpoint.url, body, {})
@@ -190,6 +204,31 @@ def prepared(deliveries: Collection[Delivery]) -> Iterable[Flight | Outcome]:
                 continue
             signed = signing.headers(str(delivery.pk), now, body.encode(), signers)
             yield replace(flight, headers={**HEADERS, **signed})
+
+
+def _listeners(endpoints: Mapping[UUID, Endpoint], deliveries: Collection[Delivery]) -> list[Listener]:
+    """Return who is told of what. Endpoints of one owner share a principal, so that is asked once for all of them."""
+    by_endpoint: dict[UUID, list[Delivery]] = {}
+    for delivery in deliveries:
+        if delivery.endpoint_id in endpoints:  # it may be removed by now
+            by_endpoint.setdefault(delivery.endpoint_id, []).append(delivery)
+    known: dict[tuple[UUID, str], Principal] = {}
+    listeners = []
+    for endpoint_id, mine in by_endpoint.items():
+        endpoint = endpoints[endpoint_id]
+        name = (endpoint.owner_id, json.dumps(endpoint.scopes, sort_keys=True))
+        if name not in known:
+            known[name] = hearing.principal_of(endpoint, endpoint.owner)
+        listeners.append(Listener(endpoint, known[name], mine))
+    return listeners
+
+
+def _keep(deliveries: Collection[Delivery], bodies: Mapping[UUID, str]) -> None:
+    """Write down what will be sent before it is: if we die on the way, the same bytes are sent again."""
+    changed = [delivery for delivery in deliveries if bodies.get(delivery.pk, delivery.body) != delivery.body]
+    for delivery in changed:
+        delivery.body = bodies[delivery.pk]
+    rewriting.write(changed, ["body"])
 
 
 def _withhold(deliveries: Collection[Delivery]) -> None:

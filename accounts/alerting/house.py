@@ -47,6 +47,10 @@ def _house(event: Event, _known: Known) -> Iterable[Hit]:
     yield Hit("house", {"problem": str(event.detail.get("problem", "no further detail"))})
 
 
+def _skewed(event: Event, _known: Known) -> Iterable[Hit]:
+    yield Hit("house", {"seconds": str(event.detail.get("seconds", "many"))})
+
+
 def _by_somebody(event: Event, _known: Known) -> Iterable[Hit]:
     yield Hit(
         "house", {"by": event.actor_label, "reason": str(event.detail.get("reason", "no reason is given"))}
@@ -123,6 +127,15 @@ RULES: Final = (
         "Valkey does not answer: requests pass without limits, and sign-in is closed.",
         "Start Valkey again, or see why it can't be reached.",
         _house,
+    ),
+    Rule(
+        "clock-skewed",
+        "A clock is wrong",
+        Severity.WARNING,
+        frozenset({"clock.skewed"}),
+        "The clock of a process that sends webhooks is {seconds} seconds from the database's.",
+        "Set the clock of that host: receivers refuse what is signed with a wrong time.",
+        _skewed,
     ),
     Rule(
         "lockdown-began",

@@ -19,7 +19,7 @@ from accounts.alerting import counting
 from accounts.alerting.house import BROKEN_RULE
 from accounts.alerting.registry import rules_by_type
 from accounts.alerting.rule import OPENED, Hit, Known, Rule
-from accounts.log import Subject, record, seal_pending
+from accounts.log import Subject, record
 from accounts.models.alert import LONGEST_GROUP, Alert, Severity, Tally
 from accounts.models.event import Event, Position, Seal
 
@@ -66,15 +66,6 @@ def raise_due() -> int:
 def is_behind() -> bool:
     """Tell whether the rules have not looked at the log for long: no alert can say so, the pages do."""
     return Position.objects.unread(CONSUMER).filter(sealed_at__lt=timezone.now() - LATE).exists()
-
-
-def pass_over() -> None:
-    """Take what is in the log so far for known: the demo sets up what would be alarming anywhere else."""
-    seal_pending()
-    with transaction.atomic(durable=True):
-        Position.objects.of(CONSUMER, lock=True)
-        last = Seal.objects.aggregate(last=Max("position"))["last"] or 0
-        Position.objects.advance(CONSUMER, to=last)
 
 
 @transaction.atomic(durable=True)

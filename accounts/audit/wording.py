@@ -16,6 +16,7 @@ SAID: Final = {
     "api-key.old-secret-retired": "retired the old secret of an API key",
     "api-key.revoked": "revoked an API key",
     "api-key.rotated": "gave an API key a new secret",
+    "clock.skewed": "found a clock that is wrong",
     "collection.changed": "changed a collection",
     "device.enrolled": "enrolled a second factor",
     "device.removed": "removed a second factor",

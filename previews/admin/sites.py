@@ -1,6 +1,5 @@
 """Preview sites: the list, the form, the secrets that are shown once, and what can be done with a site."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.admin.acts import Act, ActedOnAdmin
 from accounts.admin.key_forms import OverlapForm
 from accounts.admin.marks import Mark, pill
 from accounts.errors import DomainError
@@ -37,15 +37,6 @@ STATES: Final[dict[str, Mark]] = {
     "active": ("qk-published", "●", "On"),
     "disabled": ("qk-draft", "‖", "Off"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What can be done with a site: what the button says, what happens, and whether it takes something away."""
-
-    name: str
-    effect: str
-    takes: bool = False
 
 
 ACTS: Final = {
@@ -87,7 +78,7 @@ def acts_of(site: PreviewSite) -> list[str]:
 
 
 @admin.register(PreviewSite)
-class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
+class PreviewSiteAdmin(FramedAdmin[PreviewSite], ActedOnAdmin[PreviewSite]):
     """Preview sites. Their secrets are shown once, in the answer to what made them."""
 
     empty_text = "No preview site yet. Editors see their drafts on a website once it is set up here."
@@ -105,8 +96,6 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
     search_fields = ("name",)
     search_help_text = "Name"
     ordering = ("name",)
-    actions = None
-    save_on_top = False
 
     def get_urls(self) -> list[URLPattern]:
         act = path("<uuid:site_id>/do/<str:act>/", self.admin_site.admin_view(self.act_view), name="site-act")
@@ -174,33 +163,6 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
         return format_html('<span class="qk-pill qk-changed">{}</span>', words) if age > OLD_AFTER else words
 
     # The form
-
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Offer one way to save: what follows is the secret, whatever was pressed."""
-        return super().add_view(request, form_url, {**(extra_context or {}), **_ONE_WAY})
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the form, with what there is to know of the site before it."""
-        site = _found(object_id)
-        known = self._about(request, site) if site is not None and self.has_view_permission(request) else {}
-        response = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **_ONE_WAY, **known}
-        )
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001
-        site = super().save_form(request, form, change)
-        site.made = form.made  # for the answer to this very request
-        return site
 
     def response_add(
         self,
@@ -289,9 +251,9 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
         self.message_user(request, f"{site.name} is switched {'on' if is_on else 'off'}.", messages.SUCCESS)
         return redirect("admin:previews_previewsite_change", site.pk)
 
-    def _about(self, request: HttpRequest, site: PreviewSite) -> dict[str, Any]:
+    def about(self, request: HttpRequest, row: PreviewSite) -> dict[str, Any]:
         """Return what the page says before the form."""
-        now = timezone.now()
+        site, now = row, timezone.now()
         shared = SigningKey.objects.verifying(now).filter(site=site).defer("private").order_by("-pk")
         return {
             "title": site.name,
@@ -314,7 +276,6 @@ class PreviewSiteAdmin(FramedAdmin[PreviewSite]):
 
 
 _LIVES: Final = (("ttl_seconds", "max_ttl_seconds"),)  # in one row
-_ONE_WAY: Final = {"show_save_and_add_another": False, "show_save_and_continue": False}
 
 
 def environment(made: Made, kid: str) -> list[str]:

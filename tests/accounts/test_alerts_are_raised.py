@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import people
+from accounts import log, people
 from accounts.access import Action, Area, Principal
 from accounts.alerting import reading
 from accounts.alerting.acknowledging import acknowledge, reopen
@@ -429,6 +429,7 @@ def test_what_is_seen_through_the_eyes_of_others_counts_as_read(ada: Person) -> 
         ("log.verification-failed", "log-broken", {"findings": 1, "problem": "altered", "position": 7}),
         ("log.head-not-sent", "head-not-sent", {"day": "2026-01-01", "problem": "no answer"}),
         ("limits.unavailable", "limits-unavailable", {}),
+        ("clock.skewed", "clock-skewed", {"seconds": 600}),
         (
             "api-key.new-place",
             "key-elsewhere",
@@ -722,7 +723,7 @@ def test_rules_that_do_not_run_are_said_on_the_home_page(rita: Person) -> None:
 
 def test_what_the_demo_sets_up_is_no_news(ada: Person) -> None:
     make_policy(Role.objects.get(key="public"), Action.READ)
-    reading.pass_over()
+    log.pass_over(reading.CONSUMER)
     assert raised() == []
 
 

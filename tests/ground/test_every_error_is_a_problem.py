@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import URLPattern, path
@@ -34,6 +35,8 @@ RAISED: dict[str, Exception] = {
     "locked": errors.LockedOutError(retry_after=900),
     "stale": errors.StaleVersionError(current={"_version": 3}),
     "unforeseen": RuntimeError("canary"),
+    "gone": OperationalError("canary"),
+    "read-only": InternalError("canary"),
     "invalid": errors.InvalidInputError(errors=[Problem.at(("fields", "a/b"), "required", "Say something.")]),
     "serializer": serializers.ValidationError(
         {"name": ["Too long."], "non_field_errors": ["Odd."], "rows": [{}, {"x": ["No."]}]}
@@ -135,6 +138,8 @@ def test_every_way_of_failing_ends_in_the_same_shape(
         ("throttled", 429),
         ("locked", 429),
         ("stale", 412),
+        ("gone", 503),
+        ("read-only", 503),
     ],
 )
 def test_errors_of_the_rooms_and_of_the_framework_have_their_status(
@@ -143,7 +148,7 @@ def test_errors_of_the_rooms_and_of_the_framework_have_their_status(
     response = client.get(f"/raise/api/{name}")
     problem_of(response, status)
     assert ("WWW-Authenticate" in response.headers) == (status == 401)
-    assert ("Retry-After" in response.headers) == (status == 429)
+    assert ("Retry-After" in response.headers) == (status in (429, 503))
 
 
 def test_hidden_and_missing_are_the_same_bytes_but_for_the_instance(client: Client) -> None:

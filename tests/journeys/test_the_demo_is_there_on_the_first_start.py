@@ -17,6 +17,7 @@ from accounts.models import ApiKey, Event, Policy, User
 from content.models import Collection, DraftDocument, Entry, Locale, PublishedDocument, Version
 from tests.arranged import arranged
 from tests.builders import Api, anonymous, make_collection
+from tests.webhooks.world import Receiver, work
 
 pytestmark = pytest.mark.django_db
 
@@ -140,6 +141,20 @@ def test_the_preview_site_gets_a_draft(quickstart):
     token = with_key("").post("/api/v1/previews/exchange", body).json()["token"]
     draft = with_key(token).get(f"/api/v1/preview/content/articles/{article['_id']}")
     assert draft.json()["title"] == article["title"]
+
+
+def test_the_demo_endpoint_hears_of_what_is_done_and_not_of_how_the_demo_was_made(quickstart):
+    manager = with_key(quickstart["manage_api_key"])
+    (hook,) = manager.get("/api/v1/manage/webhooks/endpoints").json()["data"]
+    assert hook["state"] == "paused"
+    with Receiver(secret=quickstart["webhook_secret"]) as receiver:
+        changed = manager.patch(
+            f"/api/v1/manage/webhooks/endpoints/{hook['id']}", {"url": receiver.url, "is_active": True}
+        )
+        assert changed.status_code == 200
+        manager.post("/api/v1/manage/content/articles", {"fields": {"title": "Heard"}})
+        work()
+        assert [body["type"] for body in receiver.verified()] == ["entry.created"]
 
 
 def test_a_second_run_changes_nothing_and_says_so(quickstart, folder):

@@ -87,6 +87,7 @@ class LittleSite:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 128  # as many as may come at once; one that finds no place is refused
 
             def handle_error(self, *_: Any) -> None:
                 pass  # a client that goes away in the middle is what some tests are about

@@ -44,6 +44,12 @@ def installed_example() -> Path:
     return EXAMPLE
 
 
+def installed(folder: Path) -> Path:
+    """Return a folder with the packages of its lock."""
+    _once(folder, ["package-lock.json"])
+    return folder
+
+
 def run(folder: Path, *command: str, **environment: str) -> str:
     """Run a command to its end and return what it wrote. Raises AssertionError with all of it when it failed."""
     done = subprocess.run(

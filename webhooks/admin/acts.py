@@ -1,7 +1,6 @@
 """What can be done with an endpoint: each with a page that says what will happen, and a button that lets it happen."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.access import Principal
+from accounts.admin.acts import Act
 from accounts.admin.key_forms import OverlapForm
 from webhooks import asking, endpoints
 from webhooks.asking import LONGEST_AGO
@@ -21,15 +21,6 @@ MOST_COUNTED: Final = 10_000
 TEST, CHECK, ROTATE, END, RECOVER, REMOVE = (
     "test", "check", "rotate-secret", "end-overlap", "recover", "remove",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What the button says, what happens, and whether it takes something away."""
-
-    name: str
-    effect: str
-    takes: bool = False
 
 
 ACTS: Final[Mapping[str, Act]] = {

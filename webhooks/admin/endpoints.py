@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.admin.acts import ActedOnAdmin
 from accounts.errors import DomainError, InvalidInputError
 from accounts.keys.usage import ago
 from accounts.principals import of_request
@@ -28,7 +29,6 @@ from webhooks.health import Health
 from webhooks.models import Delivery, Endpoint
 
 LATEST: Final = 10  # deliveries on the page of an endpoint
-_ONE_WAY: Final = {"show_save_and_add_another": False, "show_save_and_continue": False}
 _MOST_NAMED: Final = 3
 
 
@@ -47,7 +47,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(FramedAdmin[Endpoint]):
+class EndpointAdmin(FramedAdmin[Endpoint], ActedOnAdmin[Endpoint]):
     """Endpoints. Their secrets are shown once, in the answer to what made them."""
 
     empty_text = (
@@ -59,8 +59,6 @@ class EndpointAdmin(FramedAdmin[Endpoint]):
     search_fields = ("name", "url")
     search_help_text = "Name or part of the address"
     ordering = ("name",)
-    actions = None
-    save_on_top = False
 
     def get_urls(self) -> list[URLPattern]:
         act = path(
@@ -153,37 +151,6 @@ class EndpointAdmin(FramedAdmin[Endpoint]):
 
     # The form
 
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Offer one way to save: what follows is the secret, whatever was pressed."""
-        return super().add_view(request, form_url, {**(extra_context or {}), **_ONE_WAY})
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show how the endpoint is doing, and its form after that. A form that was refused stands alone."""
-        endpoint = self._endpoint(request, object_id)
-        known: dict[str, Any] = {}
-        if endpoint is not None and self.has_view_or_change_permission(request, endpoint):
-            known = {"title": endpoint.name, "subtitle": None}
-            if request.method in ("GET", "HEAD"):
-                known |= self._about(request, endpoint)
-        response = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **_ONE_WAY, **known}
-        )
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001
-        endpoint = super().save_form(request, form, change)
-        endpoint.made = form.made  # for the answer to this very request
-        return endpoint
-
     def response_add(
         self,
         request: HttpRequest,
@@ -263,8 +230,12 @@ class EndpointAdmin(FramedAdmin[Endpoint]):
         self.message_user(request, acts.DONE[act], messages.SUCCESS)
         return redirect("admin:webhooks_endpoint_change", endpoint.pk)
 
-    def _about(self, request: HttpRequest, endpoint: Endpoint) -> dict[str, Any]:
-        """Return what the page says before the form."""
+    def about(self, request: HttpRequest, row: Endpoint) -> dict[str, Any]:
+        """Return how it is doing. A form that was refused stands alone."""
+        title = {"title": row.name, "subtitle": None}
+        return title | self._doing(request, row) if request.method in ("GET", "HEAD") else title
+
+    def _doing(self, request: HttpRequest, endpoint: Endpoint) -> dict[str, Any]:
         known = health.of(endpoint.pk)
         failure = known.last_failure
         may_act = self.has_change_permission(request, endpoint)

@@ -82,6 +82,11 @@ class Delivery(models.Model):
                 name="delivery_due",
             ),
             models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(state="waiting", type="webhook.test"),
+                name="delivery_test_due",
+            ),
+            models.Index(
                 fields=["endpoint"], condition=Q(leased_until__isnull=False), name="delivery_in_flight"
             ),
             models.Index(fields=["endpoint", "-id"], name="delivery_of_endpoint"),
@@ -97,6 +102,7 @@ class Delivery(models.Model):
         self.state, self.next_attempt_at = self.State.WAITING, now
         self.ended_at = self.leased_until = None
         self.tries = 0
+        self.fence += 1  # what is still on the wire of before decides nothing any more
 
     def end(self, state: "Delivery.State", now: datetime) -> None:
         """Take it out of the queue, unsaved."""

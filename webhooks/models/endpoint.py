@@ -70,6 +70,9 @@ class Endpoint(models.Model):
         null=True
     )  # up to this position of the log what was missed is queued
     recovers_to = models.BigIntegerField(null=True)  # None: nothing is being recovered
+    ordered_to = models.BigIntegerField(
+        null=True
+    )  # up to this position what was recovered is sent one by one
     conformance = models.JSONField(null=True)  # what the receiver made of wrong signatures and the like
 
     objects = EndpointQuerySet.as_manager()

@@ -52,7 +52,6 @@ class Source(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = "webhook source"
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(key__regex=r"^[a-z][a-z0-9_]{0,40}$"), name="a source has a key of the house"
@@ -164,7 +163,6 @@ class Receipt(models.Model):
     objects = ReceiptQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "webhook receipt"
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["source", "message_id"], name="a message of a source is received once"

@@ -8,8 +8,10 @@ import segno
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts import log
 from accounts.alerting import reading
 from cms_project.demo import making
+from webhooks import fanning
 
 
 class Command(BaseCommand):
@@ -45,7 +47,7 @@ class Command(BaseCommand):
             self.stdout.write("There are people or collections here already, so no demo is made.")
         else:
             made = making.make()
-            reading.pass_over()
+            log.pass_over(reading.CONSUMER, fanning.CONSUMER)
             self.stdout.write("The demo is there: Gull & Lamp, a small press in a lighthouse.")
             self._sign_in(made.admin.user.email, f"password {made.admin.password}")
             can_scan = qr or self.stdout.isatty()
@@ -54,7 +56,7 @@ class Command(BaseCommand):
             self.stdout.write(made.admin.totp_secret)
             if can_scan:
                 segno.make(made.admin.totp_url, micro=False).terminal(out=sys.stdout, compact=True)
-            self.stdout.write(f"All of this, the editor, two API keys and a preview site are in {file}.")
+            self.stdout.write(f"All of this, and what programs need to sign in with, is in {file}.")
         if options["json"]:
             self.stdout.write(json.dumps({"made": made is not None, "file": str(file)}))
 

@@ -1,6 +1,5 @@
 """Sources in the admin: the list, the form, the secret that is shown once, and what can be done with a source."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +14,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from accounts.admin.acts import Act, ActedOnAdmin
 from accounts.admin.key_forms import OverlapForm
 from accounts.admin.marks import Mark, pill
 from accounts.errors import DomainError
@@ -33,15 +33,6 @@ STATES: Final[dict[str, Mark]] = {
     "active": ("qk-published", "●", "On"),
     "disabled": ("qk-draft", "‖", "Off"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What can be done with a source: what the button says, what happens, and whether it takes something away."""
-
-    name: str
-    effect: str
-    takes: bool = False
 
 
 ACTS: Final = {
@@ -87,7 +78,6 @@ _ACTION: Final = (
     "publish",
 )
 _SHOWN: Final = ("key", "scheme", "options", "schema", "action_shown", "account")
-_ONE_WAY: Final = {"show_save_and_add_another": False, "show_save_and_continue": False}
 
 
 class RotationForm(OverlapForm):
@@ -110,7 +100,7 @@ def acts_of(source: Source) -> list[str]:
 
 
 @admin.register(Source)
-class SourceAdmin(FramedAdmin[Source]):
+class SourceAdmin(FramedAdmin[Source], ActedOnAdmin[Source]):
     """Sources. A secret of ours is shown once, in the answer to what made it."""
 
     empty_text = (
@@ -121,8 +111,6 @@ class SourceAdmin(FramedAdmin[Source]):
     search_fields = ("key",)
     search_help_text = "Key"
     ordering = ("key",)
-    actions = None
-    save_on_top = False
 
     def get_urls(self) -> list[URLPattern]:
         act = path(
@@ -191,35 +179,6 @@ class SourceAdmin(FramedAdmin[Source]):
         return ago(source.last_used_at)
 
     # The form
-
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Offer one way to save: what follows is the address and the secret, whatever was pressed."""
-        return super().add_view(request, form_url, {**(extra_context or {}), **_ONE_WAY})
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the form, with what there is to know of the source before it."""
-        source = _found(object_id)
-        known = (
-            self._about(request, source) if source is not None and self.has_view_permission(request) else {}
-        )
-        response = super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **_ONE_WAY, **known}
-        )
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001 (Django's)
-        source = super().save_form(request, form, change)
-        source.made = getattr(form, "made", None)  # for the answer to this very request
-        return source
 
     def response_add(
         self,
@@ -300,8 +259,9 @@ class SourceAdmin(FramedAdmin[Source]):
         self.message_user(request, f"{source.key} is switched {words}.", messages.SUCCESS)
         return redirect("admin:webhooks_source_change", source.pk)
 
-    def _about(self, request: HttpRequest, source: Source) -> dict[str, Any]:
+    def about(self, request: HttpRequest, row: Source) -> dict[str, Any]:
         """Return what the page says before the form."""
+        source = row
         states = dict(source.receipts.values_list("state").annotate(number=Count("pk")).order_by())
         return {
             "title": source.key,
