@@ -324,6 +324,20 @@ def test_a_test_that_waits_is_sent_though_the_endpoint_is_switched_off(receiver:
     assert sorted(states()) == ["delivered", "missed"]
 
 
+def test_many_tests_of_one_endpoint_leave_room_for_the_others(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    for _ in range(40):
+        asking.test(endpoint, by=ROOT)
+    draft()
+    fanning.fan_out()
+    now = datetime.now(UTC)
+    taken = [lease(32, now=now, rooms={}, other=4, slow=False) for _ in range(2)]
+    assert [sorted(delivery.type for delivery in found) for found in taken] == [
+        ["entry.created", "webhook.test"],
+        [],
+    ]
+
+
 def test_switching_off_ends_a_recovery(receiver: Receiver) -> None:
     endpoint = make_endpoint(receiver.url).endpoint
     draft()
