@@ -225,6 +225,11 @@ def test_what_was_erased_is_told_to_who_could_see_it_then(receiver: Receiver, ar
     work()
     assert sorted(receiver.types) == ["entry.deleted", "entry.published", "entry.unpublished"]
     assert b"erased" not in b"".join(asked.body for asked in receiver.asked)
+    urls = {
+        body["type"]: body["data"]["url"] for body in map(json.loads, (item.body for item in receiver.asked))
+    }
+    assert urls["entry.deleted"] is None
+    assert urls["entry.unpublished"] is not None
 
 
 def test_a_sight_helps_nobody_who_may_read_nothing_there_any_more(
