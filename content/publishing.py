@@ -120,11 +120,16 @@ def withdraw(entry: Entry, locales: Iterable[str], writing: Writing) -> None:
     if not chosen:
         return
     witnesses.call(Vanishing(writing.collection, entry.pk, tuple(chosen)))
-    DraftDocument.objects.filter(entry=entry, locale__in=chosen).update(
+    drafts = DraftDocument.objects.filter(entry=entry, locale__in=chosen)
+    public = dict(drafts.values_list("locale", "published_number"))
+    drafts.update(
         status=DraftDocument.Status.DRAFT, published_number=None, published_at=None, last_published_at=None
     )
     write_documents(entry, writing.collection, writing)
-    _record("entry.unpublished", entry, chosen, writing.by, {})
+    for (
+        locale
+    ) in chosen:  # each of the version that was public: the newest may be a draft that nobody was to know of
+        _record("entry.unpublished", entry, [locale], writing.by, {"version": public[locale]})
     Generation.objects.bump(f"content:{writing.collection.id}")
 
 

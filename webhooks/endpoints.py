@@ -19,11 +19,12 @@ from accounts.log import Subject, record
 from accounts.models.event import Seal
 from accounts.models.role import Role
 from accounts.models.user import User
-from accounts.rights.granting import require_to_hold_roles
+from accounts.principals import of_user
+from accounts.rights.granting import require_to_hold_grants, require_to_hold_roles
 from content import schema
 from webhooks import keeping, signing, types
 from webhooks.hearing import knows
-from webhooks.models import Delivery, Endpoint, EndpointSecret
+from webhooks.models import Delivery, Endpoint, EndpointSecret, Sight
 from webhooks.models.endpoint import Scheme
 
 SETTINGS: Final = ("name", "url", "types", "collection_ids", "owner", "algorithm")
@@ -67,12 +68,14 @@ def change(endpoint: Endpoint, values: Mapping[str, Any], *, by: Principal) -> M
     """Change what is given. Another algorithm brings a new secret; both sign for the overlap. Errors as `add`."""
     _require(by)
     endpoint = _locked(endpoint)
-    before = {name: getattr(endpoint, name) for name in SETTINGS}
+    before = {name: getattr(endpoint, name) for name in (*SETTINGS, "scopes")}
     if AIM & values.keys():
         _require_to_hold(endpoint, by)
     _put(endpoint, values, by)
     changed = sorted(name for name in SETTINGS if getattr(endpoint, name) != before[name])
     endpoint.save()
+    if "owner" in changed or endpoint.scopes != before["scopes"]:
+        Sight.objects.filter(endpoint=endpoint).delete()  # somebody else saw it
     secret = ""
     if "algorithm" in changed:
         secret = _rotated(endpoint, OVERLAP)
@@ -209,8 +212,10 @@ def _require_to_hold(endpoint: Endpoint, by: Principal) -> None:
     """
     if by.kind == "system" or endpoint.owner_id == by.user_id:
         return
+    person = replace(by, scopes=None)
     try:
-        require_to_hold_roles(replace(by, scopes=None), endpoint.owner.role_keys)
+        require_to_hold_roles(person, endpoint.owner.role_keys)
+        require_to_hold_grants(person, of_user(endpoint.owner).object_grants)
     except NotAllowedError as error:
         raise NotAllowedError("It listens as somebody who may do more than you.") from error
 

@@ -88,8 +88,16 @@ def shows_slug(delivery: Delivery, by: Principal) -> bool:
     place = _place(delivery)
     if collection is None or place is None:
         return False
-    where = (_WHERE[Sight.Kind.DRAFT], _WHERE[Sight.Kind.PUBLIC])
-    return any(_visible(model, action, by, collection, [place]).get(place) for model, action in where)
+    if _visible(*_WHERE[Sight.Kind.DRAFT], by, collection, [place]).get(place):
+        return True
+    # The others tell of a draft, whose slug need not be the public one.
+    public = _visible(*_WHERE[Sight.Kind.PUBLIC], by, collection, [place]) if delivery.type in _PUBLIC else {}
+    return bool(_shown(delivery, public.get(place), _judged(by, collection, public)))
+
+
+def shows_collection(delivery: Delivery, by: Principal) -> bool:
+    """Tell whether somebody who looks at the log may know the collection that a delivery names."""
+    return delivery.collection_id is None or knows(by, Resource(delivery.collection_id))
 
 
 def seen(
@@ -126,14 +134,17 @@ def _of_entries(entries: Collection[tuple[Listener, Delivery, _Place]]) -> dict[
         name = (id(listener.principal), delivery.collection_id)
         groups.setdefault(name, (listener.principal, set()))[1].add(place)
     seen_now: dict[tuple[int, UUID | None], tuple[dict[_Place, bool], dict[_Place, bool]]] = {}
+    judged: dict[tuple[int, UUID | None], dict[_Place, int]] = {}
     may_at_all: dict[tuple[int, UUID | None], bool] = {}
     for name, (principal, places) in groups.items():
         collection = by_id.get(name[1]) if name[1] is not None else None
         if collection is None:
+            judged[name] = {}
             seen_now[name], may_at_all[name] = ({}, {}), _has_any_right(principal)
         else:
             drafts = _visible(*_WHERE[Sight.Kind.DRAFT], principal, collection, places)
             public = _visible(*_WHERE[Sight.Kind.PUBLIC], principal, collection, places)
+            judged[name] = _judged(principal, collection, public)
             seen_now[name], may_at_all[name] = (drafts, public), knows(principal, collection.resource)
     noted = _sights([(listener.endpoint, place) for listener, _, place in entries])
     found: dict[UUID, Heard] = {}
@@ -144,7 +155,7 @@ def _of_entries(entries: Collection[tuple[Listener, Delivery, _Place]]) -> dict[
         sights = noted.get((listener.endpoint.pk, place), {}) if may_at_all[name] else {}
         answers = [drafts.get(place), sights.get(Sight.Kind.DRAFT)]
         if delivery.type in _PUBLIC:
-            answers += [public.get(place), sights.get(Sight.Kind.PUBLIC)]
+            answers += [_shown(delivery, public.get(place), judged[name]), sights.get(Sight.Kind.PUBLIC)]
         if delivery.type == "entry.unpublished":
             answers.append(sights.get(Sight.Kind.UNPUBLISHED))
         if any(answer is not None for answer in answers):
@@ -176,6 +187,27 @@ def _visible(
     for entry_id, locale, shows in rows.values_list("entry_id", "content_locale", "shows_slug"):
         found[entry_id, locale] = bool(shows) or found.get((entry_id, locale), False)
     return found
+
+
+def _judged(principal: Principal, collection: CollectionSpec, places: Iterable[_Place]) -> dict[_Place, int]:
+    """Return which version is public there, where the principal's right to read depends on what is in it."""
+    wanted = list(places)
+    if not wanted or all(
+        not clause.rows for clause in principal.grant(Action.READ, on=collection.resource).clauses
+    ):
+        return {}
+    rows = PublishedDocument.objects.filter(
+        collection_id=collection.id, entry_id__in={entry for entry, _ in wanted}
+    ).values_list("entry_id", "content_locale", "version_number")
+    return {(entry_id, locale): number for entry_id, locale, number in rows}
+
+
+def _shown(delivery: Delivery, shows_slug: bool | None, judged: Mapping[_Place, int]) -> bool | None:  # noqa: FBT001
+    """Take the slug of an earlier version back from whom conditions may have kept it."""
+    place = _place(delivery)
+    if not shows_slug or place is None:
+        return shows_slug
+    return judged.get(place, delivery.version) == delivery.version
 
 
 def _sights(places: Collection[tuple[Endpoint, _Place]]) -> dict[tuple[UUID, _Place], dict[str, bool]]:

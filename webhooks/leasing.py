@@ -21,7 +21,8 @@ FLIGHT: Final = timedelta(seconds=20)
 LOST: Final = "lost"  # the code of an attempt whose process ended before it could say what came of it
 # For each endpoint its oldest due deliveries, as many as it has room for: one while it recovers, so that what it
 # missed comes in order. Only what is taken is locked; what others hold is passed over, so a few more are looked at.
-# Tests go out whatever the endpoint's state and room, by an index of their own.
+# Tests go out whatever the endpoint's state and room, by an index of their own; one of an endpoint at a time, or who
+# asks for many of a receiver that hangs would take every thread.
 _DUE: Final = """
     WITH room AS (
         SELECT e.id, CASE
@@ -51,9 +52,18 @@ _DUE: Final = """
             LIMIT greatest(room.free, 0)
         ) next
         UNION ALL
-        SELECT t.id, t.next_attempt_at, t.position
-        FROM webhooks_delivery t
-        WHERE t.state = 'waiting' AND t.type = 'webhook.test' AND t.next_attempt_at <= %(now)s AND NOT %(lane)s
+        SELECT tests.id, tests.next_attempt_at, tests.position
+        FROM (
+            SELECT DISTINCT ON (t.endpoint_id) t.id, t.next_attempt_at, t.position
+            FROM webhooks_delivery t
+            WHERE t.state = 'waiting' AND t.type = 'webhook.test' AND t.next_attempt_at <= %(now)s AND NOT %(lane)s
+                AND NOT EXISTS (
+                    SELECT FROM webhooks_delivery f
+                    WHERE f.endpoint_id = t.endpoint_id AND f.type = 'webhook.test'
+                        AND f.leased_until IS NOT NULL AND f.leased_until > %(flying)s
+                )
+            ORDER BY t.endpoint_id, t.next_attempt_at, t.position
+        ) tests
         ORDER BY next_attempt_at, position
         LIMIT %(looked_at)s
     )

@@ -1,5 +1,6 @@
 """What came of attempts, written down: the log of attempts, the next one, the endpoint that is failing or gone."""
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from django.db import transaction
 
 from accounts.access import system
 from accounts.egress import Answer
+from accounts.errors import ConflictError
 from accounts.log import Subject, record
 from accounts.masking import MASK, scrub
 from webhooks import endpoints, retrying, rewriting, signing
@@ -80,7 +82,8 @@ def settle(outcomes: Collection[Outcome], *, now: datetime) -> None:
         if not outcome.is_test:
             by_endpoint.setdefault(outcome.endpoint_id, []).append(outcome)
     for endpoint in Endpoint.objects.filter(pk__in=by_endpoint):
-        _judge(endpoint, by_endpoint[endpoint.pk], now)
+        with contextlib.suppress(ConflictError):  # one that was removed meanwhile stops no other
+            _judge(endpoint, by_endpoint[endpoint.pk], now)
 
 
 @transaction.atomic(durable=True)
@@ -116,7 +119,8 @@ def _settle_deliveries(outcomes: Collection[Outcome], now: datetime) -> None:
 
 def _succeed(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
     """Whoever held the lease, and whatever was decided meanwhile: the receiver has it."""
-    delivery.body = delivery.body or outcome.body
+    if delivery.fence == outcome.fence:  # else what it is about may have been erased meanwhile
+        delivery.body = delivery.body or outcome.body
     if delivery.state in _TAKEN:
         delivery.end(Delivery.State.DELIVERED, now)
 
@@ -151,7 +155,7 @@ def _attempt(delivery: Delivery, outcome: Outcome, number: int) -> Attempt:
         is_success=outcome.is_success,
         request_headers=_masked(outcome.request_headers),
         response_headers=dict(_kept(answer.headers)) if answer is not None else {},
-        response_body=_text(answer.body) if answer is not None else "",
+        response_body=_text(answer.body) if answer is not None and delivery.fence == outcome.fence else "",
     )
 
 

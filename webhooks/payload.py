@@ -9,11 +9,13 @@ from django.conf import settings
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.urls import reverse
 
+from accounts.access import Principal
 from accounts.api.shapes import moment
 from content import schema
 from content.documents import SHARED
 from content.models import Version
 from content.schema import Schema
+from webhooks import hearing
 from webhooks.hearing import Heard
 from webhooks.models import Delivery
 from webhooks.types import TEST
@@ -54,14 +56,19 @@ def example(type_: str, collection: str | None, locale: str | None) -> str:
     return json.dumps(_content(sample, "an-example", collection), indent=2)
 
 
-def shown(delivery: Delivery, *, shows_slug: bool) -> str:
-    """Return the body that was sent as somebody may see it; "" where nothing was sent."""
-    if shows_slug or not delivery.body:
+def shown(delivery: Delivery, *, by: Principal) -> str:
+    """Return the body that was sent as somebody may see it; "" where nothing was sent.
+
+    Where it is not the whole, answers are not to be shown either: receivers repeat what they were sent.
+    """
+    hidden = [] if hearing.shows_slug(delivery, by) else ["slug"]
+    hidden += [] if hearing.shows_collection(delivery, by) else ["collection", "url"]
+    if not hidden or not delivery.body:
         return delivery.body
     try:
         content = json.loads(delivery.body)
-        content["data"]["slug"] = None
-    except (ValueError, TypeError, KeyError):
+        content["data"].update(dict.fromkeys(hidden))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return ""
     return _dumped(content)
 

@@ -14,6 +14,7 @@ from guardian.shortcuts import assign_perm, remove_perm
 from accounts.access import (
     EVERY_FIELD,
     POWERFUL_AREAS,
+    UNNAMED_FIELDS,
     Action,
     Area,
     Clause,
@@ -103,6 +104,13 @@ def require_to_hold_roles(by: Principal, keys: Collection[str]) -> None:
     for key in keys:
         require_to_hold_areas(by, areas.get(key, ()))
         require_to_hold_rules(by, rules.get(key, ()))
+
+
+def require_to_hold_grants(by: Principal, grants: Mapping[tuple[Action, UUID], frozenset[UUID]]) -> None:
+    """Raise NotAllowedError for a grant on single entries that `by` has neither so nor for the whole collection."""
+    for (action, collection_id), entries in grants.items():
+        if not entries <= by.object_grants.get((action, collection_id), frozenset()):
+            require_to_hold_rules(by, [Rule(collection_id, frozenset({action}), (), UNNAMED_FIELDS)])
 
 
 # --- Roles ----------------------------------------------------------------------------------------------------------

@@ -1,16 +1,22 @@
 """Endpoints and deliveries through the API: what it takes, what it refuses and where, and that secrets leave once."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from accounts.access import Action, Area, Scopes
-from accounts.models import Event
-from tests.builders import Api, anonymous, make_collection, make_entry, make_key, make_role, make_user
-from tests.webhooks.world import FIELDS, Receiver, told, work
+from accounts.access import Action, Area, Principal, Scopes
+from accounts.errors import LockedDownError, NotAllowedError
+from accounts.models import Event, User
+from accounts.rights import granting
+from tests.builders import ROOT, Api, anonymous, make_collection, make_entry, make_key, make_role, make_user
+from tests.webhooks.world import FIELDS, Receiver, make_delivery, make_endpoint, told, work
+from webhooks import asking, conformance, endpoints
 from webhooks.models import Delivery, Endpoint, EndpointSecret
+from webhooks.tasks import check_soon
 
 pytestmark = pytest.mark.django_db
 ENDPOINTS = "/api/v1/manage/webhooks/endpoints"
@@ -244,6 +250,102 @@ def test_collections_that_one_can_t_see_are_not_there(ada: Api) -> None:
     missing = hooks.post(ENDPOINTS, GOOD | {"collections": ["no_such_one"]})
     assert pointers(hidden) == pointers(missing) == ["/collections/0"]
     assert hidden.json()["errors"] == missing.json()["errors"]
+
+
+def test_an_endpoint_names_no_collection_that_the_viewer_can_t_see(ada: Api) -> None:
+    for key in ("articles", "secret_plans"):
+        make_collection(key, FIELDS)
+    made = ada.post(ENDPOINTS, GOOD | {"collections": ["articles", "secret_plans"]}).json()
+    assert (made["collections"], made["hidden_collections"]) == (["articles", "secret_plans"], 0)
+    role = make_role("hooks", {"collection": "articles", "actions": ("read",)})
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    hooks = make_key(role="hooks")
+    path = f"{ENDPOINTS}/{made['id']}"
+    answers = [hooks.get(ENDPOINTS), hooks.get(path), hooks.patch(path, {"name": "Another"})]
+    assert all("secret_plans" not in answer.text for answer in answers)
+    shown = answers[1].json()
+    assert (shown["collections"], shown["hidden_collections"]) == (["articles"], 1)
+
+
+def test_nobody_listens_as_somebody_who_was_granted_an_entry_that_they_were_not(receiver: Receiver) -> None:
+    make_collection("articles", FIELDS)
+    role = make_role("hooks")
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    walter = make_user("walter@example.com", roles=("hooks",))
+    mallory = make_user("mallory@example.com", roles=("hooks",))
+    entry = make_entry("articles", published=False)
+    granting.grant_entry(walter, entry=entry, actions=[Action.READ_DRAFT], by=ROOT)
+    hooks = make_key(owner=mallory)
+    body = GOOD | {"url": receiver.url, "owner": str(walter.pk)}
+    assert hooks.post(ENDPOINTS, body).status_code == 403
+    assert not Endpoint.objects.exists()
+    granting.grant_entry(mallory, entry=entry, actions=[Action.READ_DRAFT], by=ROOT)
+    assert hooks.post(ENDPOINTS, body).status_code == 201
+
+
+NOBODY = Principal(kind="user", credential="session", confirmed="factor")
+LOCKED = replace(ROOT, kind="user", is_administrator=True, is_locked_down=True, confirmed="factor")
+VERBS: list[Callable[[Endpoint, Principal], object]] = [
+    lambda endpoint, by: endpoints.add(GOOD | {"owner": endpoint.owner}, by=by),
+    lambda endpoint, by: endpoints.change(endpoint, {"name": "Mine"}, by=by),
+    lambda endpoint, by: endpoints.rotate_secret(endpoint, by=by),
+    lambda endpoint, by: endpoints.retire_secret(endpoint, by=by),
+    lambda endpoint, by: endpoints.pause(endpoint, by=by),
+    lambda endpoint, by: endpoints.enable(endpoint, by=by),
+    lambda endpoint, by: endpoints.disable(endpoint, by=by),
+    lambda endpoint, by: endpoints.remove(endpoint, by=by),
+    lambda endpoint, by: asking.test(endpoint, by=by),
+    lambda endpoint, by: asking.redeliver(Delivery.objects.get(), by=by),
+    lambda endpoint, by: asking.recover(endpoint, since=timezone.now(), by=by),
+    lambda endpoint, by: check_soon(endpoint, by=by),
+    lambda endpoint, by: conformance.check(endpoint, by=by),
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(("by", "error"), [(NOBODY, NotAllowedError), (LOCKED, LockedDownError)])
+def test_every_verb_asks_for_itself_who_it_is(
+    verb: Callable[[Endpoint, Principal], object], by: Principal, error: type[Exception]
+) -> None:
+    """Whatever view, command or task calls it."""
+    endpoint = make_endpoint("http://127.0.0.1:9/").endpoint
+    make_delivery(endpoint)
+    before = list(Endpoint.objects.values()), list(Delivery.objects.values())
+    with pytest.raises(error):
+        verb(endpoint, by)
+    assert (list(Endpoint.objects.values()), list(Delivery.objects.values())) == before
+
+
+def test_an_owner_who_is_switched_off_is_refused(ada: Api) -> None:
+    gone = make_user("gone@example.com")
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    assert pointers(ada.post(ENDPOINTS, GOOD | {"owner": str(gone.pk)})) == ["/owner"]
+    assert not Endpoint.objects.exists()
+
+
+def test_there_is_an_end_to_endpoints_and_their_collections(
+    ada: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("articles", "pages"):
+        make_collection(key, FIELDS)
+    both = GOOD | {"collections": ["articles", "pages"]}
+    monkeypatch.setattr(endpoints, "MOST_COLLECTIONS", 1)
+    assert pointers(ada.post(ENDPOINTS, both)) == ["/collections"]
+    monkeypatch.setattr(endpoints, "MOST_COLLECTIONS", 2)
+    monkeypatch.setattr(endpoints, "MOST_ENDPOINTS", 1)
+    assert ada.post(ENDPOINTS, both).status_code == 201
+    assert ada.post(ENDPOINTS, GOOD | {"name": "Second"}).status_code == 409
+    assert Endpoint.objects.count() == 1
+
+
+def test_an_id_is_never_taken_for_the_name_of_another() -> None:
+    older = make_endpoint("http://127.0.0.1:9/", name="Older").endpoint
+    newer = make_endpoint("http://127.0.0.1:9/", name="Newer", owner=older.owner).endpoint
+    endpoints.change(older, {"name": str(newer.pk)}, by=ROOT)
+    assert Endpoint.objects.named(str(newer.pk)) == newer
+    assert Endpoint.objects.named("Newer") == newer
 
 
 def test_a_missing_endpoint_and_delivery_are_not_found(ada: Api) -> None:

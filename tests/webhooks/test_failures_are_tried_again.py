@@ -21,10 +21,21 @@ from content import editing, publishing
 from content.models import DraftDocument
 from content.writing import Writing
 from tests.builders import ROOT, make_collection, make_entry, make_user
-from tests.webhooks.world import FIELDS, Receiver, deliveries, make_endpoint, states, told, work
-from webhooks import asking, endpoints, fanning, mailing, outcomes, retrying, sending
+from tests.previews.little_site import Page
+from tests.webhooks.world import (
+    FIELDS,
+    Receiver,
+    deliveries,
+    make_attempt,
+    make_delivery,
+    make_endpoint,
+    states,
+    told,
+    work,
+)
+from webhooks import asking, endpoints, fanning, keeping, mailing, outcomes, retrying, sending
 from webhooks.leasing import lease
-from webhooks.models import Attempt, Delivery, Endpoint
+from webhooks.models import Attempt, Delivery, Endpoint, Sight
 from webhooks.retrying import SCHEDULE
 
 pytestmark = pytest.mark.django_db
@@ -256,6 +267,30 @@ def test_a_time_that_is_too_long_ago_can_t_be_recovered(receiver: Receiver) -> N
         assert caught.value.errors[0].pointer == "/since"
 
 
+def test_what_ended_thirty_days_ago_is_forgotten_and_what_waits_is_not(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    now = datetime.now(UTC)
+    old, young, waiting = (
+        make_delivery(endpoint, ended_at=now - timedelta(days=31)),
+        make_delivery(endpoint, ended_at=now - timedelta(days=29)),
+        make_delivery(endpoint, state="waiting", created_at=now - timedelta(days=40)),
+    )
+    for delivery in (old, young):
+        make_attempt(delivery)
+    for days in (36, 34):  # longer than the retries of the last recovery take
+        Sight.objects.create(
+            subject_id=young.event_id,
+            locale=f"l{days}",
+            kind="draft",
+            endpoint=endpoint,
+            at=now - timedelta(days=days),
+        )
+    keeping.forget_old()
+    assert set(Delivery.objects.all()) == {young, waiting}
+    assert [attempt.delivery_id for attempt in Attempt.objects.all()] == [young.pk]
+    assert [sight.locale for sight in Sight.objects.all()] == ["l34"]
+
+
 def test_redelivering_sends_the_same_id_with_all_attempts_before_it(receiver: Receiver) -> None:
     make_endpoint(receiver.url)
     draft()
@@ -276,6 +311,44 @@ def test_a_disabled_endpoint_is_not_redelivered_to(receiver: Receiver) -> None:
     endpoints.disable(made.endpoint, by=ROOT)
     with pytest.raises(ConflictError):
         asking.redeliver(Delivery.objects.get(), by=ROOT)
+
+
+def test_a_test_that_waits_is_sent_though_the_endpoint_is_switched_off(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    asking.test(endpoint, by=ROOT)
+    draft()
+    fanning.fan_out()
+    endpoints.disable(endpoint, by=ROOT)
+    work()
+    assert receiver.types == ["webhook.test"]
+    assert sorted(states()) == ["delivered", "missed"]
+
+
+def test_many_tests_of_one_endpoint_leave_room_for_the_others(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    for _ in range(40):
+        asking.test(endpoint, by=ROOT)
+    draft()
+    fanning.fan_out()
+    now = datetime.now(UTC)
+    taken = [lease(32, now=now, rooms={}, other=4, slow=False) for _ in range(2)]
+    assert [sorted(delivery.type for delivery in found) for found in taken] == [
+        ["entry.created", "webhook.test"],
+        [],
+    ]
+
+
+def test_switching_off_ends_a_recovery(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    draft()
+    fanning.fan_out()
+    endpoints.disable(endpoint, by=ROOT)
+    endpoints.enable(endpoint, by=ROOT)
+    asking.recover(endpoint, since=datetime.now(UTC) - timedelta(hours=1), by=ROOT)
+    endpoints.disable(endpoint, by=ROOT)
+    endpoints.enable(endpoint, by=ROOT)
+    assert work() == 0
+    assert states() == ["missed"]
 
 
 def test_nobody_listening_is_a_failure_that_tells_no_more(receiver: Receiver) -> None:
@@ -302,6 +375,43 @@ def test_an_answer_is_kept_cut_and_without_secrets(receiver: Receiver) -> None:
     assert attempt.response_headers["server"].endswith("nginx")
     assert attempt.request_headers["webhook-signature"] == "v1,[hidden]"
     assert attempt.request_headers["webhook-id"] == receiver.ids[0]
+
+
+def test_a_long_answer_is_cut_and_its_secrets_masked(receiver: Receiver) -> None:
+    signed = "webhook-signature: v1,CANARYCANARYCANARYCANARYCANARYCANARYCANARY="
+    receiver.site.answer = lambda _: Page(500, f"\x00{signed}\n" + "x" * 100_000)
+    make_endpoint(receiver.url)
+    draft()
+    work()
+    kept = Attempt.objects.get().response_body
+    assert len(kept) == outcomes.MOST_BODY
+    assert kept.startswith("\ufffd")
+    assert "CANARY" not in kept
+
+
+def test_an_endpoint_that_is_removed_meanwhile_holds_up_no_other(receiver: Receiver) -> None:
+    owner = make_user(roles=("administrator",))
+    removed = make_endpoint(receiver.url, name="Removed", owner=owner).endpoint
+    other = make_endpoint(receiver.url, name="Other", owner=owner).endpoint
+    draft()
+    fanning.fan_out()
+    receiver.statuses = [410, 410]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(endpoints, "disable", removed_first(removed, endpoints.disable))
+        work()
+    other.refresh_from_db()
+    assert (list(Endpoint.objects.all()), other.state) == ([other], "disabled")
+
+
+def removed_first(removed: Endpoint, disable: Any) -> Any:
+    """Return `disable` as it is where somebody removes an endpoint a moment before."""
+
+    def meanwhile(endpoint: Endpoint, **given: Any) -> Any:
+        if endpoint == removed:
+            Endpoint.objects.filter(pk=removed.pk).delete()
+        return disable(endpoint, **given)
+
+    return meanwhile
 
 
 def test_a_lease_that_was_taken_over_decides_nothing_but_a_success(receiver: Receiver) -> None:

@@ -4,16 +4,30 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.access import Action, Area, Scopes
 from accounts.models import Policy, User
 from content import editing, modeling, publishing
 from content.schema import current
 from content.writing import Writing
-from tests.builders import ROOT, allow, make_collection, make_entry, make_key, make_role, make_user
-from tests.webhooks.world import FIELDS, Receiver, make_endpoint, states, work
-from webhooks import asking, fanning
-from webhooks.models import Delivery, Sight
+from tests.builders import (
+    ROOT,
+    Api,
+    allow,
+    make_collection,
+    make_entry,
+    make_key,
+    make_locale,
+    make_role,
+    make_user,
+)
+from tests.webhooks.world import FIELDS, Receiver, deliveries, make_attempt, make_endpoint, states, work
+from webhooks import asking, endpoints, fanning, outcomes, sending
+from webhooks.leasing import lease
+from webhooks.models import Attempt, Delivery, Endpoint, Sight
 
 pytestmark = pytest.mark.django_db
 SITE_READER = {"collection": "articles", "actions": ("read",)}
@@ -29,6 +43,22 @@ def articles() -> Writing:
 def owner(*policies: dict[str, Any]) -> User:
     make_role("listener", *policies)
     return make_user("listener@example.com", roles=("listener",))
+
+
+def keeper(*policies: dict[str, Any]) -> Api:
+    """Return who looks after webhooks, and may read no more than the policies say."""
+    role = make_role("hooks", *policies)
+    role.areas = [Area.WEBHOOKS.value]
+    role.save()
+    return make_key(role="hooks")
+
+
+def states_of(endpoint: Endpoint) -> list[str]:
+    return [str(delivery.state) for delivery in deliveries(endpoint)]
+
+
+def path_of(delivery: Delivery) -> str:
+    return f"/api/v1/manage/webhooks/deliveries/{delivery.pk}"
 
 
 def test_who_reads_what_is_public_hears_nothing_of_drafts(receiver: Receiver, articles: Writing) -> None:
@@ -110,6 +140,72 @@ def test_who_reads_what_is_public_hears_that_it_is_taken_back(receiver: Receiver
     assert json.loads(receiver.asked[-1].body)["data"]["slug"] == "soon-gone"
 
 
+def test_what_is_taken_back_is_told_by_the_slug_that_was_public(
+    receiver: Receiver, articles: Writing
+) -> None:
+    make_endpoint(receiver.url, owner=owner(SITE_READER))
+    entry = make_entry("articles", title="Public")
+    editing.save(entry.pk, {"title": "CANARY", "slug": "canary"}, writing=articles, base=1)
+    publishing.unpublish(entry.pk, writing=articles)
+    work()
+    told = json.loads(receiver.asked[-1].body)
+    assert (told["type"], told["data"]["slug"], told["data"]["version"]) == ("entry.unpublished", "public", 1)
+    assert b"canary" not in b"".join(asked.body for asked in receiver.asked)
+
+
+def test_locales_that_are_taken_back_one_after_the_other_are_all_told(receiver: Receiver) -> None:
+    make_locale("de")
+    make_endpoint(receiver.url, owner=owner(SITE_READER))
+    articles = Writing.on("articles", by=ROOT)
+    entry = make_entry("articles", title="Public")
+    editing.save(entry.pk, {"title": "Oeffentlich"}, writing=articles, base=1, locale="de")
+    publishing.publish(entry.pk, writing=articles)
+    for locale in ("en", "de"):
+        publishing.unpublish(entry.pk, writing=articles, locales=[locale])
+    work()
+    assert receiver.types.count("entry.unpublished") == 2
+
+
+def test_a_slug_of_before_a_row_was_the_owners_is_not_told(receiver: Receiver, articles: Writing) -> None:
+    made = make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
+    endpoints.pause(made.endpoint, by=ROOT)
+    entry = make_entry("articles", title="CANARY", section="board")
+    changed = {"title": "Fine", "slug": "fine", "section": "news"}
+    editing.save(entry.pk, changed, writing=articles, base=1)
+    publishing.publish(entry.pk, writing=articles)
+    endpoints.enable(made.endpoint, by=ROOT)
+    work()
+    slugs = {json.loads(asked.body)["data"]["slug"] for asked in receiver.asked}
+    assert slugs == {None, "fine"}
+
+
+def test_any_number_of_endpoints_of_an_owner_is_asked_about_once(
+    articles: Writing, django_assert_num_queries: Any
+) -> None:
+    """Or who may add endpoints could keep every editor from taking anything back."""
+    listener = owner(SITE_READER)
+    first, second = (make_entry("articles").pk for _ in range(2))
+    make_endpoint("http://127.0.0.1:9/", owner=listener)
+    with CaptureQueriesContext(connection) as asked:
+        publishing.unpublish(first, writing=articles)
+    for number in range(20):
+        make_endpoint("http://127.0.0.1:9/", name=f"Site {number}", owner=listener)
+    with django_assert_num_queries(len(asked)):
+        publishing.unpublish(second, writing=articles)
+    assert Sight.objects.filter(subject_id=second).count() == 21
+
+
+def test_what_one_owner_saw_go_is_not_told_to_the_next(receiver: Receiver, articles: Writing) -> None:
+    make_role("narrow", {**SITE_READER, "filter": {"section": {"eq": "news"}}})
+    made = make_endpoint(receiver.url, owner=owner(SITE_READER))
+    entry = make_entry("articles", title="Hidden", section="board")
+    publishing.unpublish(entry.pk, writing=articles)
+    assert Sight.objects.exists()
+    endpoints.change(made.endpoint, {"owner": make_user(roles=("narrow",))}, by=ROOT)
+    assert work() == 0
+    assert "withheld" in states()
+
+
 def test_whose_rows_it_was_not_among_hears_nothing_of_its_end(receiver: Receiver, articles: Writing) -> None:
     make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
     seen = make_entry("articles", title="Seen", section="news")
@@ -129,6 +225,11 @@ def test_what_was_erased_is_told_to_who_could_see_it_then(receiver: Receiver, ar
     work()
     assert sorted(receiver.types) == ["entry.deleted", "entry.published", "entry.unpublished"]
     assert b"erased" not in b"".join(asked.body for asked in receiver.asked)
+    urls = {
+        body["type"]: body["data"]["url"] for body in map(json.loads, (item.body for item in receiver.asked))
+    }
+    assert urls["entry.deleted"] is None
+    assert urls["entry.unpublished"] is not None
 
 
 def test_a_sight_helps_nobody_who_may_read_nothing_there_any_more(
@@ -166,6 +267,41 @@ def test_an_erased_entry_leaves_no_slug_behind(receiver: Receiver, articles: Wri
     assert Sight.objects.filter(subject_id=entry.pk).exists()
 
 
+def test_what_is_on_the_wire_when_it_is_erased_leaves_no_slug(receiver: Receiver, articles: Writing) -> None:
+    make_endpoint(receiver.url)
+    entry = make_entry("articles", title="CANARY")
+    fanning.fan_out()
+    leased = lease(10, now=timezone.now(), rooms={}, other=4, slow=False)
+    flights = [item for item in sending.prepared(leased) if isinstance(item, sending.Flight)]
+    editing.purge(entry.pk, writing=articles)
+    answers = [sending._post(flight)[0] for flight in flights]
+    outcomes.settle(answers, now=timezone.now())
+    assert b"canary" in b"".join(asked.body for asked in receiver.asked)
+    assert not Delivery.objects.filter(body__contains="canary").exists()
+    assert [delivery.state for delivery in Delivery.objects.filter(pk__in=[item.pk for item in leased])] == [
+        "delivered"
+    ] * len(leased)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_an_answer_that_repeats_a_slug_is_erased_with_the_entry(
+    receiver: Receiver, articles: Writing, *, is_whole: bool
+) -> None:
+    made = make_endpoint(receiver.url)
+    entry = make_entry("articles", title="CANARY")
+    work()
+    delivery = Delivery.objects.get(type="entry.published")
+    make_attempt(delivery, status=200, response_body=f"thanks for {delivery.body}")
+    before = Attempt.objects.filter(endpoint=made.endpoint).count()
+    if is_whole:
+        modeling.delete_collection(entry.collection_id, by=ROOT, confirm=True)
+    else:
+        editing.purge(entry.pk, writing=articles)
+    assert not Delivery.objects.filter(body__contains="canary").exists()
+    assert not Attempt.objects.filter(response_body__contains="canary").exists()
+    assert Attempt.objects.filter(endpoint=made.endpoint).count() == before
+
+
 def test_a_collection_that_is_deleted_is_told_to_who_knew_it(receiver: Receiver) -> None:
     make_endpoint(
         receiver.url,
@@ -178,6 +314,43 @@ def test_a_collection_that_is_deleted_is_told_to_who_knew_it(receiver: Receiver)
     work()
     told = [json.loads(asked.body)["data"]["id"] for asked in receiver.asked]
     assert told == [str(collection.id)] * 2  # that it was made, and that it is gone
+
+
+def test_a_collection_that_is_deleted_is_not_told_to_who_did_not_know_it(receiver: Receiver) -> None:
+    make_collection("pages", FIELDS)
+    types = ["collection.changed"]
+    make_endpoint(receiver.url, owner=owner({"collection": "pages", "actions": ("read",)}), types=types)
+    collection = current().by_key["articles"]
+    modeling.delete_collection(collection.id, by=ROOT, confirm=True)
+    work()
+    told = {json.loads(asked.body)["data"]["id"] for asked in receiver.asked}
+    assert told == {str(current().by_key["pages"].id)}
+
+
+def test_who_lost_every_right_hears_no_end_of_a_collection_nor_of_what_was_in_it(
+    receiver: Receiver, articles: Writing
+) -> None:
+    types = ["entry.deleted", "collection.changed"]
+    make_endpoint(receiver.url, owner=owner(SITE_READER, DRAFT_READER), types=types)
+    editing.purge(make_entry("articles").pk, writing=articles)
+    modeling.delete_collection(current().by_key["articles"].id, by=ROOT)
+    assert Sight.objects.count() == 4
+    Policy.objects.filter(role__key="listener").delete()
+    make_role("another")
+    assert work() == 0
+    assert set(states()) == {"withheld"}
+
+
+def test_what_one_endpoint_saw_go_is_not_told_to_another(receiver: Receiver, articles: Writing) -> None:
+    make_role("board", {**SITE_READER, "filter": {"section": {"eq": "board"}}})
+    news = make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
+    make_endpoint(receiver.url, name="Board", owner=make_user(roles=("board",)))
+    entry = make_entry("articles", section="board")
+    editing.purge(entry.pk, writing=articles)
+    work()
+    delivered = Delivery.objects.filter(state="delivered").values_list("endpoint__name", flat=True)
+    assert set(delivered) == {"Board"}
+    assert set(states_of(news.endpoint)) == {"withheld"}
 
 
 def test_alerts_are_told_to_who_may_read_the_log(receiver: Receiver) -> None:
@@ -218,12 +391,44 @@ def test_the_log_shows_a_slug_to_those_who_may_read_it(receiver: Receiver) -> No
     make_endpoint(receiver.url)
     make_entry("articles", title="CANARY", published=False)
     work()
-    role = make_role("hooks")
-    role.areas = [Area.WEBHOOKS.value]
-    role.save()
-    path = f"/api/v1/manage/webhooks/deliveries/{Delivery.objects.get().pk}"
+    path = path_of(Delivery.objects.get())
     assert "canary" in make_key(role="administrator").get(path).content.decode()
-    shown = make_key(role="hooks").get(path)
+    shown = keeper().get(path)
     assert shown.status_code == 200
     assert "canary" not in shown.content.decode()
     assert json.loads(shown.json()["request_body"])["data"]["slug"] is None
+
+
+def test_the_log_keeps_the_slug_of_a_draft_from_who_reads_what_is_public(
+    receiver: Receiver, articles: Writing
+) -> None:
+    make_endpoint(receiver.url)
+    entry = make_entry("articles", title="Public")
+    editing.save(entry.pk, {"title": "CANARY", "slug": "canary"}, writing=articles, base=1)
+    work()
+    rita = keeper(SITE_READER)
+    assert '\\"slug\\":\\"public\\"' in rita.get(path_of(Delivery.objects.get(type="entry.published"))).text
+    assert "canary" not in rita.get(path_of(Delivery.objects.get(type="entry.updated"))).text
+
+
+def test_the_log_names_no_collection_that_the_viewer_may_not_know(receiver: Receiver) -> None:
+    make_endpoint(receiver.url)
+    make_entry("articles", title="Public")
+    work()
+    path = path_of(Delivery.objects.get(type="entry.published"))
+    assert "articles" in make_key(role="administrator").get(path).text
+    assert "articles" not in keeper().get(path).text
+
+
+def test_an_answer_is_shown_to_who_may_read_what_it_may_repeat(receiver: Receiver) -> None:
+    make_endpoint(receiver.url)
+    make_entry("articles", title="CANARY")
+    work()
+    delivery = Delivery.objects.get(type="entry.published")
+    make_attempt(delivery, status=200, response_body=f"thanks for {delivery.body}")
+    path = path_of(delivery)
+    assert "thanks for" in make_key(role="administrator").get(path).text
+    hidden = keeper().get(path)
+    assert hidden.json()["attempts"][-1]["status"] == 200
+    assert hidden.json()["attempts"][-1]["response_body"] is None
+    assert "canary" not in hidden.text

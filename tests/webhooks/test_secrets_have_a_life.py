@@ -80,6 +80,13 @@ def test_after_the_overlap_the_old_one_fails_and_is_erased(receiver: Receiver) -
     assert told("endpoint.secret-retired") == [{"name": "Site"}]
 
 
+def test_an_overlap_that_runs_is_not_ended(receiver: Receiver) -> None:
+    endpoint = make_endpoint(receiver.url).endpoint
+    endpoints.rotate_secret(endpoint, overlap=timedelta(hours=1), by=ROOT)
+    assert endpoints.end_overlaps(by=ROOT) == 0
+    assert not endpoint.secrets.filter(private="").exists()
+
+
 def test_without_an_overlap_the_old_one_is_over_at_once(receiver: Receiver) -> None:
     made = make_endpoint(receiver.url)
     endpoints.rotate_secret(made.endpoint, overlap=timedelta(0), by=ROOT)

@@ -19,7 +19,7 @@ from accounts.admin.base import ReadOnlyAdmin
 from accounts.audit.searching import TooSlowError, in_time
 from accounts.errors import DomainError
 from accounts.principals import of_request
-from webhooks import asking, hearing, payload, retrying, types
+from webhooks import asking, payload, retrying, types
 from webhooks.admin.framed import DELIVERIES, FramedAdmin, answered, length, pill_of, took, until
 from webhooks.admin.lines import Line, about_each, lines_of
 from webhooks.models import Attempt, Delivery, Endpoint
@@ -154,15 +154,15 @@ class DeliveryAdmin(FramedAdmin[Delivery], ReadOnlyAdmin[Delivery]):
         self.require_a_look(request)
         delivery = self.found(request, object_id)
         newest = list(delivery.attempts.order_by("-number")[:MOST_ATTEMPTS])
-        shows_slug = hearing.shows_slug(delivery, of_request(request))
+        body = payload.shown(delivery, by=of_request(request))
         now = timezone.now()
         context = {
             "delivery": delivery,
             "state": pill_of(delivery),
             "sentence": _sentence(delivery, newest[0] if newest else None),
             "about": about_each(request, [delivery])[delivery.pk],
-            "body": _pretty(payload.shown(delivery, shows_slug=shows_slug)),
-            "attempts": [_told(attempt) for attempt in newest],
+            "body": _pretty(body),
+            "attempts": [_told(attempt, shows_answer=body == delivery.body) for attempt in newest],
             "more_attempts": max(delivery.attempt_count - len(newest), 0),
             "steps": list(_steps(delivery, newest, now)),
             "is_live": _is_soon(delivery, now),
@@ -259,7 +259,7 @@ def _sentence(delivery: Delivery, last: Attempt | None) -> str:
     }[state(delivery.state)]
 
 
-def _told(attempt: Attempt) -> dict[str, Any]:
+def _told(attempt: Attempt, *, shows_answer: bool) -> dict[str, Any]:
     """Return an attempt as the page shows it. What was written may be of any form."""
     return {
         "number": attempt.number,
@@ -269,7 +269,8 @@ def _told(attempt: Attempt) -> dict[str, Any]:
         "took": took(attempt.milliseconds),
         "sent": _headers(attempt.request_headers),
         "received": _headers(attempt.response_headers),
-        "body": attempt.response_body,
+        "body": attempt.response_body if shows_answer else "",
+        "is_hidden": bool(attempt.response_body) and not shows_answer,
         "has_answer": attempt.status is not None,
     }
 

@@ -1,6 +1,7 @@
 """The management API of webhooks: endpoints, and the log of deliveries."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -68,7 +69,8 @@ class EndpointsView(ManagementView):
     @extend_schema(operation_id="manage_webhooks_endpoints_list", responses={200: LIST})
     def get(self, request: Request) -> Response:
         """List the endpoints."""
-        return self.handle_list(request, Endpoint.objects.all(), endpoint_json, order="pk")
+        shape = partial(endpoint_json, by=principal_of(request))
+        return self.handle_list(request, Endpoint.objects.all(), shape, order="pk")
 
     @extend_schema(
         operation_id="manage_webhooks_endpoints_create", request=EndpointBody, responses={201: ONE}
@@ -78,7 +80,7 @@ class EndpointsView(ManagementView):
         body = read_body(EndpointBody, request)
         by = principal_of(request)
         made = endpoints.add(_settings(body, by), is_active=body.get("is_active", True), by=by)
-        return Response(_made_json(made), status=201, headers=NO_STORE)
+        return Response(_made_json(made, by=by), status=201, headers=NO_STORE)
 
 
 class EndpointView(ManagementView):
@@ -90,7 +92,7 @@ class EndpointView(ManagementView):
     def get(self, request: Request, endpoint_id: UUID) -> Response:
         """Return one endpoint, with how it is doing."""
         read_query(request, ())
-        return Response(endpoint_details_json(_endpoint(endpoint_id)))
+        return Response(endpoint_details_json(_endpoint(endpoint_id), by=principal_of(request)))
 
     @extend_schema(
         operation_id="manage_webhooks_endpoints_update", request=EndpointChange, responses={200: ONE}
@@ -106,7 +108,7 @@ class EndpointView(ManagementView):
         if is_active is not None and is_active != made.endpoint.is_active:
             turn = endpoints.enable if is_active else endpoints.pause
             made = Made(turn(made.endpoint, by=by), made.secret)
-        return Response(_made_json(made), headers=NO_STORE)
+        return Response(_made_json(made, by=by), headers=NO_STORE)
 
     @extend_schema(operation_id="manage_webhooks_endpoints_delete", responses={204: None})
     def delete(self, request: Request, endpoint_id: UUID) -> Response:
@@ -140,8 +142,9 @@ class EndpointRotationView(ManagementView):
         """Make a new secret, in this answer only. Deliveries are signed with both for `overlap_hours`."""
         body = read_body(RotateBody, request)
         overlap = timedelta(hours=body["overlap_hours"]) if "overlap_hours" in body else endpoints.OVERLAP
-        made = endpoints.rotate_secret(_endpoint(endpoint_id), overlap=overlap, by=principal_of(request))
-        return Response(_made_json(made), headers=NO_STORE)
+        by = principal_of(request)
+        made = endpoints.rotate_secret(_endpoint(endpoint_id), overlap=overlap, by=by)
+        return Response(_made_json(made, by=by), headers=NO_STORE)
 
 
 class EndpointCheckView(ManagementView):
@@ -154,8 +157,9 @@ class EndpointCheckView(ManagementView):
         """Find out whether the receiver refuses what is forged or old. What came of it stands in `conformance`."""
         read_body(StrictSerializer, request)
         endpoint = _endpoint(endpoint_id)
-        check_soon(endpoint, by=principal_of(request))
-        return Response(endpoint_json(_endpoint(endpoint_id)), status=202)
+        by = principal_of(request)
+        check_soon(endpoint, by=by)
+        return Response(endpoint_json(_endpoint(endpoint_id), by=by), status=202)
 
 
 class EndpointRecoveryView(ManagementView):
@@ -169,8 +173,9 @@ class EndpointRecoveryView(ManagementView):
     def post(self, request: Request, endpoint_id: UUID) -> Response:
         """Queue everything since a time that the endpoint was not told of, in order."""
         body = read_body(RecoverBody, request)
-        endpoint = asking.recover(_endpoint(endpoint_id), since=body["since"], by=principal_of(request))
-        return Response(endpoint_json(endpoint), status=202)
+        by = principal_of(request)
+        endpoint = asking.recover(_endpoint(endpoint_id), since=body["since"], by=by)
+        return Response(endpoint_json(endpoint, by=by), status=202)
 
 
 # --- Deliveries -----------------------------------------------------------------------------------------------------
@@ -276,8 +281,8 @@ def _no_filter(parameter: str, detail: str) -> InvalidInputError:
     return InvalidInputError(errors=[Problem(code="invalid", detail=detail, parameter=parameter)])
 
 
-def _made_json(made: Made) -> dict[str, Any]:
-    told = endpoint_json(made.endpoint)
+def _made_json(made: Made, *, by: Principal) -> dict[str, Any]:
+    told = endpoint_json(made.endpoint, by=by)
     if made.secret:
         told["public_key" if made.endpoint.algorithm == Scheme.V1A else "secret"] = made.secret
     return told

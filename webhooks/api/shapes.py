@@ -4,20 +4,21 @@ from typing import Any
 
 from accounts.access import Principal
 from accounts.api.shapes import moment
-from content import schema
-from webhooks import health, hearing, payload
+from webhooks import endpoints, health, payload
 from webhooks.models import Attempt, Delivery, Endpoint
 
 
-def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
-    """Return an endpoint without anything secret. Collections that are gone are left out."""
-    keys = {item.id: item.key for item in schema.current().collections}
+def endpoint_json(endpoint: Endpoint, *, by: Principal) -> dict[str, Any]:
+    """Return an endpoint without anything secret; of collections that are gone, or not the viewer's, the number."""
+    seen = endpoints.seen_collections(by)
+    keys = [seen[item].key for item in endpoint.collection_ids if item in seen]
     return {
         "id": str(endpoint.pk),
         "name": endpoint.name,
         "url": endpoint.url,
         "types": list(endpoint.types),
-        "collections": [keys[item] for item in endpoint.collection_ids if item in keys],
+        "collections": keys,
+        "hidden_collections": len(endpoint.collection_ids) - len(keys),
         "owner": str(endpoint.owner_id),
         "algorithm": endpoint.algorithm,
         "state": endpoint.state,
@@ -31,9 +32,9 @@ def endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def endpoint_details_json(endpoint: Endpoint) -> dict[str, Any]:
+def endpoint_details_json(endpoint: Endpoint, *, by: Principal) -> dict[str, Any]:
     """Return an endpoint with its health: the last 24 hours, and what waits."""
-    return endpoint_json(endpoint) | {"health": health.of(endpoint.pk).as_json()}
+    return endpoint_json(endpoint, by=by) | {"health": health.of(endpoint.pk).as_json()}
 
 
 def delivery_json(delivery: Delivery) -> dict[str, Any]:
@@ -58,13 +59,15 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
 def delivery_details_json(delivery: Delivery, *, by: Principal) -> dict[str, Any]:
     """Return a delivery with its attempts, the oldest first, and the body as far as the viewer may read it."""
     attempts = delivery.attempts.order_by("number")
+    body = payload.shown(delivery, by=by)
+    is_whole = body == delivery.body
     return delivery_json(delivery) | {
-        "request_body": payload.shown(delivery, shows_slug=hearing.shows_slug(delivery, by)) or None,
-        "attempts": [_attempt_json(attempt) for attempt in attempts],
+        "request_body": body or None,
+        "attempts": [_attempt_json(attempt, shows_answer=is_whole) for attempt in attempts],
     }
 
 
-def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+def _attempt_json(attempt: Attempt, *, shows_answer: bool) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "at": moment(attempt.at),
@@ -74,5 +77,5 @@ def _attempt_json(attempt: Attempt) -> dict[str, Any]:
         "milliseconds": attempt.milliseconds,
         "request_headers": attempt.request_headers,
         "response_headers": attempt.response_headers,
-        "response_body": attempt.response_body or None,
+        "response_body": (attempt.response_body if shows_answer else "") or None,
     }

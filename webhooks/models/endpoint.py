@@ -25,11 +25,12 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
     """Finds endpoints as people name them."""
 
     def named(self, text: str) -> "Endpoint | None":
-        """Return the endpoint of a name or an id."""
-        wanted = Q(name=text.replace("\x00", ""))
+        """Return the endpoint of an id or a name; one that is named like another's id is not taken for it."""
+        rows = self.select_related("owner")
         with contextlib.suppress(ValueError):
-            wanted |= Q(pk=UUID(text))
-        return self.select_related("owner").filter(wanted).first()
+            if (found := rows.filter(pk=UUID(text)).first()) is not None:
+                return found
+        return rows.filter(name=text.replace("\x00", "")).first()
 
 
 class Endpoint(models.Model):
