@@ -34,6 +34,7 @@ from content import editing, modeling, publishing, schema  # noqa: E402
 from content.models import DraftDocument, Entry  # noqa: E402
 from content.writing import Writing, subject_of  # noqa: E402
 from webhooks import asking, endpoints, fanning, mailing, retrying, sending, tasks  # noqa: E402
+from webhooks.incoming import sources  # noqa: E402
 from webhooks.models import Attempt, Delivery, Endpoint  # noqa: E402
 from webhooks.outcomes import EXHAUSTED  # noqa: E402
 
@@ -43,6 +44,7 @@ FIELDS: Final[list[dict[str, Any]]] = [
     {"key": "slug", "type": "slug", "options": {"from": "title"}},
 ]
 READS: Final = frozenset({Action.READ, Action.READ_DRAFT})
+WRITES: Final = READS | {Action.CREATE, Action.UPDATE, Action.PUBLISH}
 ENTRIES: Final = 20  # that are published again and again
 EVERYTHING: Final = Scopes(frozenset((None, action) for action in Action), frozenset(Area))
 
@@ -86,6 +88,19 @@ class Hand:
                 )
             values = {"name": f"many {number}", "url": url, "types": ["entry.published"], "owner": owner}
             endpoints.add(values, by=ROOT)
+
+    def source(self, key: str) -> str:
+        """Set up a source whose messages become published articles, and return its secret."""
+        role = granting.add_role("importer", "Importers", by=ROOT)
+        terms = granting.PolicyTerms(collection_id=None, actions=WRITES, every_field=True)
+        granting.add_policy(role, terms, by=ROOT)
+        action = {
+            "do": "create",
+            "collection": "articles",
+            "mapping": {"title": "/data/title"},
+            "publish": True,
+        }
+        return sources.add(key, "standard", {"action": action, "role": role.key}, by=ROOT).secret
 
     # --- Publishing ---
 

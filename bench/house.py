@@ -24,6 +24,7 @@ from cms_project.run import CELERY, HOST, READY_SECONDS, WORKERS, answers, web_c
 from cms_project.servers import SUPERUSER, Servers, die_with_parent, end
 
 LEASE: Final = 60.0  # seconds (webhooks.leasing)
+OTHER_CLOCK: Final = ROOT / "bench" / "other_clock"
 _QUIET: Final = 1.0  # seconds
 PUBLISHED: Final = "entry.published"
 _WAITS: Final = """
@@ -106,6 +107,7 @@ class Scene:
         self.receivers: list[Receiver] = []
         self.prepared: dict[str, str] = {}
         self.more: dict[str, str] = {}  # of the environment
+        self.clocks: dict[str, int] = {}  # seconds by which the clock of a process is ahead, by its name
         self.port = 0
         self._stack = contextlib.ExitStack()
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -204,6 +206,8 @@ class Scene:
                 free.bind((HOST, 0))
                 self.port = free.getsockname()[1]
             values["PORT"] = str(self.port)
+        if name in self.clocks:
+            values |= {"FAULTS_CLOCK": str(self.clocks[name]), "PYTHONPATH": str(OTHER_CLOCK)}
         with self._log(name).open("ab") as log:
             return subprocess.Popen(
                 self._command(name),

@@ -25,6 +25,7 @@ class Task(celery.Task):  # type: ignore[misc]
     Nothing is lost by that: the database says what waits, and a task is only a wake-up.
     """
 
+    Request = "cms_project.wakeups:Request"  # by name: it asks the database, and the models are not there yet
     goes_on_in_lockdown = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -26,10 +26,11 @@ _LOCK_ID: Final = 0x71_6B_63_6C_6B  # "qkclk": one process at a time looks wheth
 
 
 class Watch:
-    """When this process looked last."""
+    """When this process looked last, and by how much its clock was ahead then."""
 
     def __init__(self) -> None:
         self._looked_at = float("-inf")
+        self.skew = timedelta(0)
 
     def look(self) -> None:
         """Compare the clocks, unless that was done a moment ago."""
@@ -37,9 +38,10 @@ class Watch:
         if now - self._looked_at < EVERY:
             return
         self._looked_at = now
-        seconds = skew().total_seconds()
-        if abs(seconds) <= MOST.total_seconds():
+        self.skew = skew()
+        if abs(self.skew) <= MOST:
             return
+        seconds = self.skew.total_seconds()
         logger.error(
             "The clock of this process is %+.0f seconds from the database's: receivers may refuse what it signs.",
             seconds,

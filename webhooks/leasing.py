@@ -21,6 +21,7 @@ FLIGHT: Final = timedelta(seconds=20)
 LOST: Final = "lost"  # the code of an attempt whose process ended before it could say what came of it
 # For each endpoint its oldest due deliveries, as many as it has room for: one while it recovers, so that what it
 # missed comes in order. Only what is taken is locked; what others hold is passed over, so a few more are looked at.
+# Of a thousand endpoints only those are read whose first one is among the oldest: no other has one that is.
 # Tests go out whatever the endpoint's state and room, by an index of their own; one of an endpoint at a time, or who
 # asks for many of a receiver that hangs would take every thread.
 _DUE: Final = """
@@ -40,16 +41,30 @@ _DUE: Final = """
             ON known.id = e.id
         WHERE e.state = 'active' AND (e.held_until IS NULL OR e.held_until <= %(now)s)
             AND coalesce(known.is_slow, e.failing_since IS NOT NULL) = %(lane)s
-    ), due AS MATERIALIZED (
-        SELECT next.id, next.next_attempt_at, next.position
+    ), head AS MATERIALIZED (
+        SELECT room.id, room.free
         FROM room
         CROSS JOIN LATERAL (
-            SELECT d.id, d.next_attempt_at, d.position
+            SELECT d.next_attempt_at, d.position
             FROM webhooks_delivery d
             WHERE d.endpoint_id = room.id AND d.state = 'waiting' AND d.next_attempt_at <= %(now)s
                 AND d.type <> 'webhook.test'
             ORDER BY d.next_attempt_at, d.position
-            LIMIT greatest(room.free, 0)
+            LIMIT 1
+        ) first
+        WHERE room.free > 0
+        ORDER BY first.next_attempt_at, first.position
+        LIMIT %(looked_at)s
+    ), due AS MATERIALIZED (
+        SELECT next.id, next.next_attempt_at, next.position
+        FROM head
+        CROSS JOIN LATERAL (
+            SELECT d.id, d.next_attempt_at, d.position
+            FROM webhooks_delivery d
+            WHERE d.endpoint_id = head.id AND d.state = 'waiting' AND d.next_attempt_at <= %(now)s
+                AND d.type <> 'webhook.test'
+            ORDER BY d.next_attempt_at, d.position
+            LIMIT head.free
         ) next
         UNION ALL
         SELECT tests.id, tests.next_attempt_at, tests.position

@@ -133,7 +133,7 @@ RULES: Final = (
         "A clock is wrong",
         Severity.WARNING,
         frozenset({"clock.skewed"}),
-        "The clock of a process that sends webhooks is {seconds} seconds from the database's.",
+        "The clock of a worker is {seconds} seconds from the database's.",
         "Set the clock of that host: receivers refuse what is signed with a wrong time.",
         _skewed,
     ),

@@ -6,7 +6,7 @@ import signal
 import time
 
 from bench import receiver as behaviours
-from bench.fault_rows.base import ROWS, SENDERS, SOON, THREADS, WORK, Row, Size, finish, row
+from bench.fault_rows.base import SENDERS, SOON, THREADS, WORK, Size, finish, row
 from bench.house import PUBLISHED, Counts, Scene, delays, percentile
 from bench.receiver import Exchange, Request
 
@@ -163,13 +163,6 @@ def histories(scene: Scene, size: Size) -> Counts:
     counts.expect(not wrong, f"{wrong} of {len(public)} histories end elsewhere")
     counts.notes.append(f"{len(public)} histories, {late} times a later one came first")
     return counts
-
-
-# W9 and W10 are about what comes in.
-ROWS.append(
-    Row("W9", "the same inbound id many times at once", why_not="incoming is not part of this table yet")
-)
-ROWS.append(Row("W10", "inbound replay and skew", why_not="incoming is not part of this table yet"))
 
 
 @row("W11", "the secret is rotated under load, then the old one retired")

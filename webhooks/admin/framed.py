@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from accounts.admin.base import VerbAdmin
 from accounts.admin.marks import Mark, pill
 from webhooks import outcomes
+from webhooks.leasing import LOST
 from webhooks.models import Delivery, Endpoint
 
 M = TypeVar("M", bound=Model)
@@ -31,6 +32,7 @@ RETRYING: Final[Mark] = ("qk-changed", "↻", "Tries again")
 ERRORS: Final = {
     outcomes.UNREACHABLE: "no answer",
     outcomes.UNSIGNED: "no secret could be opened, so nothing was sent",
+    LOST: "its process ended before it could say what came of it",
 }
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 

@@ -204,3 +204,12 @@ def test_an_empty_log_says_what_to_do(ada: Client) -> None:
     assert "Set up an endpoint" in words_of(ada, LOG)
     make_endpoint("https://www.example.com/")
     assert "To the endpoints" in words_of(ada, LOG)
+
+
+def test_an_attempt_whose_process_ended_says_so(ada: Client, endpoint: Endpoint) -> None:
+    delivery = make_delivery(endpoint, state="waiting", next_attempt_at=timezone.now())
+    make_attempt(delivery, error="lost")
+    said = "its process ended before it could say what came of it"
+    assert words_of(ada, page_of(delivery)).count(said) >= 2  # among the attempts, and in the line of time
+    assert said in words_of(ada, f"/admin/webhooks/endpoint/{endpoint.pk}/change/")
+    assert said in words_of(ada, "/admin/webhooks/endpoint/")
