@@ -23,6 +23,7 @@ logger = logging.getLogger("quillkeep.webhooks")
 
 CONSUMER: Final = "webhooks"
 BATCH: Final = 500  # events in one transaction
+MOST_ROWS: Final = 50_000  # deliveries in one transaction: many endpoints make fewer events of it
 _ROWS: Final = 1_000  # deliveries in one statement
 
 
@@ -41,7 +42,12 @@ def _fan_out_batch(last: int) -> int:
     position = Position.objects.of(CONSUMER, lock=True)
     until = min(position + BATCH, last)
     events = _events(position, until)
-    made = _write(events, _listening()) if events else 0
+    listening = _listening() if events else []
+    most = max(1, MOST_ROWS // max(1, len(listening)))
+    if len(events) > most:
+        events = events[:most]
+        until = events[-1].seal.position
+    made = _write(events, listening)
     Position.objects.advance(CONSUMER, to=until)
     return made
 

@@ -139,6 +139,28 @@ def test_many_workers_that_fan_out_at_once_make_one_delivery_each(receiver: Rece
     assert len(set(Delivery.objects.values_list("event_id", "endpoint_id"))) == 60
 
 
+def test_many_events_for_many_endpoints_are_taken_in_steps(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    articles()
+    for number in range(3):
+        make_endpoint(receiver.url, name=f"Site {number}")
+    for number in range(7):
+        make_entry("articles", title=f"Entry {number}", published=False)
+    written: list[int] = []
+    before = fanning._write
+    monkeypatch.setattr(fanning, "MOST_ROWS", 7)
+
+    def write(events: Any, endpoints: Any) -> int:
+        written.append(len(events))
+        return before(events, endpoints)
+
+    monkeypatch.setattr(fanning, "_write", write)
+    fanning.fan_out()
+    assert max(written) == 2
+    assert Delivery.objects.count() == 21
+
+
 def test_a_flood_of_other_events_is_passed_over(receiver: Receiver) -> None:
     make_endpoint(receiver.url)
     with transaction.atomic():
