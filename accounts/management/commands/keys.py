@@ -29,7 +29,8 @@ class Command(BaseCommand):
             verb.add_argument(
                 "key",
                 help="The id or the public id of the key. Of signing keys (previews): to rotate, an algorithm or the "
-                "id of a site with a shared secret; to retire, a kid. `rotate previews` rotates every algorithm.",
+                "id of a site with a shared secret; to retire, a kid. `rotate previews` rotates every algorithm. "
+                "Of webhooks: the name or the id of an endpoint.",
             )
         rotating.add_argument(
             "--overlap-hours",
