@@ -41,9 +41,11 @@ _ATTEMPTS: Final = """
     GROUP BY GROUPING SETS ((e.id, hours.number), (e.id))
 """
 _WAITING: Final = """
-    SELECT e.id, count(*), min(w.next_attempt_at), count(*) FILTER (WHERE w.attempt_count > 0),
-        f.at, f.status, f.error
+    SELECT e.id, count(*),
+        CASE WHEN count(w.next_attempt_at) > 0 THEN greatest(min(w.next_attempt_at), p.held_until) END,
+        count(*) FILTER (WHERE w.attempt_count > 0), f.at, f.status, f.error
     FROM unnest(%(ids)s::uuid[], %(failures)s::uuid[]) AS e(id, failure)
+    LEFT JOIN webhooks_endpoint p ON p.id = e.id
     LEFT JOIN webhooks_attempt f ON f.id = e.failure
     LEFT JOIN LATERAL (
         SELECT d.next_attempt_at, d.attempt_count
@@ -52,7 +54,7 @@ _WAITING: Final = """
         ORDER BY d.next_attempt_at, d.position
         LIMIT %(most)s
     ) w ON true
-    GROUP BY e.id, f.at, f.status, f.error
+    GROUP BY e.id, p.held_until, f.at, f.status, f.error
 """
 
 

@@ -4,12 +4,13 @@ A consumer of the log like `accounts.sign_in.mails`: a mail server that is down 
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Min
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,8 +22,9 @@ from accounts.models.user import User
 from accounts.sign_in import mails
 from accounts.sign_in.mails import SENT, Mail
 from webhooks.endpoints import last_position
-from webhooks.models import Endpoint
+from webhooks.models import Delivery, Endpoint
 from webhooks.outcomes import EXHAUSTED
+from webhooks.types import TEST
 
 CONSUMER: Final = "webhook-mails"
 DISABLED: Final = "endpoint.disabled"
@@ -69,6 +71,14 @@ def _send(event: Event) -> int:
     )
 
 
+def _lost_since(endpoint: Endpoint) -> datetime | None:
+    """Return when the first thing happened that it did not get: a recovery counts from there, not from its end."""
+    lost = (Delivery.State.MISSED, Delivery.State.EXHAUSTED)
+    found = endpoint.deliveries.filter(state__in=lost).exclude(type=TEST)
+    first: datetime | None = found.aggregate(first=Min("occurred_at"))["first"]
+    return first
+
+
 def _is_told(event: Event) -> bool:
     if event.type != EXHAUSTED:
         return False
@@ -95,6 +105,7 @@ def _mail(endpoint: Endpoint, event: Event, because: str | None) -> Mail:
         "missed": event.detail.get("missed", 0),
         "type": event.detail.get("type", ""),
         "at": event.at,
+        "since": _lost_since(endpoint) or event.at,
         "url": settings.PUBLIC_URL + reverse("admin:webhooks_endpoint_change", args=[endpoint.pk]),
     }
     if event.type == DISABLED:

@@ -1,6 +1,6 @@
 """What the endpoints of accounts take and give: shapes only, no rules."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -20,6 +20,10 @@ KEY = r"^[a-z][a-z0-9_]{0,40}$"
 
 class KeyField(serializers.RegexField):
     """A key of the house."""
+
+    default_error_messages: ClassVar = {
+        "invalid": "Small letters, digits and _, with a letter first; 41 at most."
+    }
 
     def __init__(self, **options: Any) -> None:
         super().__init__(KEY, **options)

@@ -51,6 +51,20 @@ def test_an_endpoint_with_a_public_key_has_nothing_to_hide(ada: Api) -> None:
     made = ada.post(ENDPOINTS, GOOD | {"algorithm": "v1a"}).json()
     assert made["public_key"].startswith("whpk_")
     assert "secret" not in made
+    (secret,) = ada.get(f"{ENDPOINTS}/{made['id']}").json()["secrets"]
+    assert (secret["state"], secret["public_key"]) == ("active", made["public_key"])
+
+
+def test_an_endpoint_tells_until_when_its_former_secret_signs(ada: Api) -> None:
+    made = ada.post(ENDPOINTS, GOOD).json()
+    at = f"{ENDPOINTS}/{made['id']}"
+    new = ada.post(f"{at}/rotate-secret", {"overlap_hours": 1}).json()
+    answer = ada.get(at)
+    active, retiring = answer.json()["secrets"]
+    assert (active["state"], active["retires_at"], active["public_key"]) == ("active", None, None)
+    assert (retiring["state"], retiring["retires_at"] is not None) == ("retiring", True)
+    assert made["secret"] not in answer.content.decode()
+    assert new["secret"] not in answer.content.decode()
 
 
 @pytest.mark.parametrize(

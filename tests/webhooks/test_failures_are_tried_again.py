@@ -133,6 +133,28 @@ def test_every_2xx_is_a_success(receiver: Receiver, status: int) -> None:
     assert states() == ["delivered"]
 
 
+def test_the_mail_names_a_time_from_which_a_recovery_brings_everything(
+    receiver: Receiver, outbox: list[Any]
+) -> None:
+    """What waited when the endpoint was switched off had happened before: the time of that would lose it."""
+    made = make_endpoint(receiver.url, owner=make_user("owner@example.com", roles=("administrator",)))
+    receiver.statuses = [500, 410, 204, 204]
+    with time_machine.travel(datetime.now(UTC) - timedelta(minutes=10)):
+        draft("Waits")
+        work()
+    draft("Is refused for good")
+    work()
+    assert set(states()) == {"missed"}
+    seal_pending()
+    assert mailing.send_due() == 1
+    first = min(Delivery.objects.values_list("occurred_at", flat=True))
+    assert f"{first:%H:%M} UTC. Once the receiver works again" in outbox[0].body
+    endpoints.enable(made.endpoint, by=ROOT)
+    asking.recover(made.endpoint, since=first.replace(second=0, microsecond=0), by=ROOT)
+    work()
+    assert set(states()) == {"delivered"}
+
+
 def test_gone_switches_the_endpoint_off(receiver: Receiver, outbox: list[Any]) -> None:
     made = make_endpoint(receiver.url, owner=make_user("owner@example.com", roles=("administrator",)))
     receiver.statuses = [410]

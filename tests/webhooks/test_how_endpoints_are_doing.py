@@ -81,6 +81,17 @@ def test_what_waits_is_counted_with_the_soonest_next_attempt(endpoint: Endpoint)
     assert (found.waiting, found.retrying, found.next_attempt_at) == (2, 1, soon)
 
 
+def test_nothing_is_next_before_the_time_that_the_receiver_asked_for(endpoint: Endpoint) -> None:
+    held = timezone.now() + timedelta(minutes=10)
+    Endpoint.objects.filter(pk=endpoint.pk).update(held_until=held)
+    assert health.of(endpoint.pk).next_attempt_at is None
+    make_delivery(endpoint, state="waiting", next_attempt_at=held - timedelta(minutes=9))
+    assert health.of(endpoint.pk).next_attempt_at == held
+    make_delivery(endpoint, state="waiting", next_attempt_at=held + timedelta(minutes=1))
+    Endpoint.objects.filter(pk=endpoint.pk).update(held_until=held - timedelta(hours=1))
+    assert health.of(endpoint.pk).next_attempt_at == held - timedelta(minutes=9)
+
+
 def test_of_a_busy_hour_the_newest_attempts_are_read(endpoint: Endpoint) -> None:
     now = timezone.now()
     delivery = make_delivery(endpoint)

@@ -56,6 +56,16 @@ def test_what_was_given_up_is_sent_once_more(receiver: Receiver) -> None:
     work()
     assert len(receiver.asked) == 2
     assert told("redeliver", str(Delivery.objects.get().pk)) == {"asked": 1, "queued": 1}
+    assert "Nothing to send once more" in command("redeliver", "--endpoint", "Site")
+
+
+def test_a_narrow_status_cuts_no_name(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    make_endpoint(receiver.url, name="Documentation")
+    command("status")
+    assert "…" not in capsys.readouterr().out
 
 
 def test_what_can_t_be_sent_once_more_is_said_with_the_exit(receiver: Receiver) -> None:

@@ -206,6 +206,7 @@ class EndpointAdmin(FramedAdmin[Endpoint], ActedOnAdmin[Endpoint]):
             if act in ("disable", acts.REMOVE, "pause", "enable")
             else 0,
             "takes_waiting": acts.ACTS[act].takes,
+            "overlaps_until": secrets.overlap_end(endpoint) if act == acts.ROTATE else None,
             **(_counted(endpoint, form) if act == acts.RECOVER and form is not None else {}),
         }
         title = f"{acts.ACTS[act].name}: {endpoint.name}"

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.utils import timezone
+
 from accounts.access import Principal
 from accounts.api.shapes import moment
 from webhooks import endpoints, health, payload
-from webhooks.models import Attempt, Delivery, Endpoint
+from webhooks.models import Attempt, Delivery, Endpoint, EndpointSecret
 
 
 def endpoint_json(endpoint: Endpoint, *, by: Principal) -> dict[str, Any]:
@@ -33,8 +35,23 @@ def endpoint_json(endpoint: Endpoint, *, by: Principal) -> dict[str, Any]:
 
 
 def endpoint_details_json(endpoint: Endpoint, *, by: Principal) -> dict[str, Any]:
-    """Return an endpoint with its health: the last 24 hours, and what waits."""
-    return endpoint_json(endpoint, by=by) | {"health": health.of(endpoint.pk).as_json()}
+    """Return an endpoint with what it signs with, and its health: the last 24 hours, and what waits."""
+    live = EndpointSecret.objects.signing(timezone.now()).filter(endpoint=endpoint).defer("private")
+    return endpoint_json(endpoint, by=by) | {
+        "secrets": [_secret_json(secret) for secret in live],
+        "health": health.of(endpoint.pk).as_json(),
+    }
+
+
+def _secret_json(secret: EndpointSecret) -> dict[str, Any]:
+    """Return since and until when a secret signs, and its public key, where it has one."""
+    return {
+        "algorithm": secret.algorithm,
+        "state": secret.state,
+        "public_key": secret.public or None,
+        "created_at": moment(secret.created_at),
+        "retires_at": moment(secret.retires_at),
+    }
 
 
 def delivery_json(delivery: Delivery) -> dict[str, Any]:

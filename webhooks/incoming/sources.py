@@ -267,12 +267,12 @@ def _account(source: Source, values: Mapping[str, Any], by: Principal) -> User |
     )
     if account is None:
         raise _wrong("account", "unknown-account", "There is no such service account that is switched on.")
-    require_to_hold_roles(by, account.role_keys)
     if ADMINISTRATOR in account.role_keys:
         detail = (
             "What comes from outside is done with few rights: choose an account that is no administrator."
         )
         raise _wrong("account", "too-powerful", detail)
+    require_to_hold_roles(by, account.role_keys)
     return account
 
 

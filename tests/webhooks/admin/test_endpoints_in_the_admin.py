@@ -364,7 +364,10 @@ def text_of_whole(browser: Client, endpoint: Endpoint) -> str:
 
 
 def test_a_secret_is_rotated_and_the_overlap_ended(ada: Client, endpoint: Endpoint) -> None:
+    asks = f"{ENDPOINTS}{endpoint.pk}/do/rotate-secret/"
+    assert "Two secrets sign already" not in shown(ada, asks)
     answer = act(ada, endpoint, "rotate-secret", overlap_hours="48")
+    assert "Two secrets sign already" in shown(ada, asks)
     (secret,) = set(SECRET.findall(answer.content.decode()))
     assert secret
     assert endpoint.secrets.filter(state="retiring").count() == 1

@@ -296,6 +296,8 @@ def test_people_and_administrators_are_nobody_a_source_acts_as(ada: Api, world: 
     root = make_person("root@example.com", roles=["administrator"], with_authenticator=True).sign_in()
     answer = root.post("manage/webhooks/sources", base(account=str(powerful.pk)))
     assert ("/account", "too-powerful") in faults(answer)
+    # Who doesn't hold what it holds is told the same: that nobody may, rather than that they may not.
+    assert ("/account", "too-powerful") in faults(ada.post(AT, base(account=str(powerful.pk))))
 
 
 def test_with_a_role_a_service_account_is_made(ada: Api, world: World) -> None:
@@ -420,6 +422,11 @@ def test_a_change_that_fails_changes_nothing(ada: Api, world: World) -> None:
         ada.patch(f"{AT}/shop", {"state": "disabled", "schema": {"type": 1}, "options": {"x": 1}}), 400
     )
     assert ada.get(f"{AT}/shop").json() == before
+
+
+def test_a_key_that_is_refused_says_what_a_key_is(ada: Api) -> None:
+    (fault,) = ada.post(AT, base() | {"key": "my-shop"}).json()["errors"]
+    assert fault["detail"].startswith("Small letters, digits and _")
 
 
 def test_two_sources_have_two_keys(ada: Api) -> None:

@@ -147,7 +147,8 @@ class SourceForm(ActingForm):
     account = forms.ChoiceField(
         label="As the service account",
         required=False,
-        help_text="Its rights are all that the source has. Here are those that are no more than you.",
+        help_text="Its rights are all that the source has. Here are those that are no more than you; another one is "
+        "made under Service accounts.",
     )
     collection = forms.ChoiceField(label="Collection", required=False)
     locale = forms.ChoiceField(label="Language", required=False)

@@ -11,10 +11,11 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from accounts.access import system
 from accounts.api.shapes import moment
@@ -41,7 +42,9 @@ class Command(BaseCommand):
         )
         again = verbs.add_parser("redeliver", help="Send deliveries once more, each with its id.")
         again.add_argument("deliveries", nargs="*", help="Ids of deliveries.")
-        again.add_argument("--endpoint", help="Instead of ids: what this endpoint (id or name) did not get.")
+        again.add_argument(
+            "--endpoint", help="Instead of ids: what was given up or missed for this endpoint (id or name)."
+        )
         again.add_argument("--since", help="Only what happened since: a time (RFC 3339), or 30m, 6h, 2d ago.")
         recovery = verbs.add_parser(
             "recover", help="Queue everything that an endpoint was not told of since a time, in order."
@@ -77,8 +80,22 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps({"unread_events": unread, "endpoints": rows}, ensure_ascii=False))
             return
+        # Eighty columns hold it, and nothing is cut: a name or a time that ends in "…" is of no use in a log.
+        names = (
+            "endpoint",
+            "state",
+            "delivered",
+            "waiting",
+            "given up",
+            "missed",
+            "failing since",
+            "next attempt",
+        )
         table = Table(
-            "endpoint", "state", "delivered", "waiting", "given up", "missed", "failing since", "next attempt"
+            *(Column(name, overflow="fold", min_width=max(map(len, name.split()))) for name in names),
+            box=SIMPLE_HEAD,
+            show_edge=False,
+            padding=0,
         )
         for row in rows:
             counts = row["deliveries"]
@@ -89,8 +106,8 @@ class Command(BaseCommand):
                 str(counts["waiting"]),
                 str(counts["exhausted"]),
                 str(counts["missed"]),
-                row["failing_since"] or "",
-                row["next_attempt_at"] or "",
+                _minute(row["failing_since"]),
+                _minute(row["next_attempt_at"]),
             )
         Console().print(table)
         self.stdout.write(f"{unread} events of the log are not fanned out yet.")
@@ -108,7 +125,12 @@ class Command(BaseCommand):
             rows = rows.filter(occurred_at__gte=_time(options["since"]))
         asked = len(options["deliveries"]) or rows.count()
         queued = asking.redeliver_each(rows.iterator(chunk_size=500), by=system("webhooks redeliver"))
-        self.stdout.write(f"{queued} of {asked} deliveries are queued once more.")
+        if not asked:
+            self.stdout.write(
+                "Nothing to send once more: the endpoint has no delivery given up or missed then."
+            )
+        else:
+            self.stdout.write(f"{queued} of {asked} deliveries are queued once more.")
         if queued < asked:
             raise CommandError("The others are not there, are being sent, or their endpoint is switched off.")
         return {"asked": asked, "queued": queued}
@@ -157,6 +179,11 @@ def _row(endpoint: Endpoint) -> dict[str, Any]:
         "deliveries": counts,
         "next_attempt_at": moment(following.next_attempt_at) if following is not None else None,
     }
+
+
+def _minute(text: str | None) -> str:
+    """Return a time of RFC 3339 in UTC as a table shows it."""
+    return f"{text[:10]} {text[11:16]}Z" if text else ""
 
 
 def _endpoint(name: str) -> Endpoint:
