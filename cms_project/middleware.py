@@ -59,7 +59,7 @@ CREDENTIAL_PARAMETERS: Final = frozenset(
     }
 )
 CREDENTIAL_VALUE: Final = re.compile(
-    r"qk_[a-z0-9]+_[A-Za-z0-9]+_|qkp[cs]_|whsec_|eyJ[A-Za-z0-9_-]{8,}\.eyJ|(?i:bearer )"
+    r"qk_[a-z0-9]+_[A-Za-z0-9]+_|qk(?:p[cs]|hs)_|whsec_|eyJ[A-Za-z0-9_-]{8,}\.eyJ|(?i:bearer )"
 )
 
 

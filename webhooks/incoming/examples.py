@@ -1,22 +1,36 @@
 """A request that a source would send, as lines for a shell: to try a source out, and to see how it is signed."""
 
-from typing import Final
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
 
+from content import schema
 from webhooks.incoming.options import Signed, signed_of
 from webhooks.incoming.sources import address_of
 from webhooks.models import Source
 from webhooks.models.source import Scheme
 
-_BODY: Final = {
-    Scheme.STRIPE: '{"id": "evt_test_1", "type": "test", "data": {}}',
-    Scheme.SLACK: '{"event_id": "EvTest1", "type": "event_callback"}',
+_BODY: Final[Mapping[Scheme, Mapping[str, Any]]] = {
+    Scheme.STRIPE: {"id": "evt_test_1", "type": "test", "data": {}},
+    Scheme.SLACK: {"event_id": "EvTest1", "type": "event_callback"},
+}
+# What stands for a value of a kind of field in an example.
+_VALUES: Final[Mapping[str, Any]] = {
+    "integer": 1,
+    "decimal": "1.00",
+    "boolean": True,
+    "date": "2026-01-31",
+    "datetime": "2026-01-31T09:00:00Z",
+    "url": "https://www.example.com/",
+    "email": "somebody@example.com",
 }
 _POST: Final = "curl -X POST '{url}' -H 'Content-Type: application/json' {headers} --data-binary \"$body\""
 
 
 def lines_for(source: Source) -> list[str]:
     """Return the lines; the secret is a variable of the shell, and stands in none of them."""
-    body = _BODY.get(Scheme(source.scheme), '{"type": "test", "data": {}}')
+    body = _body(source).replace("'", "'\\''")  # as it stands between single quotes of a shell
     lines = ["secret='…'  # the secret of this source", f"body='{body}'"]
     if source.scheme == Scheme.STANDARD:
         made, headers = _standard()
@@ -33,6 +47,36 @@ def lines_for(source: Source) -> list[str]:
         made, headers = _of_one_s_own(signed_of(source.options))
     options = " ".join(f'-H "{header}"' for header in headers)
     return [*lines, *made, _POST.format(url=address_of(source), headers=options)]
+
+
+def _body(source: Source) -> str:
+    """Return a payload that has something at each place that the action looks at."""
+    payload: dict[str, Any] = dict(_BODY.get(Scheme(source.scheme), {"type": "test", "data": {}}))
+    action = source.action
+    collection = schema.current().by_id.get(UUID(action["collection"])) if "collection" in action else None
+    places = {
+        field_id: place for field_id, place in action.get("mapping", {}).items() if isinstance(place, str)
+    }
+    if "match" in action:
+        places[action["match"]["field"]] = action["match"]["pointer"]
+    for field_id, place in places.items():
+        spec = collection.by_id.get(UUID(field_id)) if collection is not None else None
+        _put(payload, place, _VALUES.get(spec.type, "example") if spec is not None else "example")
+    if "when" in action:
+        _put(payload, action["when"]["pointer"], action["when"]["in"][0])
+    return json.dumps(payload, ensure_ascii=False)
+
+
+def _put(payload: dict[str, Any], pointer: str, value: Any) -> None:
+    """Put a value at a place, where objects alone lead to it."""
+    *way, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]] or [""]
+    for name in way:
+        inner = payload.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return
+        payload = inner
+    if pointer:
+        payload[last] = value
 
 
 def _standard() -> tuple[list[str], list[str]]:

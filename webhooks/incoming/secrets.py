@@ -11,6 +11,7 @@ from accounts.keyring import key_ring
 from webhooks.models.source import Scheme, SourceSecret
 
 SHARED: Final = "whsec_"  # Standard Webhooks: base64 of 24 to 64 bytes
+OURS: Final = "qkhs_"  # any other that we make: used as the very text that it is
 PUBLIC: Final = "whpk_"  # the same: an Ed25519 public key
 FEWEST, MOST = 24, 64  # bytes of a shared secret of Standard Webhooks
 LEAST_TEXT, MOST_TEXT = (
@@ -54,7 +55,7 @@ def new(scheme: str) -> str:
     """Return a new secret for a scheme whose secrets we may make: 256 random bits."""
     if scheme == Scheme.STANDARD:
         return SHARED + base64.b64encode(secrets.token_bytes(32)).decode()
-    return SHARED + secrets.token_urlsafe(32)
+    return OURS + secrets.token_urlsafe(32)
 
 
 def canonical(scheme: str, text: str) -> str:

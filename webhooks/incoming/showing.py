@@ -19,7 +19,7 @@ _NAMES: Final = re.compile(
     r"credential|iban|card|cvc|cvv|ssn"
 )
 _VALUES: Final = re.compile(
-    r"(?i)\b(?:whsec_|whsk_|sk_(?:live|test)_|rk_(?:live|test)_|gh[pousr]_|xox[a-z]-|qk_|qkp[cs]_)\S+|\beyJ\S{8,}|"
+    r"(?i)\b(?:whsec_|whsk_|sk_(?:live|test)_|rk_(?:live|test)_|gh[pousr]_|xox[a-z]-|qk_|qk(?:p[cs]|hs)_)\S+|\beyJ\S{8,}|"
     r"\b(?:bearer|basic)\s+\S+|(?<=://)[^\s/@:]+:[^\s/@]+(?=@)"
 )
 _EMAIL: Final = re.compile(r"[^\s@<>\"',;:]{1,64}@(?=[A-Za-z0-9-]+\.)")

@@ -282,3 +282,17 @@ def test_the_example_is_one_that_works(web_server: LiveServer, world: World, sch
     script = "\n".join(lines).replace("http://testserver", web_server.url)
     done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True)
     assert Receipt.objects.count() == 1, (script, done.stdout, done.stderr)
+
+
+def test_the_example_has_what_the_action_looks_for(web_server: LiveServer, world: World) -> None:
+    """Run as it is shown it becomes an entry, also where words have an apostrophe."""
+    when = {"pointer": "/kind", "in": ["editor's pick"]}
+    source = make_source("shop", action={**SAVE, "when": when}, account=str(world.account.pk))
+    _, *rest = examples.lines_for(source)
+    script = "\n".join([f"secret='{STANDARD_SECRET}'", *rest]).replace("http://testserver", web_server.url)
+    done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True)
+    receipt = Receipt.objects.get()
+    processing.carry_out(receipt.pk)
+    receipt.refresh_from_db()
+    assert (receipt.state, receipt.reason) == ("done", ""), (script, done.stdout, receipt.problems)
+    assert receipt.entry_id is not None
