@@ -54,7 +54,7 @@ class EndpointAdmin(FramedAdmin[Endpoint], ActedOnAdmin[Endpoint]):
         "No endpoint yet. Set one up, and a website or a search index hears at once of what is published."
     )
     change_form_template = "admin/webhooks/endpoint_form.html"
-    list_display = ("named", "state_shown", "hears", "owner_shown", "day", "waits", "last_error")
+    list_display = ("named", "state_shown", "hears", "day", "waits", "last_error")
     list_filter = (StateFilter,)
     search_fields = ("name", "url")
     search_help_text = "Name or part of the address"
