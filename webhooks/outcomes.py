@@ -28,15 +28,6 @@ _MOST_HEADER: Final = 200
 _KEPT: Final = ("content-type", "content-length", "date", "retry-after", "server", "location", "x-request-id")
 _SLOW_DOWN: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _TAKEN: Final = frozenset({Delivery.State.WAITING, Delivery.State.MISSED, Delivery.State.EXHAUSTED})
-_CHANGED: Final = (
-    "state",
-    "next_attempt_at",
-    "leased_until",
-    "attempt_count",
-    "tries",
-    "ended_at",
-    "body",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +105,7 @@ def _settle_deliveries(outcomes: Collection[Outcome], now: datetime) -> None:
         elif delivery.fence == outcome.fence and delivery.state == Delivery.State.WAITING:
             _fail(delivery, outcome, now)
     Attempt.objects.bulk_create(fresh)
-    rewriting.write(changed, _CHANGED)
+    rewriting.write(changed)
 
 
 def _succeed(delivery: Delivery, outcome: Outcome, now: datetime) -> None:

@@ -228,7 +228,7 @@ def _keep(deliveries: Collection[Delivery], bodies: Mapping[UUID, str]) -> None:
     changed = [delivery for delivery in deliveries if bodies.get(delivery.pk, delivery.body) != delivery.body]
     for delivery in changed:
         delivery.body = bodies[delivery.pk]
-    rewriting.write(changed, ["body"])
+    rewriting.write_bodies(changed)
 
 
 def _withhold(deliveries: Collection[Delivery]) -> None:

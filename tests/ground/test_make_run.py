@@ -136,7 +136,7 @@ def test_it_starts_serves_and_leaves_nothing_behind(folder: Path, runs: list[Run
 def test_whatever_dies_nothing_stays_behind(folder: Path, runs: list[Run]) -> None:
     """One folder for all of it: what was cut off is also what the next start has to begin with."""
     _is_killed_itself(folder, runs, "Spawning worker")  # in the middle of its start
-    _is_killed_itself(folder, runs, "celery@")  # and when all is there
+    _is_killed_itself(folder, runs, "sender@")  # and when all is there
     _one_process_dies(folder, runs)
 
 

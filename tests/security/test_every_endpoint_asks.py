@@ -50,6 +50,7 @@ SYSTEM = {
     "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "accounts/tasks.py": "what time does to keys, and to the log",
+    "webhooks/clock.py": "telling that a clock is wrong",
     "webhooks/management/commands/webhooks.py": "the operator on the machine",
     "webhooks/outcomes.py": "what receivers answered: an endpoint that is gone or fails is switched off",
     "webhooks/tasks.py": "what time does to secrets of endpoints, and the check that somebody asked for",

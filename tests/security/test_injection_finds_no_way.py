@@ -32,6 +32,8 @@ BY_HAND = {
     "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "makes the databases of `make run`",
     "cms_project/health.py": "SELECT 1",
+    "webhooks/clock.py": "the database's clock, and an advisory lock; a number is a parameter",
+    "webhooks/rewriting.py": "two constant statements, which update from arrays that are parameters",
     "webhooks/leasing.py": "the lease: one constant statement with parameters, since the ORM has no LATERAL",
     "previews/probing/canaries.py": "which words nothing published has, by one constant statement with parameters",
     "previews/state.py": "an advisory lock; a number is a parameter",
