@@ -12,7 +12,7 @@ from accounts.access import Area, Principal
 from accounts.errors import ConflictError, InvalidInputError, Problem
 from accounts.log import Subject, record
 from accounts.models.event import Event, Seal
-from webhooks.endpoints import last_position
+from webhooks.endpoints import last_position, locked
 from webhooks.models import Delivery, Endpoint
 from webhooks.types import TEST, TYPES, covers
 
@@ -71,9 +71,7 @@ def recover(endpoint: Endpoint, *, since: datetime, by: Principal) -> Endpoint:
     if not now - LONGEST_AGO <= since <= now:
         detail = "A time within the last 30 days."
         raise InvalidInputError(errors=[Problem.at(["since"], "out-of-range", detail)])
-    found = Endpoint.objects.select_for_update(no_key=True).filter(pk=endpoint.pk).first()
-    if found is None:
-        raise ConflictError("The endpoint was removed meanwhile.")
+    found = locked(endpoint)
     if not found.is_active:
         raise ConflictError("The endpoint is not active. Switch it on first.")
     before = Seal.objects.filter(event__at__lt=since).order_by("-position").values_list("position", flat=True)

@@ -67,7 +67,7 @@ def add(values: Mapping[str, Any], *, is_active: bool = True, by: Principal) -> 
 def change(endpoint: Endpoint, values: Mapping[str, Any], *, by: Principal) -> Made:
     """Change what is given. Another algorithm brings a new secret; both sign for the overlap. Errors as `add`."""
     _require(by)
-    endpoint = _locked(endpoint)
+    endpoint = locked(endpoint)
     before = {name: getattr(endpoint, name) for name in (*SETTINGS, "scopes")}
     if AIM & values.keys():
         _require_to_hold(endpoint, by)
@@ -92,7 +92,7 @@ def rotate_secret(endpoint: Endpoint, *, overlap: timedelta = OVERLAP, by: Princ
         raise InvalidInputError(
             errors=[Problem.at(["overlap_hours"], "out-of-range", "From 0 to 720 hours.")]
         )
-    endpoint = _locked(endpoint)
+    endpoint = locked(endpoint)
     secret = _rotated(endpoint, overlap)
     detail = {"overlap_seconds": int(overlap.total_seconds())}
     _record("endpoint.secret-rotated", endpoint, by, detail)
@@ -103,7 +103,7 @@ def rotate_secret(endpoint: Endpoint, *, overlap: timedelta = OVERLAP, by: Princ
 def retire_secret(endpoint: Endpoint, *, by: Principal) -> None:
     """End the overlap now. Raises ConflictError where none is running."""
     _require(by)
-    endpoint = _locked(endpoint)
+    endpoint = locked(endpoint)
     old = list(endpoint.secrets.select_for_update().filter(state=EndpointSecret.State.RETIRING))
     if not old:
         raise ConflictError("No former secret signs any more.")
@@ -133,7 +133,7 @@ def pause(endpoint: Endpoint, *, by: Principal) -> Endpoint:
     """Let deliveries wait until it is resumed. Raises ConflictError unless it is active."""
     by.require_area(Area.WEBHOOKS)
     by.require_no_lockdown()
-    endpoint = _locked(endpoint)
+    endpoint = locked(endpoint)
     if not endpoint.is_active:
         raise ConflictError("Only an active endpoint can be paused.")
     endpoint.state = Endpoint.State.PAUSED
@@ -147,7 +147,7 @@ def enable(endpoint: Endpoint, *, by: Principal) -> Endpoint:
     """Let a paused or disabled endpoint hear again, from now on. What it missed comes with `recover`."""
     by.require_area(Area.WEBHOOKS)
     by.require_no_lockdown()
-    endpoint = _locked(endpoint)
+    endpoint = locked(endpoint)
     if endpoint.is_active:
         raise ConflictError("It is active already.")
     was = endpoint.state
@@ -165,7 +165,7 @@ def disable(
     """Let an endpoint hear nothing more. What waits for it is missed; the log still has it. Once is enough."""
     by.require_area(Area.WEBHOOKS)
     by.require_no_lockdown()
-    endpoint = _locked(endpoint)
+    endpoint = locked(endpoint)
     if endpoint.state == Endpoint.State.DISABLED:
         return endpoint
     now = timezone.now()
@@ -189,7 +189,7 @@ def disable(
 def remove(endpoint: Endpoint, *, by: Principal) -> None:
     """Remove an endpoint with its secrets and its part of the delivery log. What is in the log of the house stays."""
     _require(by)
-    endpoint = _locked(endpoint)
+    endpoint = locked(endpoint)
     _record("endpoint.deleted", endpoint, by, {})
     keeping.forget(endpoint.deliveries.order_by("pk"))
     endpoint.delete()
@@ -220,7 +220,8 @@ def _require_to_hold(endpoint: Endpoint, by: Principal) -> None:
         raise NotAllowedError("It listens as somebody who may do more than you.") from error
 
 
-def _locked(endpoint: Endpoint) -> Endpoint:
+def locked(endpoint: Endpoint) -> Endpoint:
+    """Return the row, locked until commit. Raises ConflictError when it was removed meanwhile."""
     found = (
         Endpoint.objects.select_for_update(of=("self",), no_key=True)
         .select_related("owner")

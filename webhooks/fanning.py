@@ -3,7 +3,6 @@
 Any number of workers may run this: the position is locked, and a delivery of an event to an endpoint is there once.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -15,11 +14,8 @@ from django.utils import timezone
 
 from accounts.log import seal_pending
 from accounts.models.event import Event, Position, Seal
-from content.models import Entry
 from webhooks.models import Delivery, Endpoint
 from webhooks.types import TEST, TYPES, collection_of, wants
-
-logger = logging.getLogger("quillkeep.webhooks")
 
 CONSUMER: Final = "webhooks"
 BATCH: Final = 500  # events in one transaction
@@ -66,9 +62,8 @@ def _events(after: int, until: int) -> list[Event]:
 def _write(events: Sequence[Event], endpoints: Sequence[Endpoint]) -> int:
     """Insert what is not there yet. Returns how many that may be at most."""
     now = timezone.now()
-    newest = _newest_versions(events)
     rows = (
-        _delivery(event, endpoint, newest, now)
+        _delivery(event, endpoint, now)
         for event in events
         for endpoint in endpoints
         if wants(endpoint, event)
@@ -80,7 +75,7 @@ def _write(events: Sequence[Event], endpoints: Sequence[Endpoint]) -> int:
     return made
 
 
-def _delivery(event: Event, endpoint: Endpoint, newest: dict[str, int], now: datetime) -> Delivery:
+def _delivery(event: Event, endpoint: Endpoint, now: datetime) -> Delivery:
     version = event.detail.get("version")
     return Delivery(
         endpoint=endpoint,
@@ -92,21 +87,10 @@ def _delivery(event: Event, endpoint: Endpoint, newest: dict[str, int], now: dat
         subject_id=event.subject_id,
         collection_id=collection_of(event),
         locale=event.locale,
-        version=version if isinstance(version, int) else newest.get(event.subject_id),
+        version=version if isinstance(version, int) else None,  # never a guess: its slug would be told
         created_at=now,
         next_attempt_at=now,
     )
-
-
-def _newest_versions(events: Iterable[Event]) -> dict[str, int]:
-    """Return the newest version of the entries whose event names none: what was taken back is told by its slug."""
-    ids = {
-        event.subject_id
-        for event in events
-        if event.subject_type == "entry" and "version" not in event.detail
-    }
-    rows = Entry.objects.filter(pk__in=ids).values_list("pk", "latest_number") if ids else ()
-    return {str(entry_id): number for entry_id, number in rows}
 
 
 def _chunks(rows: Iterable[Delivery]) -> Iterable[list[Delivery]]:

@@ -4,7 +4,6 @@ Threads do nothing but HTTP; this one alone talks to the database. What is on th
 and so is tried again by another one a minute later, with the same id and the same bytes.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -216,10 +215,9 @@ def _listeners(endpoints: Mapping[UUID, Endpoint], deliveries: Collection[Delive
     listeners = []
     for endpoint_id, mine in by_endpoint.items():
         endpoint = endpoints[endpoint_id]
-        name = (endpoint.owner_id, json.dumps(endpoint.scopes, sort_keys=True))
-        if name not in known:
-            known[name] = hearing.principal_of(endpoint, endpoint.owner)
-        listeners.append(Listener(endpoint, known[name], mine))
+        if endpoint.listens_as not in known:
+            known[endpoint.listens_as] = hearing.principal_of(endpoint, endpoint.owner)
+        listeners.append(Listener(endpoint, known[endpoint.listens_as], mine))
     return listeners
 
 

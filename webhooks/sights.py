@@ -1,6 +1,5 @@
 """Notes who could see what is about to go, in the very transaction that takes it away (docs/decisions/0026)."""
 
-import json
 from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
@@ -53,8 +52,7 @@ def _alike(endpoints: Iterable[Endpoint]) -> Iterable[list[Endpoint]]:
     """Return endpoints that listen as one and the same together."""
     groups: dict[tuple[UUID, str], list[Endpoint]] = {}
     for endpoint in endpoints:
-        name = endpoint.owner_id, json.dumps(endpoint.scopes, sort_keys=True)
-        groups.setdefault(name, []).append(endpoint)
+        groups.setdefault(endpoint.listens_as, []).append(endpoint)
     return groups.values()
 
 

@@ -1,7 +1,6 @@
 """What webhooks do beside requests: fan out, send, tell owners, end overlaps, forget."""
 
 import contextlib
-import logging
 from typing import Final
 
 from celery import shared_task
@@ -11,12 +10,11 @@ from kombu.exceptions import OperationalError
 from accounts import limits
 from accounts.access import Area, Principal, system
 from accounts.api.shapes import moment
-from accounts.errors import TooManyRequestsError, UnavailableError
+from accounts.errors import DomainError, TooManyRequestsError, UnavailableError
 from accounts.limits import Policy
 from webhooks import conformance, endpoints, fanning, keeping, mailing, sending, stopping
 from webhooks.models import Endpoint
 
-logger = logging.getLogger("quillkeep.webhooks")
 _EXPIRES: Final = 5  # seconds: a wake-up that comes late is one too many
 # Of one endpoint, and of all. A receiver that hangs holds a worker for a minute, and the queue has other work.
 CHECKS: Final = Policy("webhook-checks", quota=1, overall=2, fails_open=True)
@@ -59,8 +57,13 @@ def forget_old() -> None:
 def check(endpoint_id: str) -> None:
     """Find out whether a receiver checks what it is sent."""
     endpoint = Endpoint.objects.filter(pk=endpoint_id).first()
-    if endpoint is not None:
+    if endpoint is None:
+        return
+    try:
         conformance.check(endpoint, by=system("conformance"))
+    except DomainError:
+        Endpoint.objects.filter(pk=endpoint.pk).update(conformance=None)  # it is not running any more
+        raise
 
 
 def check_soon(endpoint: Endpoint, *, by: Principal) -> None:

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.access import Action, Area, Scopes
+from accounts.access import Action, Area, Scopes, system
+from accounts.log import Subject, record
 from accounts.models import Policy, User
 from content import editing, modeling, publishing
 from content.schema import current
@@ -206,6 +207,21 @@ def test_what_one_owner_saw_go_is_not_told_to_the_next(receiver: Receiver, artic
     assert "withheld" in states()
 
 
+def test_of_an_event_that_names_no_version_no_slug_is_told(receiver: Receiver, articles: Writing) -> None:
+    """The newest version may be a draft, whose slug was never public."""
+    listener = owner(SITE_READER)
+    make_endpoint(receiver.url, owner=listener)
+    entry = make_entry("articles", title="Public")
+    editing.save(entry.pk, {"slug": "canary"}, writing=articles, base=1)
+    with transaction.atomic():
+        subject = Subject("entry", str(entry.pk), entry.collection_id)
+        record("entry.unpublished", actor=system("before"), subject=subject, locale="en")
+    work()
+    told = [json.loads(asked.body) for asked in receiver.asked]
+    (taken_back,) = [body for body in told if body["type"] == "entry.unpublished"]
+    assert (taken_back["data"]["version"], taken_back["data"]["slug"]) == (None, None)
+
+
 def test_whose_rows_it_was_not_among_hears_nothing_of_its_end(receiver: Receiver, articles: Writing) -> None:
     make_endpoint(receiver.url, owner=owner({**SITE_READER, "filter": {"section": {"eq": "news"}}}))
     seen = make_entry("articles", title="Seen", section="news")
@@ -360,11 +376,6 @@ def test_alerts_are_told_to_who_may_read_the_log(receiver: Receiver) -> None:
     auditor.save()
     make_endpoint(receiver.url, name="Plain", owner=make_user(roles=("plain",)), types=["security.alert"])
     make_endpoint(receiver.url, name="Auditor", owner=make_user(roles=("auditor",)), types=["security.alert"])
-    from django.db import transaction
-
-    from accounts.access import system
-    from accounts.log import Subject, record
-
     with transaction.atomic():
         record("security.alert", actor=system("test"), subject=Subject("alert", str(make_user().pk)))
     assert work() == 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from accounts.errors import NotAllowedError, TooManyRequestsError
+from accounts.errors import ConflictError, NotAllowedError, TooManyRequestsError
 from tests.builders import ROOT, principal
 from tests.previews.little_site import Asked, LittleSite, Page
 from tests.processes import CeleryWorker
@@ -125,6 +125,17 @@ def test_nobody_listening_passes_nothing_and_says_no_reason() -> None:
     found = conformance.check(make_endpoint("http://127.0.0.1:9/").endpoint, by=ROOT)
     assert {item["status"] for item in found["checks"]} == {None}
     assert {item["advice"] for item in found["checks"]} == {"No answer came within the time."}
+
+
+def test_a_check_that_can_t_begin_is_not_left_running() -> None:
+    made = make_endpoint("http://127.0.0.1:9/", name="First")
+    other = make_endpoint("http://127.0.0.1:9/", name="Second")
+    made.endpoint.secrets.update(private=other.endpoint.secrets.get().private)  # it can't be opened there
+    type(made.endpoint).objects.update(conformance={"running_since": "2026-01-01T00:00:00Z"})
+    with pytest.raises(ConflictError):
+        tasks.check(str(made.endpoint.pk))
+    made.endpoint.refresh_from_db()
+    assert made.endpoint.conformance is None
 
 
 def test_only_who_administers_webhooks_checks() -> None:

@@ -1,6 +1,7 @@
 """Endpoints: addresses outside that hear of what happens, and the secrets that prove that it was us."""
 
 import contextlib
+import json
 from datetime import datetime
 from typing import ClassVar, Self
 from uuid import UUID
@@ -97,6 +98,11 @@ class Endpoint(models.Model):
     @property
     def is_active(self) -> bool:
         return self.state == self.State.ACTIVE
+
+    @property
+    def listens_as(self) -> tuple[UUID, str]:
+        """What is the same for endpoints that hear the same: the owner, and what cuts the owner's rights down."""
+        return self.owner_id, json.dumps(self.scopes, sort_keys=True)
 
 
 class EndpointSecretQuerySet(models.QuerySet["EndpointSecret"]):
