@@ -162,7 +162,7 @@ def seal_pending(*, wait: bool = True) -> int:
 def pass_over(*consumers: str) -> None:
     """Let consumers take what is in the log so far for read: the demo sets up what would be news anywhere else."""
     seal_pending()
-    last = Seal.objects.order_by("-position").values_list("position", flat=True).first() or 0
+    last = Seal.objects.last_position()
     for consumer in consumers:
         with transaction.atomic(durable=True):
             Position.objects.of(consumer, lock=True)

@@ -12,7 +12,7 @@ from accounts.access import Area, Principal
 from accounts.errors import ConflictError, InvalidInputError, Problem
 from accounts.log import Subject, record
 from accounts.models.event import Event, Seal
-from webhooks.endpoints import last_position, locked
+from webhooks.endpoints import locked
 from webhooks.models import Delivery, Endpoint
 from webhooks.types import TEST, TYPES, covers
 
@@ -75,7 +75,7 @@ def recover(endpoint: Endpoint, *, since: datetime, by: Principal) -> Endpoint:
     if not found.is_active:
         raise ConflictError("The endpoint is not active. Switch it on first.")
     before = Seal.objects.filter(event__at__lt=since).order_by("-position").values_list("position", flat=True)
-    found.recovered_to, found.recovers_to = before.first() or 0, last_position()
+    found.recovered_to, found.recovers_to = before.first() or 0, Seal.objects.last_position()
     found.ordered_to = found.recovers_to
     found.save(update_fields=["recovered_to", "recovers_to", "ordered_to"])
     detail_of = {"name": found.name, "since": since.isoformat()}

@@ -16,7 +16,6 @@ from accounts.access import Area, Principal
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, Problem
 from accounts.keys.scopes import scopes_json
 from accounts.log import Subject, record
-from accounts.models.event import Seal
 from accounts.models.role import Role
 from accounts.models.user import User
 from accounts.principals import of_user
@@ -193,11 +192,6 @@ def remove(endpoint: Endpoint, *, by: Principal) -> None:
     _record("endpoint.deleted", endpoint, by, {})
     keeping.forget(endpoint.deliveries.order_by("pk"))
     endpoint.delete()
-
-
-def last_position() -> int:
-    """Return the position of the newest seal."""
-    return Seal.objects.order_by("-position").values_list("position", flat=True).first() or 0
 
 
 def _require(by: Principal) -> None:

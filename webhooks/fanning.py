@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.log import seal_pending
@@ -26,7 +26,7 @@ _ROWS: Final = 1_000  # deliveries in one statement
 def fan_out() -> int:
     """Seal what was committed and turn it into deliveries; return how many are new. Commits on its own."""
     seal_pending(wait=False)
-    last = Seal.objects.aggregate(last=Max("position"))["last"] or 0
+    last = Seal.objects.last_position()
     made = 0
     while Position.objects.of(CONSUMER) < last:
         made += _fan_out_batch(last)

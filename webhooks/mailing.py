@@ -16,12 +16,11 @@ from django.utils import timezone
 
 from accounts.access import Area
 from accounts.log import Subject
-from accounts.models.event import Event, Position
+from accounts.models.event import Event, Position, Seal
 from accounts.models.role import ADMINISTRATOR, Role
 from accounts.models.user import User
 from accounts.sign_in import mails
 from accounts.sign_in.mails import SENT, Mail
-from webhooks.endpoints import last_position
 from webhooks.models import Delivery, Endpoint
 from webhooks.outcomes import EXHAUSTED
 from webhooks.types import TEST
@@ -37,7 +36,7 @@ _BECAUSE: Final[Mapping[str, str]] = {
 
 def send_due() -> int:
     """Send what the log asks for since the last time; return how many. Raises OSError when no server takes them."""
-    last, sent = last_position(), 0
+    last, sent = Seal.objects.last_position(), 0
     while True:
         with transaction.atomic(durable=True):
             position = Position.objects.of(CONSUMER, lock=True)

@@ -40,7 +40,7 @@ def send_due(*, waits: bool = True) -> int:
     takes them: then nothing has moved, and the next time sends it, to some perhaps twice.
     """
     position = Position.objects.of(CONSUMER, lock=True)
-    last = Seal.objects.order_by("-position").values_list("position", flat=True).first() or 0
+    last = Seal.objects.last_position()
     events = list(Event.objects.after(position).filter(type=OPENED, seal__position__lte=last)[:_BATCH])
     if not events:
         Position.objects.advance(CONSUMER, to=last)

@@ -50,7 +50,7 @@ class _Group:
 
 def raise_due() -> int:
     """Read what was sealed since the last time; return how many alerts were opened or got worse."""
-    last = Seal.objects.aggregate(last=Max("position"))["last"] or 0
+    last = Seal.objects.last_position()
     told = 0
     while Position.objects.of(CONSUMER) < last:
         try:

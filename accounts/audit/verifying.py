@@ -270,7 +270,7 @@ def _compare_head(result: Verification, path: Path, head: Head, archives: Path |
                 )
                 return
     if mac != head.mac:
-        last = Seal.objects.aggregate(last=Max("position"))["last"] or 0
+        last = Seal.objects.last_position()
         result.findings.append(
             Finding(
                 "cut",

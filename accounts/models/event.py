@@ -93,6 +93,14 @@ class Event(models.Model):
         return f"{self.type} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
+class SealManager(models.Manager["Seal"]):
+    """Looks at the end of the chain."""
+
+    def last_position(self) -> int:
+        """Return the position of the newest seal, 0 where nothing is sealed."""
+        return self.order_by("-position").values_list("position", flat=True).first() or 0
+
+
 class Seal(models.Model):
     """The place of an event in the log: an HMAC chained over the seal before it and the event."""
 
@@ -101,6 +109,8 @@ class Seal(models.Model):
     mac = models.CharField(max_length=64)
     key_id = models.CharField(max_length=64)
     sealed_at = models.DateTimeField()
+
+    objects = SealManager()
 
 
 class Unsealed(models.Model):

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import Max
 from django.template.loader import render_to_string
 from django.utils import timezone
 
@@ -105,7 +104,7 @@ WRITERS: Final[Mapping[str, Writer]] = {
 
 def send_due() -> int:
     """Send what the log asks for since the last time; return how many. Raises OSError when no server takes them."""
-    last = Seal.objects.aggregate(last=Max("position"))["last"] or 0
+    last = Seal.objects.last_position()
     sent = 0
     while True:
         with transaction.atomic(durable=True):
