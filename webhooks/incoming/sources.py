@@ -88,7 +88,7 @@ def change(source: Source, values: Mapping[str, Any], *, is_on: bool | None = No
     """Change what is given. What waits is then done by the new action, as the new account. Errors as `add`."""
     _require(by)
     source = _locked(source)
-    _require_to_hold(source, by)
+    require_to_hold(source, by)
     before = {name: getattr(source, name) for name in _COLUMNS}
     _put(source, values, by)
     changed = sorted(_COLUMNS[name] for name in _COLUMNS if getattr(source, name) != before[name])
@@ -109,7 +109,7 @@ def rotate_secret(
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise _wrong("overlap_hours", "out-of-range", "From 0 to 720 hours.")
     source = _locked(source)
-    _require_to_hold(source, by)
+    require_to_hold(source, by)
     text, is_ours = _secret(source, secret)
     now = timezone.now()
     _retire(source.secrets.filter(state=SourceSecret.State.RETIRING), now)
@@ -128,7 +128,7 @@ def retire_secret(source: Source, *, by: Principal) -> None:
     """End the overlap now. Raises ConflictError where none is running."""
     _require(by)
     source = _locked(source)
-    _require_to_hold(source, by)
+    require_to_hold(source, by)
     if not _retire(source.secrets.filter(state=SourceSecret.State.RETIRING), timezone.now()):
         raise ConflictError("No former secret counts any more.")
     _record("source.secret-retired", source, by, {})
@@ -140,7 +140,7 @@ def switch(source: Source, *, is_on: bool, by: Principal) -> Source:
     _require(by)
     source = _locked(source)
     if is_on:
-        _require_to_hold(source, by)
+        require_to_hold(source, by)
     return _switch(source, is_on, by)
 
 
@@ -176,7 +176,8 @@ def retire_old(*, by: Principal) -> int:
 
 def require_to_hold(source: Source, by: Principal) -> None:
     """Raise NotAllowedError unless `by` is as much as the account that a source acts as."""
-    _require_to_hold(source, by)
+    if source.account is not None:
+        require_to_hold_roles(by, source.account.role_keys)
 
 
 def subject_of(source: Source) -> Subject:
@@ -190,11 +191,6 @@ _COLUMNS: Final = {"options": "options", "schema": "schema", "action": "action",
 def _require(by: Principal) -> None:
     by.require_area(Area.WEBHOOKS)
     by.require_step_up()
-
-
-def _require_to_hold(source: Source, by: Principal) -> None:
-    if source.account is not None:
-        require_to_hold_roles(by, source.account.role_keys)
 
 
 def _locked(source: Source) -> Source:
