@@ -41,11 +41,14 @@ check: $(STAMP)
 	$(BIN)/python -m tests.deploy_check
 
 lock: $(STAMP)
-	rm -f requirements.txt requirements-dev.txt
+	rm -f requirements.txt requirements-dev.txt deploy/requirements-extras.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+		--python-version 3.11 --extra s3 --extra vault -c requirements.txt pyproject.toml \
+		-o deploy/requirements-extras.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --all-extras -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 bench: $(STAMP)
 	@test -f bench/__main__.py || { echo "bench: not built yet" >&2; exit 2; }
