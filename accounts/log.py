@@ -19,7 +19,7 @@ from accounts.access import Principal
 from accounts.canonical import canonical_bytes
 from accounts.ids import uuid7
 from accounts.keyring import key_ring
-from accounts.models.archive import Archive
+from accounts.models.archive import Archive, Epoch
 from accounts.models.event import UNREADABLE, Event, Position, Seal, Unsealed
 
 logger = logging.getLogger("quillkeep.log")
@@ -187,6 +187,7 @@ def _seal_batch(*, wait: bool) -> int:
         return 0
     now = timezone.now()
     position, mac = newest()
+    position = max(position, _before_the_epoch())
     seals: list[Seal] = []
     # What is left in it in the end: without a right tag, with a seal already, archived before, or gone.
     refused = set(ids)
@@ -227,13 +228,19 @@ def is_repeated(event: Event, beginning: datetime | None) -> bool:
     return beginning is not None and event.at < min(beginning, timezone.now() - LONGEST_WAIT)
 
 
-def newest() -> tuple[int, str]:
+def newest(*, using: str = "default") -> tuple[int, str]:
     """Return position and MAC of the newest seal, or of the end of the archives; before the first one 0 and GENESIS."""
-    last = Seal.objects.order_by("-position").values_list("position", "mac").first()
+    last = Seal.objects.using(using).order_by("-position").values_list("position", "mac").first()
     if last is not None:
         return last
-    archive = Archive.objects.order_by("-last_position").first()
+    archive = Archive.objects.using(using).order_by("-last_position").first()
     return (archive.last_position, archive.last_mac) if archive else (0, GENESIS)
+
+
+def _before_the_epoch() -> int:
+    """Return the position before which nothing is sealed any more: what a restore gave up is not given away again."""
+    first = Epoch.objects.order_by("-first_position").values_list("first_position", flat=True).first()
+    return first - 1 if first else 0
 
 
 # --- The head: where the log ended, kept outside the database, so that a cut tail shows -----------------------------

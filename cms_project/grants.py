@@ -44,6 +44,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_bearer": (READ, READ),
     "accounts_credential": (READ, READ),
     "accounts_dailyhead": (WRITE, NOTHING),
+    "accounts_epoch": (READ, NOTHING),  # written by the owner alone: it lets the log skip positions
     "accounts_event": (APPEND, NOTHING),
     "accounts_freshness": (READ, READ),
     "accounts_generation": (WRITE, READ),

@@ -36,7 +36,7 @@ def fan_out() -> int:
 @transaction.atomic(durable=True)
 def _fan_out_batch(last: int) -> int:
     position = Position.objects.of(CONSUMER, lock=True)
-    until = min(position + BATCH, last)
+    until = min(Seal.objects.end_of_batch(position, size=BATCH), last)
     events = _events(position, until)
     listening = _listening() if events else []
     most = max(1, MOST_ROWS // max(1, len(listening)))
@@ -118,7 +118,7 @@ def _recover_batch(endpoint_id: UUID) -> int:
     endpoint = Endpoint.objects.select_for_update().filter(pk=endpoint_id).first()
     if endpoint is None or endpoint.recovers_to is None or endpoint.recovered_to is None:
         return 0
-    until = min(endpoint.recovered_to + BATCH, endpoint.recovers_to)
+    until = min(Seal.objects.end_of_batch(endpoint.recovered_to, size=BATCH), endpoint.recovers_to)
     now = timezone.now()
     missed = endpoint.deliveries.filter(
         position__gt=endpoint.recovered_to,

@@ -145,8 +145,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         if event is None:
             raise Http404
         previous = exporting.mac_before(event.seal.position)
-        around = Seal.objects.filter(position__in=[event.seal.position - 1, event.seal.position + 1])
-        beside = {seal.position - event.seal.position: seal.event_id for seal in around}
+        ids = Seal.objects.values_list("event_id", flat=True)  # a restore leaves a gap between two neighbours
         context = {
             "title": f"Event {event.seal.position}",
             "line": _line(event, Links(), _names([event])),
@@ -156,8 +155,8 @@ class EventAdmin(ReadOnlyAdmin[Event]):
             "detail": json.dumps(event.detail, ensure_ascii=False, indent=2, sort_keys=True)
             if event.detail
             else "",
-            "older": beside.get(-1),
-            "newer": beside.get(1),
+            "older": ids.filter(position__lt=event.seal.position).order_by("-position").first(),
+            "newer": ids.filter(position__gt=event.seal.position).order_by("position").first(),
             "by_credential": _search(actor=event.credential) if event.credential else None,
             "from_there": _search(address=event.address) if event.address else None,
         }

@@ -71,7 +71,7 @@ def is_behind() -> bool:
 @transaction.atomic(durable=True)
 def _read(last: int, *, is_careful: bool) -> int:
     position = Position.objects.of(CONSUMER, lock=True)
-    until = min(position + BATCH, last)
+    until = min(Seal.objects.end_of_batch(position, size=BATCH), last)
     rules = rules_by_type()
     events = Event.objects.after(position).filter(type__in=rules, seal__position__lte=until)
     groups: dict[_Key, _Group] = {}

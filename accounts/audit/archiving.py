@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from accounts.access import Principal
 from accounts.audit.chain import Chain, Finding
+from accounts.audit.epochs import jumps
 from accounts.audit.exporting import SUFFIX, Manifest, Written, check, mac_before
 from accounts.audit.lines import line_bytes, moment
 from accounts.canonical import canonical_bytes
@@ -133,6 +134,8 @@ def _range(before: datetime) -> tuple[int, int] | None:
     young = seals.filter(sealed_at__gte=before).first()
     last = min((young or newest).position, newest.position) - 1
     last = min(last, first.position + MOST - 1)
+    # Not over the beginning of an epoch: the positions of an archive have no gaps.
+    last = min([last, *(expected - 1 for expected in jumps(using=OWNER) if expected > first.position)])
     return (first.position, last) if last >= first.position else None
 
 

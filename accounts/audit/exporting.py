@@ -15,7 +15,8 @@ from typing import IO, Any, Final, Literal
 from django.utils import timezone
 
 from accounts.access import Principal
-from accounts.audit.chain import Chain, Finding
+from accounts.audit.chain import Chain, Finding, Jump
+from accounts.audit.epochs import jumps
 from accounts.audit.lines import MAX_LINE, WRONG, LineError, line_bytes, line_json, moment, parse_line
 from accounts.audit.searching import Sought
 from accounts.canonical import canonical_bytes
@@ -67,9 +68,15 @@ class Manifest:
     head_position: int
     head_mac: str
     made_at: str
+    jumps: list[list[Any]] = field(default_factory=list)  # epochs inside: [expected, first position, MAC before]
 
     def as_bytes(self) -> bytes:
         return canonical_bytes(asdict(self))
+
+    def chain(self) -> Chain:
+        """Return where a walk along the file's lines begins."""
+        jumps = {int(expected): Jump(int(first), str(mac)) for expected, first, mac in self.jumps}
+        return Chain(self.first_position or 1, self.previous_mac, jumps)
 
     def signed(self) -> dict[str, Any]:
         """Return the manifest with its signature, as JSON values."""
@@ -193,7 +200,17 @@ def write(
         head_position=head_position,
         head_mac=head_mac,
         made_at=moment(timezone.now()),
+        jumps=jumps_between(*positions) if is_whole else [],
     )
+
+
+def jumps_between(first: int | None, last: int | None) -> list[list[Any]]:
+    """Return the epochs that begin within a range, as a manifest tells of them."""
+    return [
+        [expected, jump.first_position, jump.previous_mac]
+        for expected, jump in jumps().items()
+        if first and last and first < expected and jump.first_position <= last
+    ]
 
 
 def note_export(manifest: Manifest | None, *, format: str, sought: Sought, by: Principal) -> None:  # noqa: A002
@@ -217,7 +234,10 @@ def mac_before(position: int) -> str:
     if seal is not None:
         return seal.mac
     archive = Archive.objects.filter(last_position=position - 1).first()
-    return archive.last_mac if archive else ""
+    if archive is not None:
+        return archive.last_mac
+    epoch = next((item for item in jumps().values() if item.first_position == position), None)
+    return epoch.previous_mac if epoch else ""
 
 
 def safe_cell(value: object) -> str:
@@ -288,7 +308,7 @@ def _check_lines(
     result: Checked, manifest: Manifest, file: Path, progress: Callable[[int, int], None] | None
 ) -> None:
     """Check each line: its tag, its place, and the chain where the file has no gaps."""
-    chain = Chain(manifest.first_position or 1, manifest.previous_mac)
+    chain = manifest.chain()
     is_whole = bool(manifest.previous_mac)
     position: int | None = None
     last_mac = ""

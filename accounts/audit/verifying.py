@@ -11,8 +11,9 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Max
 
-from accounts.audit import archiving, exporting, heads
+from accounts.audit import archiving, epochs, exporting, heads
 from accounts.audit.chain import Chain, Finding
+from accounts.audit.epochs import jumps
 from accounts.audit.lines import LineError, event_json, parse_line
 from accounts.log import (
     Head,
@@ -23,7 +24,7 @@ from accounts.log import (
     is_repeated,
     read_head,
 )
-from accounts.models.archive import Archive
+from accounts.models.archive import Archive, Epoch
 from accounts.models.event import NEVER, UNREADABLE, Event, Seal, Unsealed
 
 __all__ = ["Chain", "Finding", "Verification", "event_json", "verify"]
@@ -95,6 +96,10 @@ def verify(
             result.findings.append(
                 Finding("head", None, None, "audit-head.json is missing, so a cut tail could not be seen.")
             )
+        for row in Epoch.objects.order_by("first_position"):
+            if not epochs.is_ours(row):
+                detail = "The application did not write this row of an epoch."
+                result.findings.append(Finding("forged", row.first_position, None, detail))
         for path, known in known_heads:
             if (
                 path not in days or known.position >= end.expected
@@ -201,9 +206,13 @@ def _check_archives(result: Verification, place: Path | None) -> Chain:
 
     A row whose MAC is wrong covers nothing: its range is then found as removed.
     """
-    chain = Chain()
+    known = jumps()
+    chain = Chain(jumps=known)
     for archive in Archive.objects.order_by("first_position"):
         first = archive.first_position
+        jump = known.get(chain.expected)
+        if jump and first == jump.first_position and chain.previous_mac == jump.previous_mac:
+            chain.expected = first
         if not archiving.is_ours(archive):
             result.findings.append(
                 Finding("forged", first, None, "The application did not write this row of an archive.")
@@ -212,7 +221,7 @@ def _check_archives(result: Verification, place: Path | None) -> Chain:
         if first != chain.expected or archive.previous_mac != chain.previous_mac:
             detail = f"The archive that begins at position {first} does not follow what was before it."
             result.findings.append(Finding("removed", chain.expected, None, detail))
-        chain = Chain(archive.last_position + 1, archive.last_mac)
+        chain = Chain(archive.last_position + 1, archive.last_mac, known)
         result.archives += 1
         result.archived += archive.count
         if place is not None:
@@ -269,6 +278,11 @@ def _compare_head(result: Verification, path: Path, head: Head, archives: Path |
                     f"{path.name} saw position {head.position}, which is in {archive.file}; that file was not read."
                 )
                 return
+    if mac is None and epochs.is_lost(head.position):
+        result.warnings.append(
+            f"{path.name} saw position {head.position}, which is of the history that a restore gave up."
+        )
+        return
     if mac != head.mac:
         last = Seal.objects.last_position()
         result.findings.append(

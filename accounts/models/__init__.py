@@ -2,7 +2,7 @@
 
 from accounts.models.alert import Alert, KeyPlace, Severity, Tally
 from accounts.models.api_key import ApiKey, ScopeUse
-from accounts.models.archive import Archive, DailyHead, LogCheck
+from accounts.models.archive import Archive, DailyHead, Epoch, LogCheck
 from accounts.models.credential import Bearer, Credential
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
@@ -21,6 +21,7 @@ __all__ = [
     "Bearer",
     "Credential",
     "DailyHead",
+    "Epoch",
     "Event",
     "Generation",
     "KeyPlace",

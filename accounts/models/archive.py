@@ -1,4 +1,4 @@
-"""What keeps the log small and proves it whole: archived ranges, the results of checks, and the heads of each day."""
+"""What keeps the log small and proves it whole: archived ranges, epochs, results of checks, the heads of each day."""
 
 from django.db import models
 
@@ -32,6 +32,29 @@ class Archive(models.Model):
     def count(self) -> int:
         """How many events are in it: positions have no gaps."""
         return self.last_position - self.first_position + 1
+
+
+class Epoch(models.Model):
+    """Where the log goes on after a restore: positions between were given away once, and nothing may have them again.
+
+    Insert-only, by the owner alone; its MAC is made with the key ring, not with SQL.
+    """
+
+    first_position = models.BigIntegerField(primary_key=True)
+    after_position = models.BigIntegerField(unique=True)  # the newest one that was restored
+    previous_mac = models.CharField(max_length=64)  # of the seal there: the chain goes on behind the gap
+    backup = models.CharField(max_length=120)
+    made_at = models.DateTimeField()
+    key_id = models.CharField(max_length=64)
+    mac = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(after_position__gte=0, first_position__gt=models.F("after_position")),
+                name="an_epoch_begins_later",
+            )
+        ]
 
 
 class LogCheck(models.Model):

@@ -100,6 +100,14 @@ class SealManager(models.Manager["Seal"]):
         """Return the position of the newest seal, 0 where nothing is sealed."""
         return self.order_by("-position").values_list("position", flat=True).first() or 0
 
+    def end_of_batch(self, after: int, *, size: int) -> int:
+        """Return up to which position a batch behind another goes; `after` itself where nothing is behind it.
+
+        Counted in seals, not in positions: a restore leaves a gap of very many.
+        """
+        behind = self.filter(position__gt=after).order_by("position").values_list("position", flat=True)[:size]
+        return max(behind, default=after)
+
 
 class Seal(models.Model):
     """The place of an event in the log: an HMAC chained over the seal before it and the event."""
