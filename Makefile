@@ -8,10 +8,11 @@ STAMP := $(VENV)/installed-$(LOCK)
 ARGS ?=
 export PORT
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check lock bench faults clean
+.PHONY: help venv run servers test check lock bench faults clean
 
 help:
 	@echo "make run     start everything on http://localhost:8000 (PORT=8001 for another port)"
+	@echo "make servers PostgreSQL and Valkey alone, to restore a backup into"
 	@echo "make test    all tests, with their own servers (ARGS=\"-k publish\" passes on)"
 	@echo "make check   lint, types, import contracts, missing migrations, deploy check"
 	@echo "make bench   measurements (ARGS=--quick for less than 3 minutes)"
@@ -28,6 +29,9 @@ $(STAMP): requirements-dev.txt
 
 run: $(STAMP)
 	@exec $(BIN)/python -m cms_project.run
+
+servers: $(STAMP)
+	@exec $(BIN)/python -m cms_project.run --servers-only
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest $(if $(findstring -n,$(ARGS)),,-n auto --dist worksteal) $(ARGS)

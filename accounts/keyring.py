@@ -8,7 +8,8 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -85,6 +86,29 @@ class KeyRing:
         if not self.holds(key_id):
             return False
         return hmac.compare_digest(self.mac(data, purpose=purpose, key_id=key_id)[1].encode(), mac.encode())
+
+    def sign(self, data: bytes, *, purpose: str) -> tuple[str, str]:
+        """Return (key id, Ed25519 signature in hex, RFC 8032) by a key pair that is derived from the active key.
+
+        Not a MAC: who keeps the public half can check what we made without being able to make it.
+        """
+        return self.active_id, self._signer(purpose, self.active_id).sign(data).hex()
+
+    def has_signed(self, data: bytes, signature: str, *, purpose: str, key_id: str) -> bool:
+        """Tell whether a signature is right; one of an unknown key is not."""
+        try:
+            signer = self._signer(purpose, key_id)
+            signer.public_key().verify(bytes.fromhex(signature), data)
+        except (KeyRingError, InvalidSignature, ValueError):
+            return False
+        return True
+
+    def public_half(self, purpose: str, key_id: str | None = None) -> str:
+        """Return the public key of what `sign` signs with, in hex."""
+        return self._signer(purpose, key_id or self.active_id).public_key().public_bytes_raw().hex()
+
+    def _signer(self, purpose: str, key_id: str) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.derive(f"ed25519/{purpose}", key_id))
 
 
 @cache

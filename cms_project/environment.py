@@ -14,6 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import environ
 
+from cms_project import environment_backups
+from cms_project.environment_backups import BackupSettings
+
 Name = Literal["development", "staging", "production"]
 Plane = Literal["management", "edge", "delivery"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -45,6 +48,7 @@ NAMES: Final = (
     "EGRESS_ALLOWED_PORTS",
     "SECURITY_ALERT_TO",
     "SECURITY_ALERT_THRESHOLDS",
+    *environment_backups.NAMES,
 )
 ENVIRONMENTS: Final[tuple[Name, ...]] = ("development", "staging", "production")
 PLANES: Final[tuple[Plane, ...]] = ("management", "edge", "delivery")
@@ -95,6 +99,7 @@ class Environment:
     egress_allowed_ports: frozenset[int]  # empty: those of https
     security_alert_to: tuple[str, ...] = field(repr=False)
     security_alert_thresholds: dict[str, int]
+    backups: BackupSettings
 
     @property
     def is_development(self) -> bool:
@@ -150,6 +155,7 @@ def read(source: Mapping[str, str]) -> Environment:
         "egress_allowed_ports": reader.take("EGRESS_ALLOWED_PORTS", _ports, default=frozenset()),
         "security_alert_to": reader.take("SECURITY_ALERT_TO", _mailboxes, default=()),
         "security_alert_thresholds": reader.take("SECURITY_ALERT_THRESHOLDS", _thresholds, default={}),
+        "backups": environment_backups.read(reader.take, Fault, database=_database, strict=strict),
     }
     if reader.faults:
         raise EnvironmentFaultsError(reader.faults)

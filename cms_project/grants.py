@@ -64,6 +64,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_user": (WRITE, NOTHING),
     "accounts_user_groups": (WRITE, NOTHING),
     # content
+    "content_backup": (READ, NOTHING),  # written by the keeper of backups, as the owner
     "content_collection": (WRITE, READ),
     "content_draftdocument": (WRITE, NOTHING),
     "content_draftsearch": (WRITE, NOTHING),

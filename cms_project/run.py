@@ -15,9 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final, Never
 
+from pyrage import x25519
+
 from cms_project import environment
 from cms_project.environment import Environment, EnvironmentFaultsError
-from cms_project.servers import OWNER, ServerError, Servers, die_with_parent, end, write_private
+from cms_project.servers import OWNER, SCRATCH, ServerError, Servers, die_with_parent, end, write_private
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 HOST: Final = "127.0.0.1"
@@ -25,8 +27,17 @@ READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0  # longer than what is on the wire may take
 # Quiet: its banner would push the lines about signing in off the screen.
 CELERY: Final = (sys.executable, "-m", "celery", "--quiet", "--app", "cms_project.celery")
+KEEPER: Final = "keeper"  # of backups: the one process that can read them
+# What only some processes hold: who owns the tables, and who reads backups.
+FOR_OWNERS: Final = ("OWNER_DATABASE_URL",)
+FOR_THE_KEEPER: Final = ("BACKUP_IDENTITY", "SCRATCH_DATABASE_URL")
 # Name, queues, processes.
-WORKERS: Final = (("worker", "default,index,receipts", 2), ("sealer", "log", 1), ("sender", "webhooks", 2))
+WORKERS: Final = (
+    ("worker", "default,index,receipts", 2),
+    ("sealer", "log", 1),
+    ("sender", "webhooks", 2),
+    (KEEPER, "backups", 1),
+)
 
 
 class StoppedError(Exception):
@@ -48,12 +59,19 @@ class Supervisor:
             with_valkey=not _has(given, "VALKEY_URL"),
         )
 
-    def run(self) -> int:
-        """Return the exit status: 0 when asked to stop, 1 when something failed or ended by itself."""
+    def run(self, *, servers_only: bool = False) -> int:
+        """Return the exit status: 0 when asked to stop, 1 when something failed or ended by itself.
+
+        With `servers_only` nothing but PostgreSQL and Valkey runs: what restoring a backup needs.
+        """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # who started us with nohup meant it
                 signal.signal(number, _stop)
         try:
+            if servers_only:
+                self.prepare_servers()
+                say("PostgreSQL and Valkey run; `manage.py` can be used. (Ctrl-C stops them)")
+                return self.watch()
             settings = self.prepare()
             self.start_processes(settings)
             self.announce(settings)
@@ -69,11 +87,7 @@ class Supervisor:
 
     def prepare(self) -> Environment:
         """Start the servers, write the environment, migrate, and make the demo content."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        if self.servers.with_postgresql or self.servers.with_valkey:
-            self.servers.start()
-        self.values = self.environment()
-        settings = environment.read(self.values)  # every fault at once, before anything is written
+        settings = self.prepare_servers()
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -87,6 +101,14 @@ class Supervisor:
             # Our own output is a pipe to the command, so it can't see whether anybody could scan a code.
             self.manage("demo", "--update-url", *(["--qr"] if sys.stdout.isatty() else []))
         return settings
+
+    def prepare_servers(self) -> Environment:
+        """Start the servers and write the environment."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        if self.servers.with_postgresql or self.servers.with_valkey:
+            self.servers.start()
+        self.values = self.environment()
+        return environment.read(self.values)  # every fault at once, before anything else is done
 
     def knows_the_demo(self, settings: Environment) -> bool:
         """Say how to sign in when an earlier start made the demo at this address; that saves a start of Django."""
@@ -116,9 +138,16 @@ class Supervisor:
             values["OWNER_DATABASE_URL"] = self.servers.database_url(OWNER)
             values["DATABASE_URL"] = self.servers.database_url("quillkeep_app")
             values["DELIVERY_DATABASE_URL"] = self.servers.database_url("quillkeep_delivery")
+            values["SCRATCH_DATABASE_URL"] = self.servers.database_url(OWNER, SCRATCH)
         if self.servers.with_valkey:
             values["VALKEY_URL"] = self.servers.valkey_url(0)
             values["CELERY_BROKER_URL"] = self.servers.broker_url(1)
+        if not _has(self.given, "BACKUP_TO"):
+            values["BACKUP_TO"] = f"file://{self.data_dir / 'backups'}"
+        if not _has(self.given, "BACKUP_RECIPIENTS"):
+            identity = kept.get("BACKUP_IDENTITY") or str(x25519.Identity.generate())
+            values["BACKUP_IDENTITY"] = identity
+            values["BACKUP_RECIPIENTS"] = str(x25519.Identity.from_str(identity).to_public())
         made = {name: value for name, value in values.items() if not _has(self.given, name)}
         write_private(file, "".join(f"{name}={value}\n" for name, value in made.items()))
         return {**self.given, **made}
@@ -141,7 +170,8 @@ class Supervisor:
             self.spawn(
                 name,
                 worker_command(name, queues, processes),
-                owner="index" in queues,
+                owner="index" in queues or name == KEEPER,
+                keeper=name == KEEPER,
                 dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
             )
         self.spawn(
@@ -164,6 +194,7 @@ class Supervisor:
         command: list[str],
         *,
         owner: bool = False,
+        keeper: bool = False,
         dies_by: signal.Signals = signal.SIGTERM,
     ) -> subprocess.Popen[bytes]:
         """Start a process in a group of its own, its output prefixed with its name.
@@ -171,9 +202,9 @@ class Supervisor:
         `dies_by` is what the kernel sends it when we are killed ourselves.
         """
         values = {**self.values, "PYTHONUNBUFFERED": "1"}
-        if not owner:
-            values.pop("OWNER_DATABASE_URL", None)
-            values.pop("OWNER_DATABASE_URL_FILE", None)
+        for withheld in ((*FOR_OWNERS,) if not owner else ()) + (() if keeper else FOR_THE_KEEPER):
+            values.pop(withheld, None)
+            values.pop(f"{withheld}_FILE", None)
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -313,4 +344,4 @@ def _has(values: dict[str, str], name: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(Supervisor(dict(os.environ)).run())
+    sys.exit(Supervisor(dict(os.environ)).run(servers_only=sys.argv[1:] == ["--servers-only"]))

@@ -27,6 +27,7 @@ import redis
 from psycopg import sql
 
 DATABASE: Final = "quillkeep"
+SCRATCH: Final = "quillkeep_scratch"  # where backups are proven
 SUPERUSER: Final = "postgres"
 OWNER: Final = "quillkeep_owner"
 ROLES: Final = (OWNER, "quillkeep_app", "quillkeep_delivery")
@@ -324,7 +325,7 @@ class Servers:
         return True
 
     def _provision(self) -> None:
-        """Create the three roles and the database; set the passwords that we have on file."""
+        """Create the three roles and the databases; set the passwords that we have on file."""
         with self.connect() as connection:
             known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             for role in ROLES:
@@ -337,8 +338,10 @@ class Servers:
                     + sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD ")
                     + secret
                 )
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                self.create_database(DATABASE, connection=connection)
+            for name in (DATABASE, SCRATCH):
+                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+                if not known:
+                    self.create_database(name, connection=connection)
 
     def create_database(
         self, name: str, *, template: str = "template0", connection: psycopg.Connection[Any] | None = None

@@ -157,7 +157,7 @@ CELERY_TASK_TIME_LIMIT = 30 * 60
 # Each with an exchange of its own: on a shared one every message would reach all of them.
 CELERY_TASK_QUEUES = [
     Queue(name, Exchange(name), routing_key=name)
-    for name in ("log", "default", "index", "webhooks", "receipts")
+    for name in ("log", "default", "index", "webhooks", "receipts", "backups")
 ]
 CELERY_TASK_DEFAULT_EXCHANGE = CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 CELERY_TASK_DEFAULT_QUEUE = "default"
@@ -234,6 +234,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "webhooks.forget_receipts",
         "schedule": crontab(hour="3", minute="41"),
         "options": {"expires": 3600},
+    },
+    "keep-backups": {
+        "task": "content.keep_backups",
+        "schedule": 300.0,
+        "options": {"queue": "backups", "expires": 300},
     },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
@@ -379,6 +384,8 @@ AUDIT_HEAD_TO = ENVIRONMENT.audit_head_to
 EGRESS_ALLOWED_NETWORKS = ENVIRONMENT.egress_allowed_networks
 EGRESS_ALLOWED_HOSTS = ENVIRONMENT.egress_allowed_hosts  # (): every public one
 EGRESS_ALLOWED_PORTS = ENVIRONMENT.egress_allowed_ports  # (): those of https
+
+BACKUPS = ENVIRONMENT.backups
 
 LANGUAGE_CODE = "en"
 USE_I18N = True

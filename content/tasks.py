@@ -1,9 +1,13 @@
 """What the worker does for content: indexes and rebuilds. The database says what waits; a task is a wake-up."""
 
 from celery import shared_task
+from django.conf import settings
 from django.db import connections
 
+from accounts.access import system
 from content import indexing, rebuilding
+from content.backups import keeping
+from content.backups.stores import store
 
 _LOCK = 0x71_6B_69_64_78  # "qkidx": the advisory lock of the one worker that makes indexes
 
@@ -25,3 +29,12 @@ def index() -> None:
 def rebuild() -> None:
     """Make the documents again that a schema change left behind."""
     rebuilding.work_through()
+
+
+@shared_task(name="content.keep_backups", queue="backups", time_limit=None, goes_on_in_lockdown=True)
+def keep_backups() -> None:
+    """Make, verify, prove and prune backups as far as they are due; also during a lockdown: now above all."""
+    if settings.BACKUPS.to:
+        keeping.keep(store(), by=system("keeping backups"))
+    elif not settings.ENVIRONMENT.is_development:
+        keeping.tell_overdue(by=system("keeping backups"))

@@ -6,7 +6,7 @@ from typing import Final
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
-from accounts.alerting import content, house, rights, sign_ins, sources
+from accounts.alerting import backups, content, house, rights, sign_ins, sources
 from accounts.alerting.rule import Rule
 
 RULES: Final[Mapping[str, Rule]] = {
@@ -16,6 +16,7 @@ RULES: Final[Mapping[str, Rule]] = {
         *house.RULES,
         *content.RULES,
         *sources.RULES,
+        *backups.RULES,
         *rights.RULES,
         house.BROKEN_RULE,
     )

@@ -17,7 +17,9 @@ from accounts.log import newest
 from accounts.models.archive import Epoch
 
 PURPOSE: Final = "log-epoch"
-LENGTH: Final = 1_000_000_000  # an epoch begins at a multiple: more than any history loses behind its last known head
+LENGTH: Final = (
+    1_000_000_000  # an epoch begins at a multiple: more than any history loses behind its last known head
+)
 
 
 def epoch_bytes(epoch: Epoch) -> bytes:

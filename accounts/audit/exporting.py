@@ -68,7 +68,9 @@ class Manifest:
     head_position: int
     head_mac: str
     made_at: str
-    jumps: list[list[Any]] = field(default_factory=list)  # epochs inside: [expected, first position, MAC before]
+    jumps: list[list[Any]] = field(
+        default_factory=list
+    )  # epochs inside: [expected, first position, MAC before]
 
     def as_bytes(self) -> bytes:
         return canonical_bytes(asdict(self))

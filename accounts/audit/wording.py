@@ -16,6 +16,16 @@ SAID: Final = {
     "api-key.old-secret-retired": "retired the old secret of an API key",
     "api-key.revoked": "revoked an API key",
     "api-key.rotated": "gave an API key a new secret",
+    "backup.completed": "made a backup",
+    "backup.damaged": "found a backup damaged",
+    "backup.failed": "could not make a backup",
+    "backup.not-proven": "could not restore a backup",
+    "backup.overdue": "found that backups are overdue",
+    "backup.proof-overdue": "found that no backup was proven lately",
+    "backup.proven": "proved that a backup restores",
+    "backup.removed": "removed a backup",
+    "backup.restored": "restored a backup",
+    "backup.verified": "verified a backup",
     "clock.skewed": "found a clock that is wrong",
     "collection.changed": "changed a collection",
     "device.enrolled": "enrolled a second factor",
@@ -107,6 +117,9 @@ SAID: Final = {
 # What an auditor must not overlook.
 LOUD: Final = frozenset(
     {
+        "backup.damaged",
+        "backup.not-proven",
+        "backup.restored",
         "lockdown.off",
         "lockdown.on",
         "log.archived",

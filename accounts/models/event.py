@@ -105,7 +105,9 @@ class SealManager(models.Manager["Seal"]):
 
         Counted in seals, not in positions: a restore leaves a gap of very many.
         """
-        behind = self.filter(position__gt=after).order_by("position").values_list("position", flat=True)[:size]
+        behind = (
+            self.filter(position__gt=after).order_by("position").values_list("position", flat=True)[:size]
+        )
         return max(behind, default=after)
 
 

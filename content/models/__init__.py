@@ -1,5 +1,6 @@
 """The tables of content, a module for each concern."""
 
+from content.models.backup import Backup
 from content.models.desk import ListLayout, SavedView, Visit
 from content.models.entries import DraftDocument, DraftSearch, Entry, Reference, UniqueValue, Version
 from content.models.maintenance import FieldIndex, Rebuild
@@ -7,6 +8,7 @@ from content.models.published import PublishedDocument, PublishedSearch
 from content.models.schema import Collection, Field, Locale
 
 __all__ = [
+    "Backup",
     "Collection",
     "DraftDocument",
     "DraftSearch",

@@ -1,0 +1,345 @@
+"""Making a backup: one snapshot of the database, streamed through pg_dump and age; media files that are new; then
+every byte is read back, and only then the signed manifest makes a backup of it.
+
+This process can't read what it makes: it holds the public keys only.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+import django
+import psycopg
+from django.conf import settings
+
+from content.backups import media, postgres, snapshot
+from content.backups.errors import BackupError, RefusedError
+from content.backups.manifest import FORMAT, Golden, Manifest, Part, Table, read
+from content.backups.progress import Progress, Silent
+from content.backups.stores import Store, names, object_key
+from content.backups.streams import PIECE, Counted, Generated, encrypt, recipients
+
+logger = logging.getLogger("quillkeep.backup")
+
+LOCK_ID: Final = 0x71_6B_62_61_6B  # "qkbak": one backup of a database at a time; it ends with its connection
+MANAGE: Final = Path(__file__).resolve().parents[2] / "manage.py"
+_GOLDEN_SECONDS: Final = 600.0
+
+
+@dataclass(slots=True)
+class Made:
+    """A backup that is whole, and what making it did."""
+
+    manifest: Manifest
+    seconds: float
+    new_objects: int = 0
+    new_bytes: int = 0  # of media files, as they lie in the store
+    cleared: int = 0  # drafts of backups that were cut off
+
+
+@dataclass(slots=True)
+class _Work:
+    """One backup that is being made."""
+
+    name: str
+    place: Store
+    prefix: str
+    keys: list[Any]
+    progress: Progress
+    parts: list[Part] = field(default_factory=list)
+    written: list[media.Stored] = field(default_factory=list)
+
+
+def new_name(now: datetime | None = None) -> str:
+    """Return a name that sorts by time; it tells the environment, and nothing else."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    return f"{stamp}-{settings.ENVIRONMENT.name}-{secrets.token_hex(3)}"
+
+
+def create(place: Store, *, progress: Progress | None = None, now: datetime | None = None) -> Made:
+    """Make a backup. Raises BackupError; nothing of a backup that failed is in the list, and its files are removed."""
+    began = datetime.now(UTC)
+    config = postgres.owner_config()
+    if not settings.BACKUPS.recipients:
+        raise BackupError("BACKUP_RECIPIENTS is not set: a backup that anybody could read is not made.")
+    name = new_name(now)
+    work = _Work(
+        name, place, place.draft(name), recipients(settings.BACKUPS.recipients), progress or Silent()
+    )
+    with postgres.connect(config) as connection, only_one(connection):
+        cleared = place.clear_drafts()
+        try:
+            made = _create(work, connection, config)
+        except BaseException:
+            _abandon(work)
+            raise
+    made.cleared = cleared
+    made.seconds = (datetime.now(UTC) - began).total_seconds()
+    return made
+
+
+@contextlib.contextmanager
+def only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Keep others from making or removing backups until the block ends. Raises BackupError when somebody is at it."""
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_ID]).fetchone()
+    if not row or not row[0]:
+        raise BackupError(
+            "Another process makes or removes backups of this database just now. Wait for it, or end that process."
+        )
+    yield
+
+
+def _abandon(work: _Work) -> None:
+    """Remove what was written. What can't be removed now is cleared by the next backup."""
+    try:
+        for key in list(work.place.keys(work.prefix)):
+            work.place.remove(key)
+        for item in work.written:
+            work.place.remove(object_key(item.name))
+    except (BackupError, OSError):
+        logger.warning("What a failed backup has written could not be removed; the next one clears it.")
+
+
+def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, Any]) -> Made:
+    with snapshot.taken(connection) as taken:
+        migrations = snapshot.migrations(connection)
+        position, mac = snapshot.newest_seal(connection)
+        counted = _Counting(taken.id, config)
+        with counted:
+            _dump(work, taken, config)
+            work.progress.step("counting tables")
+        golden = _golden(taken.id, config)
+    found = _media(work)
+    work.progress.step("reading back", sum(part.size for part in work.parts))
+    _read_back(work)
+    manifest = Manifest(
+        format=FORMAT,
+        name=work.name,
+        environment=settings.ENVIRONMENT.name,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={
+            "quillkeep": version(),
+            "django": django.get_version(),
+            "postgresql": str(connection.info.server_version),
+        },
+        migrations=migrations,
+        log_position=position,
+        log_mac=mac,
+        key_ids=[key_id for key_id, _ in settings.KEY_RING],
+        tables=counted.tables,
+        golden=golden,
+        media_files=found.files,
+        media_bytes=found.bytes,
+        recipients=list(settings.BACKUPS.recipients),
+        parts=work.parts,
+    )
+    work.place.publish(work.name, manifest.signed_bytes())
+    sizes = [item.size for item in work.written]
+    return Made(manifest, 0.0, len(sizes), sum(sizes))
+
+
+def version() -> str:
+    """Return our own version, as the project's file or the installed package says."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("quillkeep")
+    import tomllib  # noqa: PLC0415 (only where it is not installed as a package)
+
+    return str(
+        tomllib.loads(MANAGE.with_name("pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    )
+
+
+class _Counting:
+    """Counts and hashes the tables on a connection of its own, in the same snapshot, while pg_dump runs."""
+
+    def __init__(self, snapshot_id: str, config: dict[str, Any]) -> None:
+        self.tables: dict[str, Table] = {}
+        self._error: BaseException | None = None
+        self._connection = postgres.connect(config)
+        snapshot.join(self._connection, snapshot_id)  # before the thread: the snapshot is surely still there
+        self._thread = threading.Thread(target=self._count, name="backup-counting", daemon=True)
+
+    def _count(self) -> None:
+        try:
+            self.tables = snapshot.tables(self._connection)
+        except psycopg.Error as error:
+            self._error = error
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._connection.cancel()
+        self._thread.join()
+        self._connection.close()
+        if kind is None and self._error is not None:
+            raise BackupError(
+                f"The tables could not be counted ({type(self._error).__name__})."
+            ) from self._error
+
+
+def _dump(work: _Work, taken: snapshot.Snapshot, config: dict[str, Any]) -> None:
+    program = postgres.tool("pg_dump", server=postgres.server_version(taken.connection))
+    command = [
+        str(program),
+        "--format=custom",
+        f"--snapshot={taken.id}",
+        f"--schema={snapshot.SCHEMA}",
+        "--no-owner",
+        "--no-privileges",
+        "--no-password",
+        "--lock-wait-timeout=60s",
+    ]
+    work.progress.step("database", database_size(taken.connection))
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=postgres.environment_of(config),
+        ) as process,
+    ):
+        try:
+            _write(work, "database.age", process.stdout, ends=lambda: _require_end(process, complaints))
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _require_end(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+    if process.wait():
+        complaints.seek(0)
+        raise BackupError(f"pg_dump failed: {postgres.last_words(complaints.read()[-4000:])}")
+
+
+def database_size(connection: psycopg.Connection[Any]) -> int:
+    """Return bytes of the database on disk: of what is dumped only an estimate."""
+    row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _write(work: _Work, name: str, source: Any, *, ends: Any = None) -> None:
+    """Encrypt a stream into a part. `ends` is asked before the part is there: whether the stream came to its end."""
+    told = Counted(source, told=work.progress.advance)
+    with work.place.write(f"{work.prefix}/{name}") as target:
+        plain, sealed = encrypt(told, target, work.keys)
+        if ends is not None:
+            ends()
+    work.parts.append(Part(name, sealed.size, sealed.sha256, plain.size, plain.sha256))
+
+
+@dataclass(slots=True)
+class _Media:
+    files: int = 0
+    bytes: int = 0
+
+
+def _media(work: _Work) -> _Media:
+    """Write the index of the media files, the files that are not in the store yet, and the list of all objects."""
+    found = _Media()
+    root = media.folder()
+    work.progress.step("media")
+    with media.Known() as before, media.Known() as now:
+        for item in _stored_before(work.place):
+            before.add(item)
+
+        def lines() -> Iterator[bytes]:
+            for file in media.files(root):
+                name = file.object
+                stored = before.get(name) or now.get(name)
+                if stored is None:
+                    stored = media.copy(work.place, root, file, work.keys)
+                    work.written.append(stored)
+                now.add(stored)
+                found.files += 1
+                found.bytes += file.size
+                yield file.line(name)
+
+        _write(work, "media.age", Generated(lines()))
+        with work.place.write(f"{work.prefix}/objects.jsonl") as target:
+            out = Counted(target)
+            for item in now.all():
+                out.write(item.line())
+        work.parts.append(Part("objects.jsonl", out.size, out.sha256, out.size, out.sha256))
+    return found
+
+
+def _stored_before(place: Store) -> Iterator[media.Stored]:
+    """Yield what the newest backup that can be read has stored, as far as it still lies there in that length."""
+    for name in reversed(names(place)):
+        try:
+            part = read(place, name).part("objects.jsonl")
+            with place.read(f"{name}/objects.jsonl") as stream, tempfile.TemporaryFile() as aside:
+                out = Counted(aside, most=part.size)
+                while piece := stream.read(PIECE):
+                    out.write(piece)
+                if out.sha256 != part.sha256:
+                    continue
+                aside.seek(0)
+                for item in media.stored_lines(aside):
+                    if place.size(object_key(item.name)) == item.size:
+                        yield item
+        except RefusedError:
+            logger.warning("%s can't be read, so files are copied that it may hold.", name)
+            continue
+        return
+
+
+def _read_back(work: _Work) -> None:
+    """Read what was written: what the storage gives back is what the manifest will be believed for."""
+    for part in work.parts:
+        _require_same(work, f"{work.prefix}/{part.name}", part.size, part.sha256)
+    for item in work.written:
+        _require_same(work, object_key(item.name), item.size, item.sha256)
+
+
+def _require_same(work: _Work, key: str, size: int, sha256: str) -> None:
+    with work.place.read(key) as stream, open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
+        seen = Counted(nowhere, told=work.progress.advance)
+        media.copy_plain(stream, seen)  # type: ignore[arg-type]
+    if (seen.size, seen.sha256) != (size, sha256):
+        raise BackupError(f"The storage gave {key} back in another form than it was written.")
+
+
+def _golden(snapshot_id: str, config: dict[str, Any]) -> list[Golden]:
+    """Have a process of its own read documents through the delivery API in the same snapshot."""
+    rows = run_golden(config, snapshot_id=snapshot_id)
+    return [Golden(**row) for row in rows]
+
+
+def run_golden(
+    config: dict[str, Any], *, snapshot_id: str = "", wanted: list[dict[str, str]] | None = None
+) -> Any:
+    """Return what `backup golden` prints for a database. Raises BackupError."""
+    values = {name: text for name, text in os.environ.items() if name != "DELIVERY_DATABASE_URL_FILE"}
+    values["DELIVERY_DATABASE_URL"] = postgres.url_of(config)
+    command = [sys.executable, str(MANAGE), "backup", "golden", "--json"]
+    if snapshot_id:
+        command += ["--snapshot", snapshot_id]
+    done = subprocess.run(
+        command,
+        input=json.dumps(wanted).encode() if wanted is not None else b"",
+        capture_output=True,
+        env=values,
+        timeout=_GOLDEN_SECONDS,
+    )
+    if done.returncode:
+        raise BackupError(
+            f"Documents could not be read as the API gives them: {postgres.last_words(done.stderr)}"
+        )
+    return json.loads(done.stdout.decode().strip().splitlines()[-1])

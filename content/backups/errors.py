@@ -1,0 +1,9 @@
+"""What can go wrong with backups. No request makes or restores one, so these have no status; their text is for ops."""
+
+
+class BackupError(Exception):
+    """Something about a backup failed; the text says what, and what to do next."""
+
+
+class RefusedError(BackupError):
+    """A backup is not one of ours, not whole, or not for this place: nothing of it is used."""

@@ -1,0 +1,314 @@
+"""Keeping backups: each act is told to the log and to the table that pages read, and what is due is done.
+
+All of it is done by the owner's role, in a command or in the one worker that has its connection.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.access import Principal
+from accounts.log import Subject, record
+from accounts.models.event import Event
+from content.backups import creating, manifest, postgres, proving, pruning, verifying
+from content.backups.creating import Made
+from content.backups.errors import BackupError, RefusedError
+from content.backups.manifest import Manifest
+from content.backups.progress import Progress
+from content.backups.proving import Proof
+from content.backups.pruning import Pruned
+from content.backups.stores import Store, names
+from content.backups.streams import identities
+from content.backups.verifying import Verified
+from content.models.backup import Backup
+
+logger = logging.getLogger("quillkeep.backup")
+
+COMPLETED, FAILED = "backup.completed", "backup.failed"
+DAMAGED, VERIFIED = "backup.damaged", "backup.verified"
+PROVEN, NOT_PROVEN = "backup.proven", "backup.not-proven"
+REMOVED, OVERDUE, PROOF_OVERDUE = "backup.removed", "backup.overdue", "backup.proof-overdue"
+VERIFY_EVERY: Final = timedelta(days=1)  # one a day, the one that was looked at longest ago
+_TELL_AGAIN: Final = timedelta(days=1)
+OWNER: Final = postgres.OWNER
+
+
+# --- Acts -----------------------------------------------------------------------------------------------------------
+
+
+def create(place: Store, *, by: Principal, progress: Progress | None = None) -> Made:
+    """Make a backup and tell of it. Raises BackupError, which the log tells of too."""
+    with _told(FAILED, "backup", by=by):
+        made = creating.create(place, progress=progress)
+    with transaction.atomic(using=OWNER):
+        _note(made.manifest, seconds=round(made.seconds), new_bytes=made.new_bytes)
+        now = timezone.now()
+        # Every byte was read back before it became one.
+        Backup.objects.using(OWNER).filter(name=made.manifest.name).update(verified_at=now, is_whole=True)
+        detail = {
+            "size": made.manifest.size,
+            "media_files": made.manifest.media_files,
+            "new_media_bytes": made.new_bytes,
+            "seconds": round(made.seconds),
+            "log_position": made.manifest.log_position,
+        }
+        _record(COMPLETED, made.manifest.name, by, detail)
+    return made
+
+
+def verify(place: Store, name: str, *, by: Principal, progress: Progress | None = None) -> Verified:
+    """Verify a backup and tell of it."""
+    found = verifying.verify(place, name, progress=progress)
+    with transaction.atomic(using=OWNER):
+        if found.manifest is not None:
+            _note(found.manifest)
+        Backup.objects.using(OWNER).filter(name=name).update(
+            verified_at=timezone.now(), is_whole=found.is_whole, problem=" ".join(found.findings)[:2000]
+        )
+        if found.is_whole:
+            _record(VERIFIED, name, by, {"files": found.files, "bytes": found.bytes})
+        else:
+            _record(
+                DAMAGED, name, by, {"findings": len(found.findings), "problem": _plain(found.findings[0])}
+            )
+    return found
+
+
+def prove(
+    place: Store,
+    name: str,
+    *,
+    by: Principal,
+    keys: list[str] | None = None,
+    every: int = 1,
+    progress: Progress | None = None,
+) -> Proof:
+    """Prove a backup and tell of it; `keys` are private keys of age, those of the environment unless given.
+
+    Raises BackupError when it could not be tried.
+    """
+    opened = identities(settings.BACKUPS.identities if keys is None else keys)
+    manifest.read(
+        place, name
+    )  # a name that there is not is an error of who typed it, and no proof of anything
+    proof = proving.prove(place, name, identities=opened, every=every, progress=progress)
+    with transaction.atomic(using=OWNER):
+        with contextlib.suppress(RefusedError):
+            _note(manifest.read(place, name))
+        changed: dict[str, Any] = {"tried_at": proof.made, "problem": proof.problem[:2000]}
+        if proof.is_proven:
+            changed |= {"proven_at": proof.made, "proof_seconds": proof.seconds}
+        else:
+            changed |= {"proven_at": None}
+        Backup.objects.using(OWNER).filter(name=name).update(**changed)
+        if proof.is_proven:
+            detail = {"seconds": proof.seconds, "rows": proof.rows, "documents": proof.golden}
+            _record(PROVEN, name, by, {**detail, "media_every": proof.media_every})
+        else:
+            _record(NOT_PROVEN, name, by, {"problem": _plain(proof.problem)})
+    return proof
+
+
+def prune(place: Store, *, by: Principal, dry_run: bool = False) -> Pruned:
+    """Remove what retention lets go, and tell of each."""
+    with _told(FAILED, "prune", by=by):
+        done = pruning.prune(place, dry_run=dry_run)
+    if not dry_run:
+        with transaction.atomic(using=OWNER):
+            for name in done.removed:
+                Backup.objects.using(OWNER).filter(name=name).update(removed_at=timezone.now())
+                _record(REMOVED, name, by, {"kept": len(done.kept)})
+    return done
+
+
+def sync(place: Store) -> list[Manifest]:
+    """Make the table say what the store holds; return the manifests that can be read."""
+    found, there = [], names(place)
+    for name in there:
+        try:
+            found.append(manifest.read(place, name))
+        except RefusedError as error:
+            Backup.objects.using(OWNER).filter(name=name).update(is_whole=False, problem=str(error)[:2000])
+    with transaction.atomic(using=OWNER):
+        for item in found:
+            proof = proving.last_proven(place, item.name)
+            _note(item)
+            if proof is not None:
+                Backup.objects.using(OWNER).filter(name=item.name).update(
+                    proven_at=proof.made, tried_at=proof.made, proof_seconds=proof.seconds
+                )
+        gone = Backup.objects.using(OWNER).filter(removed_at__isnull=True).exclude(name__in=there)
+        gone.update(removed_at=timezone.now())
+    return found
+
+
+def _note(item: Manifest, *, seconds: int | None = None, new_bytes: int | None = None) -> None:
+    values: dict[str, Any] = {
+        "made_at": item.made,
+        "environment": item.environment,
+        "size": item.size,
+        "media_files": item.media_files,
+        "media_bytes": item.media_bytes,
+        "log_position": item.log_position,
+        "removed_at": None,
+    }
+    if seconds is not None:
+        values |= {"seconds": seconds, "new_bytes": new_bytes or 0}
+    Backup.objects.using(OWNER).update_or_create(name=item.name, defaults=values)
+
+
+def _record(type_: str, name: str, by: Principal, detail: Mapping[str, object]) -> None:
+    record(type_, actor=by, subject=Subject("backup", name), detail=detail, using=OWNER)
+
+
+@contextlib.contextmanager
+def _told(type_: str, name: str, *, by: Principal) -> Iterator[None]:
+    """Have the log tell of what fails, whatever it is."""
+    try:
+        yield
+    except Exception as error:
+        problem = (
+            str(error) if isinstance(error, BackupError) else f"{type(error).__name__}: {_os_words(error)}"
+        )
+        with contextlib.suppress(Exception), transaction.atomic(using=OWNER):
+            _record(type_, name, by, {"problem": _plain(problem)})
+        if isinstance(error, OSError):
+            raise BackupError(f"It can't be written ({_os_words(error)}). Nothing is in the list.") from error
+        raise
+
+
+def _os_words(error: Exception) -> str:
+    return str(error.strerror or "") if isinstance(error, OSError) else ""
+
+
+def _plain(text: str) -> str:
+    """Return a sentence for the log, which holds no file names of ours."""
+    return text[:300]
+
+
+# --- What is due ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When each act is due; a moment that is past means now. None: not here, `why_not` says why."""
+
+    create_at: datetime | None
+    verify_at: datetime | None
+    prove_at: datetime | None
+    newest: datetime | None
+    last_proven: datetime | None
+    why_not: str = ""
+
+    @property
+    def is_overdue(self) -> bool:
+        late = timedelta(hours=2 * settings.BACKUPS.every_hours)
+        return self.newest is None or timezone.now() - self.newest > late
+
+    @property
+    def is_proof_overdue(self) -> bool:
+        late = timedelta(days=settings.BACKUPS.prove_every_days)
+        return self.last_proven is None or timezone.now() - self.last_proven > late
+
+
+def plan() -> Plan:
+    """Return what is due when, from the table."""
+    kept = Backup.objects.filter(removed_at__isnull=True)
+    newest = kept.order_by("-made_at").first()
+    proven = kept.filter(proven_at__isnull=False).order_by("-proven_at").first()
+    tried = kept.filter(tried_at__isnull=False).order_by("-tried_at").first()
+    oldest_look = kept.order_by("verified_at").first()
+    last_look = kept.filter(verified_at__isnull=False).order_by("-verified_at").first()
+    now = timezone.now()
+    every, prove_every = settings.BACKUPS.every_hours, settings.BACKUPS.prove_every_days
+    prove_at = None
+    if newest is not None:
+        # A day before it would be overdue; after one that failed, once a day.
+        due = (proven.proven_at if proven else None) or now - timedelta(days=prove_every)
+        prove_at = due + timedelta(days=max(1, prove_every - 1), hours=-1 if prove_every == 1 else 0)
+        if tried is not None and tried.tried_at is not None and tried.tried_at != tried.proven_at:
+            prove_at = max(prove_at, tried.tried_at + timedelta(days=1))
+    return Plan(
+        create_at=newest.made_at + timedelta(hours=every) if newest else now,
+        verify_at=(last_look.verified_at or now) + VERIFY_EVERY if last_look and oldest_look else None,
+        prove_at=prove_at,
+        newest=newest.made_at if newest else None,
+        last_proven=proven.proven_at if proven else None,
+        why_not=_why_no_proof(),
+    )
+
+
+def _why_no_proof() -> str:
+    if not settings.BACKUPS.to:
+        return "BACKUP_TO is not set."
+    if not settings.BACKUPS.identities:
+        return "This process holds no private key (BACKUP_IDENTITY), so it proves nothing."
+    if settings.BACKUPS.scratch_database is None:
+        return "SCRATCH_DATABASE_URL is not set, so nothing is proven here."
+    return ""
+
+
+def keep(place: Store, *, by: Principal) -> list[str]:
+    """Do what is due: make, verify, prove, prune; return what was done. One that fails keeps no other waiting."""
+    sync(place)
+    now, present, done = timezone.now(), plan(), []
+    if present.create_at is not None and present.create_at <= now and not _failed_lately(now):
+        if _tried(lambda: create(place, by=by)):
+            done.append("create")
+            if _tried(lambda: prune(place, by=by)):
+                done.append("prune")
+    elif present.verify_at is not None and present.verify_at <= now:
+        oldest = Backup.objects.filter(removed_at__isnull=True).order_by("verified_at", "pk").first()
+        if oldest is not None and _tried(lambda: verify(place, oldest.name, by=by)):
+            done.append("verify")
+    present = plan()
+    if not present.why_not and present.prove_at is not None and present.prove_at <= now:
+        newest = Backup.objects.filter(removed_at__isnull=True).order_by("-made_at")[0]
+        if _tried(lambda: prove(place, newest.name, by=by, every=proving.SAMPLE)):
+            done.append("prove")
+    tell_overdue(by=by)
+    return done
+
+
+def tell_overdue(*, by: Principal) -> None:
+    """Record, once a day, that no backup was made for long or that none is proven: alerts rise from it."""
+    present = plan()
+    if present.is_overdue:
+        _tell_once(OVERDUE, {"since": _stamp(present.newest), "problem": _nowhere()}, by)
+    if present.is_proof_overdue:
+        _tell_once(PROOF_OVERDUE, {"since": _stamp(present.last_proven), "problem": present.why_not}, by)
+
+
+def _nowhere() -> str:
+    return "" if settings.BACKUPS.to else "BACKUP_TO is not set."
+
+
+def _stamp(at: datetime | None) -> str:
+    return at.isoformat(timespec="seconds") if at else "never"
+
+
+def _tell_once(type_: str, detail: dict[str, object], by: Principal) -> None:
+    if not Event.objects.filter(type=type_, at__gt=timezone.now() - _TELL_AGAIN).exists():
+        with transaction.atomic(using=OWNER):
+            _record(type_, "backups", by, detail)
+
+
+def _failed_lately(now: datetime) -> bool:
+    """Tell whether an attempt failed within the last quarter of an hour: a full disk is not filled every minute."""
+    return Event.objects.filter(type=FAILED, subject_id="backup", at__gt=now - timedelta(minutes=15)).exists()
+
+
+def _tried(act: Any) -> bool:
+    try:
+        act()
+    except BackupError as error:
+        logger.error("%s", error)
+        return False
+    return True

@@ -1,0 +1,242 @@
+"""Proving a backup: it is restored beside the living, looked at from every side, and what was found is kept, signed.
+
+The scratch database is wiped before and after, so it must be one that holds nothing else; it says so itself.
+"""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import psycopg
+from django.conf import settings
+from psycopg import sql
+
+from accounts.canonical import canonical_bytes
+from accounts.keyring import key_ring
+from content.backups import creating, loading, postgres, snapshot, verifying
+from content.backups.errors import BackupError, RefusedError
+from content.backups.manifest import Manifest
+from content.backups.progress import Progress, Silent
+from content.backups.stores import NOTE, Store
+
+logger = logging.getLogger("quillkeep.backup")
+
+PURPOSE: Final = "backup-proof"
+MARK: Final = "quillkeep: scratch, wiped by every proof"
+SAMPLE: Final = 10  # a proof by schedule restores each tenth media file
+_MOST_NOTE: Final = 64 * 1024
+_LOCK_ID: Final = 0x71_6B_70_72_66  # "qkprf": one proof in a scratch database at a time
+_EXAMINE_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What proving a backup found. `problem` is "" for one that is proven to restore."""
+
+    name: str
+    at: str
+    seconds: int
+    tables: int
+    rows: int
+    media_files: int
+    media_every: int
+    golden: int
+    log_checked: int
+    problem: str = ""
+
+    @property
+    def is_proven(self) -> bool:
+        return not self.problem
+
+    @property
+    def made(self) -> datetime:
+        return datetime.fromisoformat(self.at)
+
+    def signed_bytes(self) -> bytes:
+        body = asdict(self)
+        key_id, signature = key_ring().sign(canonical_bytes(body), purpose=PURPOSE)
+        return canonical_bytes({"proof": body, "key_id": key_id, "signature": signature}) + b"\n"
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Return a proof that this key ring signed. Raises RefusedError."""
+        try:
+            document = json.loads(raw)
+            body, key_id, signature = document["proof"], document["key_id"], document["signature"]
+            is_ours = key_ring().has_signed(
+                canonical_bytes(body), str(signature), purpose=PURPOSE, key_id=str(key_id)
+            )
+            found = cls(**body) if is_ours else None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RefusedError("A proof can't be read.") from error
+        if found is None:
+            raise RefusedError("A proof has a wrong signature.")
+        return found
+
+
+def proofs(place: Store, name: str) -> list[Proof]:
+    """Return what proofs of a backup found, the oldest first; what nobody of us signed is left out."""
+    found = []
+    for key in sorted(place.keys(f"proofs/{name}")):
+        if not NOTE.fullmatch(key.rpartition("/")[2]):
+            continue
+        try:
+            with place.read(key) as stream:
+                found.append(Proof.parse(stream.read(_MOST_NOTE)))
+        except RefusedError as error:
+            logger.warning("%s: %s", key, error)
+    return [proof for proof in found if proof.name == name]
+
+
+def last_proven(place: Store, name: str) -> Proof | None:
+    """Return the newest proof that a backup restores, unless a later one found that it does not."""
+    found = proofs(place, name)
+    return found[-1] if found and found[-1].is_proven else None
+
+
+def prove(
+    place: Store, name: str, *, identities: list[Any], every: int = 1, progress: Progress | None = None
+) -> Proof:
+    """Restore a backup into the scratch database and folder, compare everything, and keep what was found.
+
+    Raises BackupError when it can't be tried (no scratch database, no private key); what is wrong with the backup is
+    in the proof.
+    """
+    progress = progress or Silent()
+    config = settings.BACKUPS.scratch_database
+    if config is None:
+        raise BackupError("SCRATCH_DATABASE_URL is not set: proving needs an empty database of its own.")
+    began = datetime.now(UTC)
+    proof = Proof(name, began.isoformat(timespec="seconds"), 0, 0, 0, 0, every, 0, 0)
+    with _scratch(config) as connection:
+        try:
+            proof = _prove(proof, place, identities, config, progress)
+        except RefusedError as error:
+            proof = replace(proof, problem=str(error)[:1000])
+        finally:
+            _wipe(connection)
+    proof = replace(proof, seconds=max(1, round((datetime.now(UTC) - began).total_seconds())))
+    with place.write(f"proofs/{name}/{began:%Y%m%dT%H%M%SZ}.json") as stream:
+        stream.write(proof.signed_bytes())
+    return proof
+
+
+def _prove(
+    proof: Proof, place: Store, identities: list[Any], config: Mapping[str, Any], progress: Progress
+) -> Proof:
+    manifest = verifying.verify(place, proof.name, progress=progress).require_whole()
+    loading.database(place, manifest, identities, config=config, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="quillkeep-proof-") as folder:
+        number = loading.media_files(
+            place,
+            manifest,
+            identities,
+            into=Path(folder) / "media",
+            progress=progress,
+            every=proof.media_every,
+        )
+        shutil.rmtree(Path(folder) / "media", ignore_errors=True)
+        progress.step("examining")
+        seen = examine(manifest, config, data_dir=Path(folder))
+    return replace(
+        proof,
+        tables=len(manifest.tables),
+        rows=sum(table.rows for table in manifest.tables.values()),
+        media_files=number,
+        golden=len(manifest.golden),
+        log_checked=seen,
+    )
+
+
+def examine(manifest: Manifest, config: Mapping[str, Any], *, data_dir: Path) -> int:
+    """Run our own checks over a loaded database, in a process that sees nothing else; return how many seals it proved.
+
+    Raises RefusedError for what is wrong.
+    """
+    known = {name for name in os.environ if not name.startswith(("OWNER_DATABASE_URL", "BACKUP_"))}
+    values = {name: os.environ[name] for name in known}
+    for name in ("DATABASE_URL", "DELIVERY_DATABASE_URL", "OWNER_DATABASE_URL"):
+        values.pop(f"{name}_FILE", None)
+        values[name] = postgres.url_of(config)
+    values["DATA_DIR"] = str(data_dir)
+    done = subprocess.run(
+        [sys.executable, str(creating.MANAGE), "backup", "examine", "--json"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=values,
+        timeout=_EXAMINE_SECONDS,
+    )
+    if done.returncode:
+        raise RefusedError(f"The restored database can't be examined: {postgres.last_words(done.stderr)}")
+    seen = json.loads(done.stdout.decode().strip().splitlines()[-1])
+    if seen["findings"]:
+        raise RefusedError("Restored, it is not sound: " + " ".join(seen["findings"][:3]))
+    if (seen["log_position"], seen["log_mac"]) != (manifest.log_position, manifest.log_mac):
+        raise RefusedError("The log ends elsewhere than when the backup was made.")
+    require_golden(manifest, config)
+    return int(seen["log_checked"])
+
+
+def require_golden(manifest: Manifest, config: Mapping[str, Any]) -> None:
+    """Read again what was read when the backup was made. Raises RefusedError where an answer has other bytes."""
+    wanted = [asdict(item) for item in manifest.golden]
+    rows = creating.run_golden(dict(config), wanted=wanted) if wanted else []
+    differing = [
+        item for item, row in zip(manifest.golden, rows, strict=True) if row["sha256"] != item.sha256
+    ]
+    if differing:
+        first = differing[0]
+        raise RefusedError(
+            f"The API answers {len(differing)} of {len(rows)} documents otherwise than before, the first of them "
+            f"{first.entry} ({first.locale})."
+        )
+
+
+@contextmanager
+def _scratch(config: Mapping[str, Any]) -> Iterator[psycopg.Connection[Any]]:
+    """Take the scratch database for us, wiped. Raises BackupError for one that could hold anything else."""
+    with postgres.connect(config) as connection:
+        for alias in settings.DATABASES.values():
+            if _is_same(connection, alias):
+                raise BackupError(
+                    "SCRATCH_DATABASE_URL names the database that is in use. Give it one of its own."
+                )
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK_ID]).fetchone()
+        if not row or not row[0]:
+            raise BackupError("Another proof uses the scratch database just now. Wait for it.")
+        marked = connection.execute(
+            "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s",
+            [snapshot.SCHEMA],
+        ).fetchone()
+        if not loading.empty(connection) and (marked is None or marked[0] != MARK):
+            raise BackupError(
+                "The scratch database holds tables that no proof of ours put there. Give an empty one."
+            )
+        _wipe(connection)
+        yield connection
+
+
+def _is_same(connection: psycopg.Connection[Any], config: Mapping[str, Any]) -> bool:
+    query = "SELECT current_database(), pg_postmaster_start_time()"
+    try:
+        with postgres.connect(config) as other:
+            return other.execute(query).fetchone() == connection.execute(query).fetchone()
+    except BackupError:
+        return False  # a replica that is away, say
+
+
+def _wipe(connection: psycopg.Connection[Any]) -> None:
+    loading.wipe(connection)
+    connection.execute(
+        sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(snapshot.SCHEMA), sql.Literal(MARK))
+    )
