@@ -174,19 +174,9 @@ class Supervisor:
                 keeper=name == KEEPER,
                 dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
             )
-        self.spawn(
-            "beat",
-            [
-                *CELERY,
-                "beat",
-                "--loglevel",
-                "INFO",
-                "--schedule",
-                str(self.data_dir / "beat-schedule"),
-                "--pidfile",
-                "",
-            ],
-        )
+        if settings.purge_urls:
+            self.spawn("caches", caches_command())
+        self.spawn("beat", beat_command(self.data_dir))
 
     def spawn(
         self,
@@ -268,7 +258,7 @@ class FailedError(Exception):
     """A step did not succeed; the text says which."""
 
 
-def web_command(port: int) -> list[str]:
+def web_command(port: int, *, host: str = HOST, workers: int = 1) -> list[str]:
     """Return the command of the web server; `bench` measures this very one."""
     return [
         sys.executable,
@@ -277,11 +267,11 @@ def web_command(port: int) -> list[str]:
         "--interface",
         "wsgi",
         "--host",
-        HOST,
+        host,
         "--port",
         str(port),
         "--workers",
-        "1",
+        str(workers),
         "--blocking-threads",
         "8",
         "--no-ws",
@@ -309,6 +299,17 @@ def worker_command(name: str, queues: str, processes: int) -> list[str]:
         "--without-gossip",
         "--without-mingle",
     ]
+
+
+def beat_command(data_dir: Path) -> list[str]:
+    """Return the command of the schedule."""
+    schedule = str(data_dir / "beat-schedule")
+    return [*CELERY, "beat", "--loglevel", "INFO", "--schedule", schedule, "--pidfile", ""]
+
+
+def caches_command() -> list[str]:
+    """Return the command that tells caches in front what changed."""
+    return [sys.executable, str(ROOT / "manage.py"), "caches", "run"]
 
 
 def say(text: str) -> None:
