@@ -1,14 +1,21 @@
 """nginx and Varnish with the files of deploy/, and `caches run`: real processes on loopback, all files in one folder."""
 
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
+import psycopg
 import pytest
 
+from cms_project.servers import Account
+from tests.certificates import Certificates
 from tests.database import ROOT
 from tests.processes import Process, free_port
 
@@ -72,6 +79,140 @@ class Varnish(Process):
     def is_ready(self) -> bool:
         """Return whether it listens."""
         return listens(self.port) and listens(self.purge_port)
+
+    def healthy(self) -> int:
+        """Return how many nodes its probes find ready."""
+        told = run("varnishadm", "-n", str(self.folder / "work"), "backend.list")
+        return len(re.findall(r"delivery_\d.*\bhealthy\b", told.stdout))
+
+
+class Nginx(Process):
+    """nginx with our configuration, on ports of loopback and with a certificate of the test's own."""
+
+    def __init__(
+        self, folder: Path, certificates: Certificates, *, management: int, edge: int, delivery: list[int]
+    ) -> None:
+        super().__init__()
+        self.folder, self.port, self.plain_port = folder, free_port(), free_port()
+        shutil.copytree(DEPLOY / "nginx", folder / "quillkeep")
+        (folder / "quillkeep/tls").mkdir()
+        shutil.copy(certificates.certificate, folder / "quillkeep/tls/certificate.pem")
+        shutil.copy(certificates.key, folder / "quillkeep/tls/key.pem")
+        ports = iter([management, edge, *(delivery * 3)[:3]])
+        upstreams = (DEPLOY / "nginx/upstreams.conf").read_text(encoding="utf-8")
+        upstreams = re.sub(r"server [\d.]+:\d+", lambda _: f"server 127.0.0.1:{next(ports)}", upstreams)
+        upstreams = upstreams.replace("203.0.113.0/24 1;", "127.0.0.3 1;")
+        (folder / "quillkeep/upstreams.conf").write_text(upstreams, encoding="utf-8")
+        text = (DEPLOY / "nginx/quillkeep.conf").read_text(encoding="utf-8")
+        text = re.sub(r" *listen \[::\].*\n", "", text)
+        text = text.replace("listen 443 ", f"listen 127.0.0.1:{self.port} ")
+        text = re.sub(r"listen 80\b", f"listen 127.0.0.1:{self.plain_port}", text)
+        text = text.replace("/etc/nginx/", f"{folder}/").replace("/var/log/nginx/", f"{folder}/")
+        (folder / "quillkeep.conf").write_text(text, encoding="utf-8")
+        temporary = "".join(
+            f"{kind}_temp_path {folder}/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (folder / "nginx.conf").write_text(
+            f"{'user root;' if os.geteuid() == 0 else ''}\ndaemon off;\nworker_processes 2;\npid {folder}/nginx.pid;\n"
+            f"error_log {folder}/error.log warn;\nevents {{ worker_connections 512; }}\n"
+            f"http {{\n{temporary}include {folder}/quillkeep.conf;\n}}\n",
+            encoding="utf-8",
+        )
+
+    def command(self) -> list[str]:
+        """Return its command line."""
+        folder = str(self.folder)
+        return [
+            str(shutil.which("nginx")),
+            "-p",
+            folder,
+            "-e",
+            f"{folder}/error.log",
+            "-c",
+            f"{folder}/nginx.conf",
+        ]
+
+    def is_ready(self) -> bool:
+        """Return whether it listens."""
+        return listens(self.port)
+
+    def workers(self) -> list[int]:
+        """Return the numbers of its worker processes."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(number) for number in children.read_text(encoding="ascii").split()]
+
+
+class Replica(Process):
+    """A streaming replica of the test's own PostgreSQL, made with pg_basebackup; as docs/operations/scale-out.md has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.account = Account.choose()
+        self.folder = Path(tempfile.mkdtemp(prefix="qk-replica-", dir="/tmp"))
+        self.account.own(self.folder)
+        self.data = self.folder / "data"
+        administrator = os.environ["QUILLKEEP_TEST_ADMINISTRATOR"]
+        with psycopg.connect(administrator, autocommit=True) as connection:
+            folder = str(connection.execute("SHOW data_directory").fetchone()[0])  # type: ignore[index]
+        postmaster = int((Path(folder) / "postmaster.pid").read_text(encoding="ascii").split()[0])
+        self.programs = Path(f"/proc/{postmaster}/exe").resolve().parent
+        self.as_account(
+            "pg_basebackup", "-d", administrator, "-D", str(self.data), "-R", "-X", "stream", "-c", "fast"
+        )
+
+    def as_account(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs to its end."""
+        subprocess.run(
+            [str(self.programs / program), *arguments],
+            check=True,
+            capture_output=True,
+            cwd=self.folder,
+            timeout=120,
+            **self.account.popen_options(),
+        )
+
+    def url(self, url: str) -> str:
+        """Return the URL of a database of the primary as one of the replica."""
+        return re.sub(r"host=[^&]+", f"host={quote(str(self.folder), safe='')}", url)
+
+    def command(self) -> list[str]:
+        """Return its command line."""
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.folder),
+            "max_connections": "200",
+            "hot_standby": "on",
+            "hot_standby_feedback": "on",
+            "max_standby_streaming_delay": "2s",
+            "fsync": "off",
+        }
+        settings = [item for name, value in options.items() for item in ("-c", f"{name}={value}")]
+        return [*self.drop(), str(self.programs / "postgres"), "-D", str(self.data), *settings]
+
+    def drop(self) -> list[str]:
+        """Return what a command begins with so that it does not run as root, which PostgreSQL refuses."""
+        if self.account.user is None:
+            return []
+        return ["setpriv", f"--reuid={self.account.user}", f"--regid={self.account.group}", "--clear-groups"]
+
+    def is_ready(self) -> bool:
+        """Return whether it answers."""
+        try:
+            psycopg.connect(self.url(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"]), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def __exit__(self, *arguments: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)  # fast: SIGTERM would wait for connections
+        super().__exit__(*arguments)
+
+    def remove(self) -> None:
+        """Delete its files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Purging(Process):

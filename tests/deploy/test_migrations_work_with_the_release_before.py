@@ -14,7 +14,7 @@ from tests.migration_check import NOTE, check, findings
 def found(*operations: Operation) -> list[str]:
     state = ProjectState()
     first = Migration("0001", "content")
-    first.operations = [
+    first.operations += [
         migrations.CreateModel(
             "Page",
             [
@@ -26,7 +26,7 @@ def found(*operations: Operation) -> list[str]:
     ]
     assert list(findings(first, state)) == []
     second = Migration("0002", "content")
-    second.operations = list(operations)
+    second.operations += operations
     return list(findings(second, state))
 
 
