@@ -1,5 +1,6 @@
 """While an upgrade rolls out two releases share a database, so a migration only adds; what takes away says since when."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,21 +14,27 @@ from tests.migration_check import NOTE, check, findings
 
 def found(*operations: Operation) -> list[str]:
     state = ProjectState()
-    first = Migration("0001", "content")
-    first.operations += [
-        migrations.CreateModel(
-            "Page",
-            [
-                ("id", models.UUIDField(primary_key=True)),
-                ("title", models.CharField(max_length=10)),
-                ("note", models.TextField(null=True)),
-            ],
-        )
-    ]
+    first = made(
+        "0001",
+        [
+            migrations.CreateModel(
+                "Page",
+                [
+                    ("id", models.UUIDField(primary_key=True)),
+                    ("title", models.CharField(max_length=10)),
+                    ("note", models.TextField(null=True)),
+                ],
+            )
+        ],
+    )
     assert list(findings(first, state)) == []
-    second = Migration("0002", "content")
-    second.operations += operations
-    return list(findings(second, state))
+    return list(findings(made("0002", operations), state))
+
+
+def made(name: str, operations: Sequence[Operation]) -> Migration:
+    kind = type("Migration", (Migration,), {"operations": list(operations)})
+    migration: Migration = kind(name, "content")
+    return migration
 
 
 EXPANDING: list[list[Any]] = [

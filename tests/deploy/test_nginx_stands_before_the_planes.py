@@ -46,11 +46,11 @@ class Front:
         method: str = "GET",
         body: bytes | None = None,
         address: str = STRANGER,
-        **headers: str,
+        headers: dict[str, str] | None = None,
     ) -> Told:
         connection = http.client.HTTPSConnection(host, timeout=15)
         connection.sock = self.link(host, self.context(), address=address)
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         told = answer.status, answer.read(), [(key.lower(), value) for key, value in answer.getheaders()]
         connection.close()
@@ -153,7 +153,7 @@ def test_the_address_of_a_client_is_the_one_that_nginx_saw(front: Front) -> None
         "Forwarded": "for=8.8.8.8",
         "X_Forwarded_For": "8.8.8.8",
     }
-    front(EDGE, "/.well-known/jwks.json", **claims)
+    front(EDGE, "/.well-known/jwks.json", headers=claims)
     lines = [line for line in front.web.log().splitlines() if "GET /.well-known/jwks.json" in line]
     assert lines
     assert all(f"address={STRANGER}" in line and "8.8.8.8" not in line for line in lines)
@@ -163,7 +163,7 @@ def test_delivery_serves_what_is_published_and_only_that(front: Front) -> None:
     make_collection("articles", [{"key": "title", "type": "text", "required": True}])
     allow("public", collection="articles")
     make_entry(title="PUBLISHED")
-    status, body, headers = front(CONTENT, "/api/v1/content/articles", **{"X-Forwarded-Proto": "http"})
+    status, body, headers = front(CONTENT, "/api/v1/content/articles", headers={"X-Forwarded-Proto": "http"})
     assert (status, b"PUBLISHED" in body) == (200, True)
     assert [value for name, value in headers if name == "cache-control"] == ["public, no-cache"]
     for path in ("/admin/login/", "/api/v1/manage/collections", "/api/v1/previews", "/hooks/in/x", "/"):
@@ -184,7 +184,7 @@ def test_bodies_and_headers_that_are_too_large_are_refused_at_the_door(front: Fr
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
-    status, *_ = front(EDGE, "/.well-known/jwks.json", **{"X-Long": "x" * 20_000})
+    status, *_ = front(EDGE, "/.well-known/jwks.json", headers={"X-Long": "x" * 20_000})
     assert status in (400, 431)
     # Up to there it is the server that answers, with the sentence that helps.
     status, body, _ = front(EDGE, "/.well-known/jwks.json?" + "x" * 9000)
@@ -218,7 +218,7 @@ def test_who_guesses_passwords_waits_and_is_then_refused(front: Front) -> None:
             method="POST",
             body=body,
             address=ADMINISTRATOR,
-            **{"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json"},
         )
 
     with ThreadPoolExecutor(24) as pool:
