@@ -79,6 +79,9 @@ def command_of(name: str, settings: Environment, asked: argparse.Namespace) -> l
     if name == "caches":
         return caches_command()
     if name == "beat":
+        settings.data_dir.mkdir(
+            mode=0o700, parents=True, exist_ok=True
+        )  # it remembers there what it did last
         return beat_command(settings.data_dir)
     queues, processes = next((queues, number) for known, queues, number in WORKERS if known == name)
     return worker_command(name, queues, asked.concurrency or processes)

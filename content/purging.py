@@ -84,14 +84,19 @@ class Cache:
         # can be found by its tag: what was purged is purged once more with the next word.
         self._again = frozenset[str]()
 
-    def look(self) -> None:
-        """Tell it what has changed since the last time, or that we are there when that was long ago."""
+    def look(self) -> bool:
+        """Tell it what has changed since the last time, or that we are there when that was long ago.
+
+        Returns False when it could not be told.
+        """
         now = Generation.objects.current()
         tags = tags_of(self.told, now, schema.current(generation=now.get(schema.GENERATION, 0)))
         if not tags and time.monotonic() - self.told_at < TELL_EVERY:
-            return
-        if purge(self.url, tags | self._again, level=as_of(now)):
-            self.told, self.told_at, self._again = now, time.monotonic(), tags
+            return True
+        if not purge(self.url, tags | self._again, level=as_of(now)):
+            return False
+        self.told, self.told_at, self._again = now, time.monotonic(), tags
+        return True
 
     @property
     def is_told(self) -> bool:
@@ -104,6 +109,7 @@ class Purger:
 
     def __init__(self, urls: Iterable[str]) -> None:
         self.caches = [Cache(url) for url in urls]
+        self.has_failed = False  # by a fault of ours: who started it should start it anew
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -125,19 +131,28 @@ class Purger:
             for thread in threads:
                 thread.join()
 
-    def note(self) -> None:
-        """Write down that all are told, which is what lets answers be kept."""
-        if all(cache.is_told for cache in self.caches):
+    def note(self) -> bool:
+        """Write down that all are told, which is what lets answers be kept. Returns False when they are not."""
+        is_told = all(cache.is_told for cache in self.caches)
+        if is_told:
             Generation.objects.bump(TOLD)
+        return is_told
 
-    def _repeat(self, act: Callable[[], None], seconds: float) -> None:
+    def _repeat(self, act: Callable[[], bool], seconds: float) -> None:
         while not self._stopped.is_set():
             try:
-                act()
+                if not act():
+                    self._stopped.wait(
+                        TELL_EVERY
+                    )  # one that is down is not asked, nor logged, ten times a second
             except DatabaseError as error:
                 logger.warning("The database does not say what changed: %s.", type(error).__name__)
                 connection.close()
                 self._stopped.wait(TELL_EVERY)
+            except Exception:
+                logger.exception("Telling the caches failed; the process ends.")
+                self.has_failed = True
+                self.stop()
             self._stopped.wait(seconds)
         connection.close()
 

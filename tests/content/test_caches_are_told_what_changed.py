@@ -272,6 +272,16 @@ def test_the_process_tells_of_a_change_within_a_second_and_ends_when_it_is_asked
     assert not thread.is_alive()
 
 
+def test_the_process_ends_with_a_fault_of_its_own_rather_than_staying_silent(
+    public: None, receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PURGE_URLS = (receiver.url,)
+    monkeypatch.setattr(purging, "tags_of", lambda *_: 1 / 0)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process belongs to pytest
+    with pytest.raises(CommandError, match="Start it again"):
+        call_command("caches", "run")
+
+
 def wait_for(condition: Any) -> None:
     deadline = time.monotonic() + 10
     while not condition():

@@ -36,6 +36,8 @@ class Command(BaseCommand):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: purger.stop())
             purger.run()
+            if purger.has_failed:
+                raise CommandError("It failed; the log says how. Start it again.")
             return
         level = kept_answers.as_of(Generation.objects.current())
         failed = [
