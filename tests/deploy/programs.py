@@ -20,6 +20,11 @@ from tests.database import ROOT
 from tests.processes import Process, free_port
 
 DEPLOY = ROOT / "deploy"
+# What Debian's nginx.conf, and that of the image, say in the http block: ours must neither clash with it nor fall back to it.
+OF_DEBIAN = """
+sendfile on; tcp_nopush on; types_hash_max_size 2048; default_type application/octet-stream; keepalive_timeout 65;
+ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on; access_log off; gzip on;
+"""
 VMODS = ("libvmod_xkey.so", "libvmod_var.so")
 
 
@@ -107,7 +112,10 @@ class Nginx(Process):
         text = re.sub(r" *listen \[::\].*\n", "", text)
         text = text.replace("listen 443 ", f"listen 127.0.0.1:{self.port} ")
         text = re.sub(r"listen 80\b", f"listen 127.0.0.1:{self.plain_port}", text)
-        text = text.replace("/etc/nginx/", f"{folder}/").replace("/var/log/nginx/", f"{folder}/")
+        common = folder / "quillkeep/server.conf"
+        lines = common.read_text(encoding="utf-8")
+        lines = lines.replace("/etc/nginx/", f"{folder}/").replace("/var/log/nginx/", f"{folder}/")
+        common.write_text(lines, encoding="utf-8")
         (folder / "quillkeep.conf").write_text(text, encoding="utf-8")
         temporary = "".join(
             f"{kind}_temp_path {folder}/{kind};\n"
@@ -116,7 +124,7 @@ class Nginx(Process):
         (folder / "nginx.conf").write_text(
             f"{'user root;' if os.geteuid() == 0 else ''}\ndaemon off;\nworker_processes 2;\npid {folder}/nginx.pid;\n"
             f"error_log {folder}/error.log warn;\nevents {{ worker_connections 512; }}\n"
-            f"http {{\n{temporary}include {folder}/quillkeep.conf;\n}}\n",
+            f"http {{\n{temporary}{OF_DEBIAN}include {folder}/quillkeep.conf;\n}}\n",
             encoding="utf-8",
         )
 

@@ -121,6 +121,23 @@ def test_every_process_is_in_compose_and_nothing_else_is() -> None:
         assert secret in made or secret.removesuffix("-password") in made, secret
 
 
+def test_what_nginx_and_varnish_look_up_once_keeps_its_address() -> None:
+    text = "".join(
+        (DEPLOY / f"compose/{name}").read_text(encoding="utf-8")
+        for name in ("upstreams.conf", "backends.vcl")
+    )
+    named = set(re.findall(r"server ([a-z][\w-]+):", text)) | set(re.findall(r'\.host = "([^"]+)"', text))
+    assert named == {"management", "edge", "delivery-1", "delivery-2", "varnish"}
+    addresses = [SERVICES[name]["networks"]["inside"]["ipv4_address"] for name in named]
+    assert len(set(addresses)) == len(named)
+    for folder in ("nginx/upstreams.conf", "varnish/backends.vcl"):  # the same but for the names
+        other = DEPLOY / "compose" / Path(folder).name
+        lines = [
+            len((file.read_text(encoding="utf-8")).split("server ")) for file in (DEPLOY / folder, other)
+        ]
+        assert lines[0] == lines[1]
+
+
 def test_secrets_are_made_once_and_each_is_one_that_the_environment_takes(tmp_path: Path) -> None:
     folder = tmp_path / "compose"
     shutil.copytree(DEPLOY / "compose", folder, ignore=shutil.ignore_patterns("secrets", "tls"))
