@@ -19,6 +19,7 @@ from accounts.principals import of_request
 from cms_project import lockdown_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
+from content.admin.pages import address
 from content.admin.urls import urlpatterns as content_urls
 from previews.admin.urls import urlpatterns as previews_urls
 
@@ -109,6 +110,7 @@ class QuillkeepAdminSite(admin.AdminSite):
                     model["name"] = "My previews"
                 shown["models"].append(model)
         if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
+            found["Settings"]["models"].append(sidebar.link("backups", "Backups", address("backups")))
             found["Settings"]["models"].append(
                 sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
             )

@@ -30,7 +30,12 @@ CELERY: Final = (sys.executable, "-m", "celery", "--quiet", "--app", "cms_projec
 KEEPER: Final = "keeper"  # of backups: the one process that can read them
 # What only some processes hold: who owns the tables, and who reads backups.
 FOR_OWNERS: Final = ("OWNER_DATABASE_URL",)
-FOR_THE_KEEPER: Final = ("BACKUP_IDENTITY", "SCRATCH_DATABASE_URL")
+FOR_THE_KEEPER: Final = (
+    "BACKUP_IDENTITY",
+    "BACKUP_S3_ACCESS_KEY_ID",
+    "BACKUP_S3_SECRET_ACCESS_KEY",
+    "SCRATCH_DATABASE_URL",
+)
 # Name, queues, processes.
 WORKERS: Final = (
     ("worker", "default,index,receipts", 2),

@@ -8,6 +8,7 @@ from django.urls import URLPattern, path
 from content.admin import (
     acts,
     assist,
+    backups,
     bulk,
     collection_pages,
     entries,
@@ -55,6 +56,7 @@ _PAGES: list[tuple[str, Callable[..., Any], str]] = [
     (f"{_ENTRY}diff/", history.compare, "diff"),
     (f"{_ENTRY}history/<int:number>/restore/", history.restore, "restore-version"),
     (f"{_ENTRY}rights/", rights.rights, "rights"),
+    ("operations/backups/", backups.index, "backups"),
     ("modeling/collections/", collection_pages.index, "collections"),
     ("modeling/collections/add/", collection_pages.add, "collection-add"),
     ("modeling/collections/<str:key>/", collection_pages.change, "collection"),

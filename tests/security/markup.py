@@ -30,7 +30,7 @@ from accounts.rights import granting
 from content import editing, fields, publishing
 from content.fields.base import FieldSpec
 from content.locales import create_locale
-from content.models import Collection, Entry, FieldIndex, Rebuild, SavedView, Visit
+from content.models import Backup, Collection, Entry, FieldIndex, Rebuild, SavedView, Visit
 from content.schema import current
 from previews.models import HandoffUrl, Preview, PreviewSite, SigningKey
 from tests.builders import ROOT, make_alert, make_collection, make_entry, make_user, writing
@@ -75,6 +75,8 @@ PLACED: Final = {
     "accounts.Alert.sentence": "alertsentence",
     "accounts.Alert.subject_id": "alertsubject",
     "accounts.ApiKey.name": "keyname",
+    "content.Backup.name": "backupname",
+    "content.Backup.problem": "backupproblem",
     "accounts.DailyHead.problem": "headproblem",
     "accounts.Event.actor_label": "useremail",
     "accounts.Event.detail": "eventdetail",
@@ -135,7 +137,7 @@ ELSEWHERE: Final = {
     "an own word of ours, from a fixed list": {
         "accounts.ApiKey.state", "accounts.Event.type", "accounts.Event.actor_kind", "accounts.Event.subject_type",
         "accounts.Generation.name", "accounts.LogCheck.by", "accounts.Position.consumer", "accounts.Policy.actions", "accounts.Role.areas", "accounts.Session.kind",
-        "content.Collection.kind", "content.DraftDocument.status", "content.Field.data_class", "content.Field.type",
+        "content.Backup.environment", "content.Collection.kind", "content.DraftDocument.status", "content.Field.data_class", "content.Field.type",
         "content.FieldIndex.state", "content.Locale.direction", "content.Rebuild.state", "accounts.Authenticator.name",
         "accounts.RecoveryCodes.name", "accounts.Passkey.transports", "accounts.Alert.rule", "accounts.Alert.subject_type",
         "accounts.Tally.rule", "previews.Preview.revoked_because", "previews.PreviewSite.algorithm",
@@ -161,7 +163,7 @@ ELSEWHERE: Final = {
         "accounts.Event.credential",
         "accounts.Event.request_id", "accounts.Event.address", "accounts.Event.tag", "accounts.Policy.field_ids",
         "accounts.Archive.previous_mac", "accounts.Archive.last_mac", "accounts.Archive.sha256", "accounts.Archive.key_id",
-        "accounts.Archive.mac", "accounts.Archive.file", "accounts.LogCheck.key_id", "accounts.LogCheck.mac",
+        "accounts.Archive.mac", "accounts.Archive.file", "accounts.Epoch.previous_mac", "accounts.Epoch.key_id", "accounts.Epoch.mac", "accounts.Epoch.backup", "accounts.LogCheck.key_id", "accounts.LogCheck.mac",
         "accounts.DailyHead.head",
         "accounts.Alert.address", "accounts.Alert.positions", "accounts.Tally.slices", "accounts.Tally.positions",
         "accounts.KeyPlace.network", "accounts.KeyPlace.country", "accounts.Seal.mac", "accounts.Seal.key_id", "accounts.Session.address", "accounts.User.password",
@@ -363,6 +365,10 @@ def _accounts(marked: Marked) -> None:
     marked.event = str(event.pk)
     about = {"actor_label": canary("alertactor"), "subject_type": "user", "subject_id": canary("alertsubject"),
              "group": canary("alertgroup"), "sentence": canary("alertsentence")}  # fmt: skip
+    Backup.objects.using("owner").create(
+        name=canary("backupname"), made_at=timezone.now(), environment="development", size=1, media_files=0,
+        media_bytes=0, log_position=1, problem=canary("backupproblem"),
+    )  # fmt: skip
     make_alert(**about)
     make_alert(**about, acknowledged_at=timezone.now(), acknowledged_by=marked.eve, note=canary("alertnote"))
 
