@@ -58,6 +58,7 @@ SYSTEM = {
     "previews/tasks.py": "what time does to signing keys, and the leak probe, which tells nobody what it reads",
     "accounts/outages.py": "says that the store of limits is gone, and back",
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
+    "cms_project/management/commands/schema.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",
     "webhooks/incoming/tasks.py": "erases secrets of sources whose overlap is over",
