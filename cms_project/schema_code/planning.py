@@ -93,6 +93,7 @@ class SecretsWithoutPlaceError(Exception):
 def export() -> dict[str, Any]:
     """Return the whole file's document: one consistent state."""
     with transaction.atomic():
+        _hold_everything()
         return {VERSION_KEY: VERSION, **{section.name: section.export() for section in sections()}}
 
 

@@ -153,8 +153,9 @@ class Command(BaseCommand):
     @staticmethod
     def _read(file: Path) -> Read:
         try:
-            with file.open("rb") as opened:
-                if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as opened:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise CommandError(f"{file} is no file.")
                 return yaml_in.read(opened.read(yaml_in.MAX_BYTES + 1))
         except OSError as error:
