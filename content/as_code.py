@@ -6,6 +6,7 @@ that was made apart: whether the two are one, nobody but who runs the command ca
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Final
 from uuid import UUID
 
@@ -154,8 +155,15 @@ class _Match:
     key: str
     item: Mapping[str, Any]
     found: CollectionSpec | None
-    ids: NewIds
-    old_fields: Mapping[int, UUID]  # number in the file → id of a field here
+    new_id: UUID | None  # of a new collection, where the file says one
+    old_fields: dict[int, UUID] = dataclass_field(
+        default_factory=dict
+    )  # number in the file → id of a field here
+    new_ids: dict[str, UUID] = dataclass_field(default_factory=dict)  # key → id of a new or converted field
+
+    @property
+    def ids(self) -> NewIds:
+        return NewIds(self.new_id, self.new_ids)
 
     def raw(self) -> dict[str, Any]:
         """Return what the verbs of modeling read: everything is said, since what is left out means "as usual"."""
@@ -224,60 +232,30 @@ class Collections:
     def _match(self, key: str, item: Mapping[str, Any], work: Work) -> _Match | None:
         """Find out what an item is here, or note why that can't be told."""
         present = schema.read()
-        problems: list[Problem] = []
         given_id = _uuid(item.get("id"))
-        by_id, by_key = present.by_id.get(given_id) if given_id else None, present.by_key.get(key)
-        found = by_id or by_key
+        by_id = present.by_id.get(given_id) if given_id else None
+        by_key = present.by_key.get(key)
+        if by_key is not None and by_key != by_id and by_key.id in _ids_in(work):
+            by_key = None  # the file gives that one another key, and this one takes its place
+        problem = None
         if by_id is None and by_key is not None and given_id is not None and not work.match_by_key:
-            problems.append(
-                Problem.at(("id",), "ambiguous", _APART.format(what="collection", key=key, id=by_key.id))
-            )
-        if (
-            by_id is not None
-            and by_key is not None
-            and by_id != by_key
-            and str(by_key.id) not in _ids_in(work)
-        ):
-            detail = f"It would get the key of a collection that goes with this file. Delete {key} first, by itself."
-            problems.append(Problem.at((), "ambiguous", detail))
-        new_ids: dict[str, UUID] = {}
-        old: dict[int, UUID] = {}
-        for number, field in enumerate(item.get("fields", [])):
-            place = ("fields", number, "id")
-            field_id = _uuid(field.get("id"))
-            known = found.by_id.get(field_id) if found and field_id else None
-            same_key = found.by_key.get(field["key"]) if found else None
-            if known is not None:
-                old[number] = known.id
-                if known.type != field["type"]:
-                    detail = (
-                        f"A field of type {known.type} has this id, and an id has one type for ever."
-                        " Leave the id out, or name the one that the converted field has elsewhere."
-                    )
-                    problems.append(Problem.at(place, "immutable", detail))
-                continue
-            if field_id is not None and (row := Field.objects.filter(pk=field_id).first()) is not None:
-                detail = (
-                    "A field with this id was removed here. Without the id a new one is made, which starts empty."
-                    if found is not None and row.collection_id == found.id
-                    else "A field of another collection has this id here."
-                )
-                problems.append(Problem.at(place, "id-taken", detail))
-            elif same_key is None or _is_named(item, same_key.id):
-                # New here; where its key is another field's, that one has another key from now on.
-                if field_id is not None:
-                    new_ids[field["key"]] = field_id
-            elif field_id is None or work.match_by_key or same_key.type != field["type"]:
-                old[number] = same_key.id
-                if field_id is not None and same_key.type != field["type"]:
-                    new_ids[field["key"]] = field_id  # converted there, and so here
-            else:
-                detail = _APART.format(what="field", key=field["key"], id=same_key.id)
-                problems.append(Problem.at(place, "ambiguous", detail))
-        work.problems += placed(problems, self.name, key)
-        if problems:
+            detail = _APART.format(what="collection", key=key, id=by_key.id)
+            problem = Problem.at((self.name, key, "id"), "ambiguous", detail)
+        elif by_id is not None and by_key is not None and by_id != by_key:
+            detail = f"Another collection has this key here, and goes with this file. Delete {key} first, by itself."
+            problem = Problem.at((self.name, key), "ambiguous", detail)
+        if problem is not None:
+            work.problems.append(problem)
             return None
-        return _Match(key, item, found, NewIds(given_id if found is None else None, new_ids), old)
+        found = by_id or by_key
+        match = _Match(key, item, found, given_id if found is None else None)
+        problems = [
+            problem
+            for number, field in enumerate(item.get("fields", []))
+            if (problem := _match_field(match, number, field, work)) is not None
+        ]
+        work.problems += placed(problems, self.name, key)
+        return None if problems else match
 
     # What is done
 
@@ -318,13 +296,13 @@ class Collections:
                     if ready:
                         made = modeling.create_collection(whole, by=work.by, ids=match.ids)
                     else:
-                        empty = NewIds(match.ids.collection)
+                        empty = NewIds(match.new_id)
                         made = modeling.create_collection({**whole, "fields": []}, by=work.by, ids=empty)
                         self._to_fill[key] = (made.id, match)
                     work.changes.append(Change(self.name, "create", key, _new_lines(match.item)))
         for key, (collection_id, match) in self._to_fill.items():
             with work.at(self.name, key):
-                ids = NewIds(None, match.ids.fields)
+                ids = NewIds(None, match.new_ids)
                 modeling.change_collection(collection_id, match.raw(), by=work.by, confirm=True, ids=ids)
         self._to_fill.clear()
 
@@ -407,6 +385,43 @@ class Collections:
         work.changes.append(Change(self.name, "delete", spec.key, lines, count, count))
 
 
+def _match_field(match: _Match, number: int, field: Mapping[str, Any], work: Work) -> Problem | None:
+    """Find out what a field of the file is here, and put it into the match, or return why that can't be told."""
+    found, key = match.found, field["key"]
+    place = ("fields", number, "id")
+    field_id = _uuid(field.get("id"))
+    known = found.by_id.get(field_id) if found and field_id else None
+    if known is not None:
+        match.old_fields[number] = known.id
+        if known.type == field["type"]:
+            return None
+        detail = (
+            f"A field of type {known.type} has this id, and an id has one type for ever."
+            " Leave the id out, or name the one that the converted field has elsewhere."
+        )
+        return Problem.at(place, "immutable", detail)
+    if field_id is not None and (row := Field.objects.filter(pk=field_id).first()) is not None:
+        is_removed = found is not None and row.collection_id == found.id
+        detail = (
+            "A field with this id was removed here. Without the id a new one is made, which starts empty."
+            if is_removed
+            else "A field of another collection has this id here."
+        )
+        return Problem.at(place, "id-taken", detail)
+    same_key = found.by_key.get(key) if found else None
+    if same_key is None or _is_named(match.item, same_key.id):
+        # New here; where its key is another field's, that one has another key from now on.
+        is_new = True
+    elif field_id is None or work.match_by_key or same_key.type != field["type"]:
+        match.old_fields[number] = same_key.id
+        is_new = same_key.type != field["type"]  # converted there, and so here
+    else:
+        return Problem.at(place, "ambiguous", _APART.format(what="field", key=key, id=same_key.id))
+    if is_new and field_id is not None:
+        match.new_ids[key] = field_id
+    return None
+
+
 _APART: Final = (
     "This id is not known here, and the {what} {key} has another one ({id}). Leave the id out, or use --match-by-key,"
     " if the two are the same; rename one of them if they are not."
@@ -426,11 +441,11 @@ def _collection(
     spec: CollectionSpec, own: list[FieldSpec], present: Schema, description: str | None = None
 ) -> dict[str, Any]:
     settings = {
-        "id": str(spec.id),
         "name": spec.name,
         "description": spec.description if description is None else description,
         "kind": str(spec.kind),
         "localized": spec.localized,
+        "id": str(spec.id),
     }
     listed = [_field(item, own, present) for item in own]
     return {**without_defaults(settings, COLLECTION_DEFAULTS), **({"fields": listed} if listed else {})}
@@ -439,7 +454,6 @@ def _collection(
 def _field(spec: FieldSpec, siblings: list[FieldSpec], present: Schema) -> dict[str, Any]:
     field_type = fields.get(spec.type)
     values: dict[str, Json] = {
-        "id": str(spec.id),
         "key": spec.key,
         "type": spec.type,
         "label": spec.label,
@@ -453,6 +467,7 @@ def _field(spec: FieldSpec, siblings: list[FieldSpec], present: Schema) -> dict[
         "data_class": str(spec.data_class),
         "options": field_type.options_json(field_type.options(spec), present),
         "condition": spec.condition.shown(siblings) if spec.condition else None,
+        "id": str(spec.id),
     }
     return without_defaults(values, FIELD_DEFAULTS)
 
@@ -492,17 +507,9 @@ def _uuid(given: Any) -> UUID | None:
         return None
 
 
-def _ids_in(work: Work) -> set[str]:
-    """Return the ids of the collections that the file names here, by id or by key."""
-    given = work.document.get("collections", {})
-    present = schema.read()
-    named = {str(_uuid(item.get("id"))) for item in given.values()}
-    by_key = {
-        str(present.by_key[key].id)
-        for key, item in given.items()
-        if key in present.by_key and _uuid(item.get("id")) in (None, present.by_key[key].id)
-    }
-    return named | by_key
+def _ids_in(work: Work) -> set[UUID | None]:
+    """Return the ids by which the file names collections."""
+    return {_uuid(item.get("id")) for item in work.document["collections"].values()}
 
 
 def _is_named(item: Mapping[str, Any], field_id: UUID) -> bool:

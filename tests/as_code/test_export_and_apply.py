@@ -1,12 +1,14 @@
 """A file says how a house is set up: written, compared, applied, all of it or nothing."""
 
 import json
+import threading
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections, transaction
 
 from accounts import people
 from accounts.models import Event, Policy, Role, User
@@ -127,6 +129,28 @@ def test_a_field_without_an_id_is_found_by_its_key() -> None:
     assert spec.by_key["title"].id == before
     assert spec.by_key["title"].help == "Short"
     assert [field.key for field in spec.fields] == ["title", "lead"]
+
+
+def test_a_new_collection_takes_the_key_of_one_that_is_renamed() -> None:
+    make_collection("articles", [{"key": "title", "type": "text"}])
+    entry = make_entry(title="A")
+    text = exported().replace("  articles:", "  stories:")
+    text = text.replace("collections:\n", "collections:\n  articles:\n    name: New\n", 1)
+    plan = apply(text)
+    assert [(change.act, change.name) for change in plan.changes] == [
+        ("create", "articles"),
+        ("change", "stories"),
+    ]
+    entry.refresh_from_db()
+    assert entry.collection.key == "stories"
+
+
+def test_a_collection_of_another_house_with_the_same_key_is_never_guessed() -> None:
+    make_collection("articles", [{"key": "title", "type": "text"}])
+    foreign = "019ac000-0000-7000-8000-000000000002"
+    text = articles("{key: title, type: text}", more=f"    id: {foreign}\n")
+    assert faults_of(text) == [(5, "/collections/articles/id")]
+    assert plan_of(text, match_by_key=True) == []
 
 
 def test_what_loses_data_is_counted_and_needs_a_word(tmp_path: Path) -> None:
@@ -313,9 +337,9 @@ def test_a_stale_plan_is_refused_and_says_what_differs(tmp_path: Path) -> None:
     make_collection("articles", [{"key": "title", "type": "text"}])
     file = tmp_path / "schema.yaml"
     file.write_text(articles("{key: title, type: text, help: Short}"))
-    with pytest.raises(CommandError) as differs:
+    with pytest.raises(SystemExit) as differs:
         run("diff", str(file))
-    assert differs.value.returncode == 2
+    assert differs.value.code == 2
     shown = planning.try_out(yaml_in.read(file.read_bytes()), by=ROOT)
     make_collection("notes", [{"key": "title", "type": "text"}])
     with pytest.raises(CommandError, match="not the one that was shown"):
@@ -362,6 +386,27 @@ def test_an_endpoint_is_switched_and_moved_by_its_verbs(rich_house: None) -> Non
     apply(text.replace("    owner: ada@example.com", "    owner: ada@example.com\n    state: disabled"))
     assert Endpoint.objects.get().state == "disabled"
     assert Event.objects.filter(type="endpoint.disabled").count() == 1
+
+
+def test_an_apply_waits_for_who_changes_the_schema_and_then_sees_it() -> None:
+    make_collection("articles", [{"key": "title", "type": "text"}])
+    text = articles("{key: title, type: text}")
+    started, seen = threading.Event(), []
+
+    def plan() -> None:
+        started.set()
+        seen.extend(plan_of(text))
+        connections.close_all()
+
+    other = threading.Thread(target=plan)
+    with transaction.atomic():
+        make_collection("notes", [{"key": "title", "type": "text"}])
+        other.start()
+        started.wait(5)
+        other.join(0.5)
+        assert other.is_alive()  # it waits for the generation that this transaction has moved on
+    other.join(20)
+    assert seen == [("collections", "delete", "notes")]
 
 
 def test_nothing_is_tried_or_applied_in_a_lockdown(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class Command(BaseCommand):
         plan = planning.try_out(self._read(file), by=system("schema diff"), match_by_key=match_by_key)
         self._show(plan, as_json=json)
         if plan.changes:
-            raise CommandError("The file differs from what there is.", returncode=DIFFERENT)
+            sys.exit(DIFFERENT)
 
     def _apply(self, *, file: Path, match_by_key: bool, **options: Any) -> None:
         self._require_no_lockdown()
