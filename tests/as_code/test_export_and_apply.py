@@ -409,6 +409,15 @@ def test_an_apply_waits_for_who_changes_the_schema_and_then_sees_it() -> None:
     assert seen == [("collections", "delete", "notes")]
 
 
+def test_the_file_of_the_documentation_is_one_that_can_be_applied() -> None:
+    make_accounts()
+    text = (Path(__file__).parents[2] / "docs/schema-as-code.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    assert {"locales", "collections", "policies"} < yaml_in.read(example.encode()).value.keys()
+    apply(example, loses=True)
+    assert plan_of(example) == []
+
+
 def test_nothing_is_tried_or_applied_in_a_lockdown(tmp_path: Path) -> None:
     file = tmp_path / "schema.yaml"
     file.write_text("quillkeep_schema: 1\nroles: {}\n")
