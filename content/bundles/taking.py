@@ -215,12 +215,12 @@ class _Taking:
         entry = Entry.objects.filter(pk=first.id).first()
         writing = self.writings[first.collection]
         if entry is None:
-            self._create(group)
+            done = self._create(group)
             self.result.created += 1
             self.pending.discard(str(first.id))  # it may refer to itself, now that it is here
             waits = self._waits(group)
             if not waits:
-                self._write(group, Entry.objects.get(pk=first.id))
+                self._write(group, Entry.objects.get(pk=first.id), done=done)
             return waits
         if entry.collection_id != writing.collection.id or entry.trashed_at is not None:
             why = "is in the trash here" if entry.trashed_at is not None else "is in another collection here"
@@ -247,8 +247,11 @@ class _Taking:
         self._write(group, entry)
         return False
 
-    def _create(self, group: list[Line]) -> None:
-        """Create an entry with its newest content; without the fields that refer to what is still to come."""
+    def _create(self, group: list[Line]) -> Line | None:
+        """Create an entry without the fields that refer to what is still to come; return the line that is done by that.
+
+        None where it is not: something of it was left out.
+        """
         newest = [line for line in group if line.step == max(item.step for item in group)]
         steps = self._steps(group)
         start = next(line for line in (newest if self._waits(group) else group) if line.step in steps)
@@ -263,12 +266,13 @@ class _Taking:
                 message=self.message,
                 entry_id=start.id,
             )
+        return start if values.keys() == self._values(start).keys() else None
 
-    def _write(self, group: list[Line], entry: Entry) -> None:
+    def _write(self, group: list[Line], entry: Entry, *, done: Line | None = None) -> None:
         """Save an entry's steps one after the other, each published before the next where that is asked for."""
         writing = self.writings[group[0].collection]
         for step in self._steps(group):
-            for line in (line for line in group if line.step == step):
+            for line in (line for line in group if line.step == step and line is not done):
                 with _inside(line):
                     entry.refresh_from_db()
                     editing.save(
