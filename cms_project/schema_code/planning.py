@@ -19,7 +19,8 @@ from accounts.models.generation import ACCESS
 from accounts.rights.as_code import Policies, Roles
 from cms_project.schema_code.yaml_in import Fault, FileError, Read
 from content import schema
-from content.as_code import Collections, Locales
+from content.as_code.collections import Collections
+from content.as_code.locales import Locales
 from previews.as_code import PreviewSites
 from webhooks.as_code import Endpoints
 from webhooks.incoming.as_code import Sources

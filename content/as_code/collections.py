@@ -1,18 +1,11 @@
-"""Locales and collections as code. A field carries its id, so that another key is a rename and no loss.
-
-What the file names is found by id, else by key. An id that is not known here beside a key that is belongs to a field
-that was made apart: whether the two are one, nobody but who runs the command can say (`match_by_key`).
-"""
+"""Collections as code, with their fields in their order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from accounts.access import DataClass
 from accounts.api.bodies import KeyField
-from accounts.api.strict import StrictBooleanField, StrictCharField, StrictListField, StrictSerializer
+from accounts.api.strict import StrictBooleanField, StrictCharField, StrictSerializer
 from accounts.as_code import (
     Change,
     Work,
@@ -26,117 +19,11 @@ from accounts.as_code import (
 from accounts.canonical import Json
 from accounts.errors import DomainError, Problem
 from content import fields, modeling, schema
+from content.as_code.matching import COLLECTION_DEFAULTS, FIELD_DEFAULTS, Match, match_of, uuid_in
 from content.designing import FIELD_KEYS, NewIds, read_design
 from content.fields.base import FieldSpec
-from content.locales import change_locale, create_locale, delete_locale
-from content.models import Collection, Entry, Field, Locale, Rebuild
+from content.models import Collection, Entry, Field, Rebuild
 from content.schema import CollectionSpec, Schema, spec_of
-
-LOCALE_DEFAULTS: Final[Mapping[str, Any]] = {"fallback": [], "direction": "ltr", "default": False}
-COLLECTION_DEFAULTS: Final[Mapping[str, Any]] = {"description": "", "kind": "many", "localized": False}
-FIELD_DEFAULTS: Final[Mapping[str, Any]] = {
-    "label": "",
-    "help": "",
-    "group": "",
-    "required": False,
-    "localized": False,
-    "unique": False,
-    "filterable": False,
-    "default": None,
-    "data_class": DataClass.PUBLIC.value,
-    "options": {},
-    "condition": None,
-}
-
-
-class _LocaleShape(StrictSerializer):
-    name = StrictCharField(max_length=80)
-    fallback = StrictListField(child=StrictCharField(max_length=24), required=False)
-    direction = StrictCharField(max_length=3, required=False)
-    # `default` is a word of DRF's serializers, so it is read beside it
-
-
-class Locales:
-    """Locales and where they fall back to."""
-
-    name = "locales"
-
-    def export(self) -> dict[str, Any]:
-        return {row.code: _locale(row) for row in Locale.objects.order_by("code")}
-
-    def check(self, given: Any) -> list[Problem]:
-        if not isinstance(given, Mapping):
-            return [Problem.at((), "invalid-type", "Codes of locales, each with its name.")]
-        problems: list[Problem] = []
-        plain: dict[str, Any] = {}
-        for code, item in given.items():
-            plain[code] = item
-            if isinstance(item, Mapping):
-                plain[code] = {name: value for name, value in item.items() if name != "default"}
-                if not isinstance(item.get("default", False), bool):
-                    problems.append(Problem.at((code, "default"), "invalid-type", "True or false."))
-        return problems + shape_problems(plain, _LocaleShape)
-
-    def put(self, given: Mapping[str, Any], work: Work) -> None:
-        known = {row.code: row for row in Locale.objects.all()}
-        wanted = {code: {**LOCALE_DEFAULTS, **item} for code, item in given.items()}
-        for code, item in wanted.items():
-            is_default = code in known and known[code].is_default
-            if item["default"] is not is_default:
-                detail = (
-                    "The default locale of a house can't be changed."
-                    if item["default"]
-                    else (
-                        "This is the default locale of this house, which can't be changed: write `default: true`."
-                    )
-                )
-                work.problems.append(Problem.at((self.name, code, "default"), "not-possible", detail))
-        for code in [code for code in wanted if code not in known]:
-            with work.at(self.name, code):
-                # What it falls back to may come behind it in the file.
-                create_locale(_raw(code, {**wanted[code], "fallback": []}), by=work.by)
-        for code, item in wanted.items():
-            with work.at(self.name, code):
-                self._change(code, item, known.get(code), work)
-
-    def _change(self, code: str, item: Mapping[str, Any], former: Locale | None, work: Work) -> None:
-        row = Locale.objects.filter(pk=code).first()
-        if row is None:
-            return  # refused a moment ago
-        if without_defaults({**item, "default": row.is_default}, LOCALE_DEFAULTS) != _locale(row):
-            row = change_locale(code, _raw(code, item), by=work.by)
-        before = _locale(former) if former is not None else {}
-        lines = differences(before, _locale(row))
-        if lines or former is None:
-            work.changes.append(Change(self.name, "create" if former is None else "change", code, lines))
-
-    def remove(self, given: Mapping[str, Any], work: Work) -> None:
-        for code in Locale.objects.exclude(pk__in=list(given)).order_by("pk").values_list("pk", flat=True):
-            with work.at(self.name):
-                try:
-                    delete_locale(code, by=work.by)
-                except DomainError as error:
-                    raise refused(
-                        error.code, f"The locale {code} is not in the file. {error.detail}"
-                    ) from error
-                work.changes.append(Change(self.name, "delete", code))
-
-
-def _locale(row: Locale) -> dict[str, Any]:
-    values = {
-        "name": row.name,
-        "fallback": list(row.fallback),
-        "direction": str(row.direction),
-        "default": row.is_default,
-    }
-    return without_defaults(values, LOCALE_DEFAULTS)
-
-
-def _raw(code: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    return {"code": code, **{name: item[name] for name in ("name", "fallback", "direction")}}
-
-
-# --- Collections ----------------------------------------------------------------------------------------------------
 
 
 class _CollectionShape(StrictSerializer):
@@ -148,46 +35,13 @@ class _CollectionShape(StrictSerializer):
     localized = StrictBooleanField(required=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """What an item of the file is here: a collection (None: a new one), and its fields by their number."""
-
-    key: str
-    item: Mapping[str, Any]
-    found: CollectionSpec | None
-    new_id: UUID | None  # of a new collection, where the file says one
-    old_fields: dict[int, UUID] = dataclass_field(
-        default_factory=dict
-    )  # number in the file → id of a field here
-    new_ids: dict[str, UUID] = dataclass_field(default_factory=dict)  # key → id of a new or converted field
-
-    @property
-    def ids(self) -> NewIds:
-        return NewIds(self.new_id, self.new_ids)
-
-    def raw(self) -> dict[str, Any]:
-        """Return what the verbs of modeling read: everything is said, since what is left out means "as usual"."""
-        listed = []
-        for number, field in enumerate(self.item.get("fields", [])):
-            whole = {**FIELD_DEFAULTS, **field}
-            whole.pop("id", None)
-            if number in self.old_fields:
-                whole["id"] = str(self.old_fields[number])
-            listed.append(whole)
-        usual = {
-            **COLLECTION_DEFAULTS,
-            **{name: self.item[name] for name in self.item if name not in ("id", "fields")},
-        }
-        return {"key": self.key, **usual, "fields": listed}
-
-
 class Collections:
     """Collections with their fields, in their order."""
 
     name = "collections"
 
     def __init__(self) -> None:
-        self._to_fill: dict[str, tuple[UUID, _Match]] = {}
+        self._to_fill: dict[str, tuple[UUID, Match]] = {}
 
     def export(self) -> dict[str, Any]:
         present = schema.read()
@@ -219,7 +73,9 @@ class Collections:
 
     def put(self, given: Mapping[str, Any], work: Work) -> None:
         matches = [
-            match for key, item in given.items() if (match := self._match(key, item, work)) is not None
+            match
+            for key, item in given.items()
+            if (match := match_of(self.name, key, item, work)) is not None
         ]
         if work.problems:
             return
@@ -227,39 +83,9 @@ class Collections:
         self._create([match for match in matches if match.found is None], work)
         self._change([(match, match.found) for match in matches if match.found is not None], work)
 
-    # What is what
-
-    def _match(self, key: str, item: Mapping[str, Any], work: Work) -> _Match | None:
-        """Find out what an item is here, or note why that can't be told."""
-        present = schema.read()
-        given_id = _uuid(item.get("id"))
-        by_id = present.by_id.get(given_id) if given_id else None
-        by_key = present.by_key.get(key)
-        if by_key is not None and by_key != by_id and by_key.id in _ids_in(work):
-            by_key = None  # the file gives that one another key, and this one takes its place
-        problem = None
-        if by_id is None and by_key is not None and given_id is not None and not work.match_by_key:
-            detail = _APART.format(what="collection", key=key, id=by_key.id)
-            problem = Problem.at((self.name, key, "id"), "ambiguous", detail)
-        elif by_id is not None and by_key is not None and by_id != by_key:
-            detail = f"Another collection has this key here, and goes with this file. Delete {key} first, by itself."
-            problem = Problem.at((self.name, key), "ambiguous", detail)
-        if problem is not None:
-            work.problems.append(problem)
-            return None
-        found = by_id or by_key
-        match = _Match(key, item, found, given_id if found is None else None)
-        problems = [
-            problem
-            for number, field in enumerate(item.get("fields", []))
-            if (problem := _match_field(match, number, field, work)) is not None
-        ]
-        work.problems += placed(problems, self.name, key)
-        return None if problems else match
-
     # What is done
 
-    def _rename(self, matches: list[_Match], work: Work) -> None:
+    def _rename(self, matches: list[Match], work: Work) -> None:
         """Give renamed collections their keys first: others name them by those."""
         waiting = [
             (match, match.found)
@@ -282,7 +108,7 @@ class Collections:
                     modeling.change_collection(found.id, {"key": match.key}, by=work.by)
                 waiting.remove((match, found))
 
-    def _create(self, matches: list[_Match], work: Work) -> None:
+    def _create(self, matches: list[Match], work: Work) -> None:
         """Make what is new, first what others name; where they name each other in a circle, empty ones before."""
         waiting = {match.key: match for match in matches}
         while waiting:
@@ -306,11 +132,11 @@ class Collections:
                 modeling.change_collection(collection_id, match.raw(), by=work.by, confirm=True, ids=ids)
         self._to_fill.clear()
 
-    def _change(self, pairs: list[tuple[_Match, CollectionSpec]], work: Work) -> None:
+    def _change(self, pairs: list[tuple[Match, CollectionSpec]], work: Work) -> None:
         """Change what differs. One change may need another one first, so those that are refused come again."""
         waiting = pairs
         while waiting:
-            again: list[tuple[_Match, CollectionSpec]] = []
+            again: list[tuple[Match, CollectionSpec]] = []
             problems: list[Problem] = []
             for match, found in waiting:
                 before = len(work.problems)
@@ -325,7 +151,7 @@ class Collections:
                 return
             waiting = again
 
-    def _change_one(self, match: _Match, found: CollectionSpec, work: Work) -> None:
+    def _change_one(self, match: Match, found: CollectionSpec, work: Work) -> None:
         collection_id, raw = found.id, match.raw()
         present = schema.read()
         here = present.by_id[collection_id]
@@ -359,7 +185,7 @@ class Collections:
         waiting = {
             spec.key: spec
             for spec in schema.read().collections
-            if spec.key not in given and spec.id not in {_uuid(item.get("id")) for item in given.values()}
+            if spec.key not in given and spec.id not in {uuid_in(item.get("id")) for item in given.values()}
         }
         while waiting:
             used = {named for spec in waiting.values() for named in _names_of(spec) - {spec.id}}
@@ -383,49 +209,6 @@ class Collections:
             ) from error
         lines = (f"{_counted(count)} with all versions erased",) if count else ()
         work.changes.append(Change(self.name, "delete", spec.key, lines, count, count))
-
-
-def _match_field(match: _Match, number: int, field: Mapping[str, Any], work: Work) -> Problem | None:
-    """Find out what a field of the file is here, and put it into the match, or return why that can't be told."""
-    found, key = match.found, field["key"]
-    place = ("fields", number, "id")
-    field_id = _uuid(field.get("id"))
-    known = found.by_id.get(field_id) if found and field_id else None
-    if known is not None:
-        match.old_fields[number] = known.id
-        if known.type == field["type"]:
-            return None
-        detail = (
-            f"A field of type {known.type} has this id, and an id has one type for ever."
-            " Leave the id out, or name the one that the converted field has elsewhere."
-        )
-        return Problem.at(place, "immutable", detail)
-    if field_id is not None and (row := Field.objects.filter(pk=field_id).first()) is not None:
-        is_removed = found is not None and row.collection_id == found.id
-        detail = (
-            "A field with this id was removed here. Without the id a new one is made, which starts empty."
-            if is_removed
-            else "A field of another collection has this id here."
-        )
-        return Problem.at(place, "id-taken", detail)
-    same_key = found.by_key.get(key) if found else None
-    if same_key is None or _is_named(match.item, same_key.id):
-        # New here; where its key is another field's, that one has another key from now on.
-        is_new = True
-    elif field_id is None or work.match_by_key or same_key.type != field["type"]:
-        match.old_fields[number] = same_key.id
-        is_new = same_key.type != field["type"]  # converted there, and so here
-    else:
-        return Problem.at(place, "ambiguous", _APART.format(what="field", key=key, id=same_key.id))
-    if is_new and field_id is not None:
-        match.new_ids[key] = field_id
-    return None
-
-
-_APART: Final = (
-    "This id is not known here, and the {what} {key} has another one ({id}). Leave the id out, or use --match-by-key,"
-    " if the two are the same; rename one of them if they are not."
-)
 
 
 def _own_fields(collection_id: UUID | None = None) -> dict[UUID, list[FieldSpec]]:
@@ -476,11 +259,11 @@ def _id_problems(item: Mapping[str, Any], ids: dict[str, str]) -> list[Problem]:
     given = item.get("id")
     if given is None:
         return []
-    if _uuid(given) is None:
+    if uuid_in(given) is None:
         return [Problem.at(("id",), "invalid", "An id as `schema export` writes it.")]
-    if str(_uuid(given)) in ids:
+    if str(uuid_in(given)) in ids:
         return [Problem.at(("id",), "not-unique", "This id stands in the file twice.")]
-    ids[str(_uuid(given))] = ""
+    ids[str(uuid_in(given))] = ""
     return []
 
 
@@ -498,23 +281,6 @@ def _field_problems(field: Any, ids: dict[str, str]) -> list[Problem]:
         if not isinstance(field.get(name), str)
     ]
     return problems + _id_problems(field, ids)
-
-
-def _uuid(given: Any) -> UUID | None:
-    try:
-        return UUID(given) if isinstance(given, str) else None
-    except ValueError:
-        return None
-
-
-def _ids_in(work: Work) -> set[UUID | None]:
-    """Return the ids by which the file names collections."""
-    return {_uuid(item.get("id")) for item in work.document["collections"].values()}
-
-
-def _is_named(item: Mapping[str, Any], field_id: UUID) -> bool:
-    """Tell whether the file names a field by its id."""
-    return any(_uuid(field.get("id")) == field_id for field in item.get("fields", []))
 
 
 def _named(item: Mapping[str, Any]) -> set[str]:
