@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from typing import Any
 from uuid import UUID
 
@@ -41,8 +42,19 @@ class Design:
     before: Mapping[UUID, FieldSpec]  # id in `spec` → the present field, of another id when the type changes
 
 
-def read_design(raw: Mapping[str, object], before: CollectionSpec | None, *, by: Principal) -> Design:
+@dataclass(frozen=True, slots=True)
+class NewIds:
+    """The ids that what is new shall have, for what comes from another house; None for any. Fields are named by key."""
+
+    collection: UUID | None = None
+    fields: Mapping[str, UUID] = dataclass_field(default_factory=dict)
+
+
+def read_design(
+    raw: Mapping[str, object], before: CollectionSpec | None, *, by: Principal, ids: NewIds | None = None
+) -> Design:
     """Read a collection's JSON on top of what it is now; raise `InvalidInputError` with every fault."""
+    ids = ids or NewIds()
     present = schema.read()
     problems = [
         Problem.at((str(key)[:80],), "unknown-key", "There is no such member of a collection.")
@@ -73,7 +85,12 @@ def read_design(raw: Mapping[str, object], before: CollectionSpec | None, *, by:
     default_localized = before.localized if before else any(item.get("localized") is True for item in items)
     localized = reader.boolean(raw, (), "localized", default_localized)
     shell = CollectionSpec(
-        before.id if before else uuid7(), key, name, kind, localized, before.fields if before else ()
+        before.id if before else ids.collection or uuid7(),
+        key,
+        name,
+        kind,
+        localized,
+        before.fields if before else (),
     )
     if listed is None:
         if problems:
@@ -88,7 +105,7 @@ def read_design(raw: Mapping[str, object], before: CollectionSpec | None, *, by:
         problems.append(Problem.at(("fields",), "too-many", f"At most {MAX_FIELDS} fields."))
         items = []
     pending = present.having(shell)
-    specs, olds = _read_fields(items, shell, before, pending, reader, by)
+    specs, olds = _read_fields(items, shell, before, pending, reader, by, ids.fields)
     if problems:
         raise InvalidInputError(errors=problems)
     return Design(replace(shell, fields=tuple(specs)), description, olds)
@@ -101,6 +118,7 @@ def _read_fields(
     pending: Schema,
     reader: "_Reader",
     by: Principal,
+    new_ids: Mapping[str, UUID],
 ) -> tuple[list[FieldSpec], dict[UUID, FieldSpec]]:
     problems = reader.problems
     specs: list[FieldSpec] = []
@@ -123,7 +141,7 @@ def _read_fields(
         type_key = reader.choice(item, path, "type", old.type if old else None, sorted(fields.REGISTRY))
         if len(problems) > faults:
             continue
-        spec = _read_field(item, path, key, type_key, old, shell, pending, reader, by)
+        spec = _read_field(item, path, key, type_key, old, shell, pending, reader, by, new_ids.get(key))
         if len(problems) == faults:
             specs.append(spec)
             places.append(index)
@@ -153,6 +171,7 @@ def _read_field(
     pending: Schema,
     reader: "_Reader",
     by: Principal,
+    new_id: UUID | None,
 ) -> FieldSpec:
     problems = reader.problems
     field_type = fields.get(type_key)
@@ -167,7 +186,7 @@ def _read_field(
         options = old.options
     in_component = shell.kind == Collection.Kind.COMPONENT
     spec = FieldSpec(
-        id=old.id if old is not None and same_type else uuid7(),
+        id=old.id if old is not None and same_type else new_id or uuid7(),
         key=key,
         type=type_key,
         label=reader.text(item, path, "label", old.label if old else "", highest=80, empty=True),

@@ -25,7 +25,7 @@ from accounts.errors import (
 from accounts.log import Subject, record
 from accounts.models import Generation, Policy
 from content import documents, fields, indexing, schema, witnesses
-from content.designing import Design, read_design
+from content.designing import Design, NewIds, read_design
 from content.documents import VersionData
 from content.editing import save_version, write_drafts
 from content.effects import Effect, convert, effects_of
@@ -39,11 +39,17 @@ from content.writing import Writing, schema_lock
 
 
 @transaction.atomic
-def create_collection(raw: Mapping[str, object], *, by: Principal) -> CollectionSpec:
-    """Create a collection from its JSON (contract, "Management plane"); raise with every fault where it stands."""
+def create_collection(
+    raw: Mapping[str, object], *, by: Principal, ids: NewIds | None = None
+) -> CollectionSpec:
+    """Create a collection from its JSON (contract, "Management plane"); raise with every fault where it stands.
+
+    `ids` are those of a collection of another house, none of which may be known here.
+    """
     if not may_create(by):
         raise NotAllowedError("You may not create collections.")
-    design = read_design(raw, None, by=by)
+    _require_unknown(ids)
+    design = read_design(raw, None, by=by, ids=ids)
     row = Collection.objects.create(
         id=design.spec.id,
         key=design.spec.key,
@@ -57,25 +63,35 @@ def create_collection(raw: Mapping[str, object], *, by: Principal) -> Collection
     return _finish(row.pk, by, "created", sorted(spec.key for spec in design.spec.fields))
 
 
-def effects_of_change(collection_id: UUID, raw: Mapping[str, object], *, by: Principal) -> list[Effect]:
+def effects_of_change(
+    collection_id: UUID, raw: Mapping[str, object], *, by: Principal, ids: NewIds | None = None
+) -> list[Effect]:
     """Return what a change would do to existing content, without doing it."""
     present = schema.read()
     before = _managed(present, collection_id, by)
-    return effects_of(before, read_design(raw, before, by=by), present, by)
+    return effects_of(before, read_design(raw, before, by=by, ids=ids), present, by)
 
 
 @transaction.atomic
 def change_collection(
-    collection_id: UUID, raw: Mapping[str, object], *, by: Principal, confirm: bool = False
+    collection_id: UUID,
+    raw: Mapping[str, object],
+    *,
+    by: Principal,
+    confirm: bool = False,
+    ids: NewIds | None = None,
 ) -> CollectionSpec:
     """Change a collection; `fields`, when given, is the whole new list (matched by `id`, else by `key`).
+
+    `ids` are those that new and converted fields have in another house, none of which may be known here.
 
     Raises `ConfirmationRequiredError` with the effects when data would be lost and `confirm` is not set.
     """
     row = _alone(collection_id)
     present = schema.read()
     before = _managed(present, collection_id, by)
-    design = read_design(raw, before, by=by)
+    _require_unknown(ids)
+    design = read_design(raw, before, by=by, ids=ids)
     effects = effects_of(before, design, present, by)
     if any(effect.lost for effect in effects) and not confirm:
         raise ConfirmationRequiredError(effects=[effect.as_json() for effect in effects])
@@ -84,6 +100,7 @@ def change_collection(
     row.localized = after.localized
     row.save()
     kept = {spec.id for spec in after.fields}
+    _free_keys(before, after)
     Field.objects.filter(collection=row, removed_at=None).exclude(pk__in=kept).update(
         removed_at=timezone.now()
     )
@@ -182,6 +199,28 @@ def _write_field(row: Collection, spec: FieldSpec, position: int) -> None:
         "removed_at": None,
     }
     Field.objects.update_or_create(id=spec.id, defaults=values)
+
+
+def _free_keys(before: CollectionSpec, after: CollectionSpec) -> None:
+    """Take their keys from renamed fields first: two that change places would each find the other's key taken."""
+    for spec in after.fields:
+        old = before.by_id.get(spec.id)
+        if old is not None and old.key != spec.key:
+            Field.objects.filter(pk=spec.id).update(key=f"_{spec.id.hex}")
+
+
+def _require_unknown(ids: NewIds | None) -> None:
+    """Refuse an id that is taken, be it by a removed field: what is made anew inherits nothing."""
+    if ids is None:
+        return
+    wanted = list(ids.fields.values())
+    is_repeated = len(set(wanted)) < len(wanted)
+    if (
+        is_repeated
+        or Field.objects.filter(pk__in=wanted).exists()
+        or (ids.collection and Collection.objects.filter(pk=ids.collection).exists())
+    ):
+        raise ConflictError("The id of something new is taken already.", code="id-taken")
 
 
 def _moves_data(before: CollectionSpec, design: Design) -> bool:

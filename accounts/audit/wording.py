@@ -28,6 +28,8 @@ SAID: Final = {
     "backup.verified": "verified a backup",
     "clock.skewed": "found a clock that is wrong",
     "collection.changed": "changed a collection",
+    "content.exported": "exported content into a bundle",
+    "content.imported": "imported a bundle of content",
     "device.enrolled": "enrolled a second factor",
     "device.removed": "removed a second factor",
     "draft.read": "read drafts",

@@ -22,6 +22,7 @@ BY_HAND = {
     "accounts/keys/usage.py": "one constant statement with parameters",
     "accounts/models/generation.py": "an upsert; names are parameters",
     "content/writing.py": "advisory locks; numbers are parameters",
+    "content/bundles/writing.py": "how a transaction sees the others; a constant",
     "content/modeling.py": "advisory locks; numbers are parameters",
     "content/indexing.py": "index names and expressions made of ids of our own",
     "content/tasks.py": "advisory locks; constants",
