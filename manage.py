@@ -18,10 +18,7 @@ def main() -> None:
     taken = environment.load_file(file)
     if taken:
         print(f"From {file}: {', '.join(taken)}", file=sys.stderr)  # noqa: T201
-    try:
-        environment.current()
-    except environment.EnvironmentFaultsError as error:
-        sys.exit(str(error))
+    environment.current_or_exit()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cms_project.settings")
     try:
         execute_from_command_line(sys.argv)

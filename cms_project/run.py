@@ -61,7 +61,10 @@ class Supervisor:
         except StoppedError:
             say("Stopping.")
             return 0
-        except (ServerError, EnvironmentFaultsError, FailedError) as error:
+        except EnvironmentFaultsError as error:
+            say(str(error))
+            return environment.STATUS_OF_FAULTS
+        except (ServerError, FailedError) as error:
             say(str(error))
             return 1
         finally:
@@ -172,8 +175,8 @@ class Supervisor:
         """
         values = {**self.values, "PYTHONUNBUFFERED": "1"}
         if not owner:
-            values.pop("OWNER_DATABASE_URL", None)
-            values.pop("OWNER_DATABASE_URL_FILE", None)
+            for form in environment.forms_of("OWNER_DATABASE_URL"):
+                values.pop(form, None)
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -242,9 +245,7 @@ def web_command(port: int) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "granian",
-        "--interface",
-        "wsgi",
+        "cms_project.web",
         "--host",
         HOST,
         "--port",
@@ -258,7 +259,6 @@ def web_command(port: int) -> list[str]:
         "64",
         "--workers-kill-timeout",
         "10",
-        "cms_project.wsgi:application",
     ]
 
 
@@ -309,7 +309,7 @@ def answers(port: int) -> bool:
 
 
 def _has(values: dict[str, str], name: str) -> bool:
-    return bool(values.get(name) or values.get(f"{name}_FILE"))
+    return environment.has(values, name)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ from cms_project import environment, logs
 
 django_stubs_ext.monkeypatch()  # `Lookup[Any]` and the like work at run time
 
-ENVIRONMENT = environment.current()
+ENVIRONMENT = environment.current_or_exit()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = ENVIRONMENT.data_dir
 SECURE = not ENVIRONMENT.is_development  # TLS in front of us: secure cookies, HSTS
 
 DEBUG = False  # also in development: debug pages show settings and local variables
 SECRET_KEY = ENVIRONMENT.secret_key
+SECRET_KEY_FALLBACKS = list(ENVIRONMENT.secret_key_fallbacks)  # former ones: what they signed still counts
 KEY_RING = ENVIRONMENT.key_ring  # (id, 32 bytes) pairs, the first one active; used by accounts.keyring alone
 PUBLIC_URL = (
     ENVIRONMENT.public_url

@@ -1,7 +1,6 @@
 """The WSGI entry point. No web process may hold the role that owns the tables."""
 
 import os
-import sys
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -11,22 +10,7 @@ from cms_project import environment
 POOL = {"min_size": 1, "max_size": 16, "timeout": 5, "max_lifetime": 1800}
 
 
-class OwnerInWebProcessError(RuntimeError):
-    """OWNER_DATABASE_URL reached a web process; a hole in a view would then own the database."""
-
-
-def _check() -> None:
-    if os.environ.get("OWNER_DATABASE_URL") or os.environ.get("OWNER_DATABASE_URL_FILE"):
-        raise OwnerInWebProcessError(
-            "OWNER_DATABASE_URL must not be set in a web process; unset it and start again."
-        )
-    try:
-        environment.current()
-    except environment.EnvironmentFaultsError as error:
-        sys.exit(str(error))
-
-
-_check()
+environment.current_or_exit(as_web=True)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cms_project.settings")
 # Only here: Celery closes the pool at every task, and a command needs one connection.
 for _database in settings.DATABASES.values():
