@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Final
 
-from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
@@ -16,6 +15,7 @@ from accounts.errors import DomainError, StepUpRequiredError
 from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
 from accounts.principals import of_request
+from accounts.sign_in import session_store
 from cms_project import lockdown_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
@@ -39,14 +39,10 @@ class QuillkeepAdminSite(admin.AdminSite):
     enable_nav_sidebar = True
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Name the environment on every page, so that nobody takes production for a place to try things.
-
-        And a lockdown, so that nobody wonders why nothing can be changed.
-        """
+        """Tell of a lockdown on every page, so that nobody wonders why nothing can be changed."""
         is_locked = self.has_permission(request) and of_request(request).is_locked_down
         return {
             **super().each_context(request),
-            "environment": settings.ENVIRONMENT.name,
             "lockdown": Lockdown.objects.current() if is_locked else None,
         }
 
@@ -75,6 +71,9 @@ class QuillkeepAdminSite(admin.AdminSite):
         def answer(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponse:
             if is_script(request) and not self.has_permission(request):
                 return HttpResponse(status=401)
+            stranger = session_store.elsewhere(request)
+            if stranger:  # the next page says so: with this answer the cookie is gone
+                messages.info(request, f"{stranger} Sign in to this one.")
             try:
                 if step_up.is_answer(request) and self.has_permission(request):
                     confirmed = step_up.confirm(request)

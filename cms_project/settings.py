@@ -94,6 +94,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "accounts.environments.shown",
             ]
         },
     }
@@ -169,6 +170,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "seal-log": {"task": "accounts.seal", "schedule": 2.0, "options": {"queue": "log", "expires": 10}},
     "flush-key-usage": {"task": "accounts.flush_key_usage", "schedule": 60.0, "options": {"expires": 60}},
     "send-mails": {"task": "accounts.send_mails", "schedule": 5.0, "options": {"expires": 10}},
+    "move-to-active-key": {
+        "task": "accounts.move_to_active_key",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "disable-idle-keys": {
         "task": "accounts.disable_idle_keys",
         "schedule": crontab(hour="4", minute="7"),
@@ -343,9 +349,12 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Strict"
-# The prefix makes browsers refuse the cookie from a subdomain or without TLS, so it can't be planted.
-SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
-CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
+# The prefix makes browsers refuse the cookie from a subdomain or without TLS, so it can't be planted. With the name of
+# the environment in them, two behind one host don't take each other's.
+COOKIE_NAME = f"{'__Host-' if SECURE else ''}{{}}-{ENVIRONMENT.name}"
+SESSION_COOKIE_NAME = COOKIE_NAME.format("session")
+CSRF_COOKIE_NAME = COOKIE_NAME.format("csrf")
+MESSAGE_STORAGE = "cms_project.pages.MessageStorage"
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; API bodies have the same limit in cms_project.parsers
 # The form of an entry may be larger for people who are signed in: content.admin.whole_form.

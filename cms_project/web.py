@@ -6,6 +6,9 @@ ends with status 1 after its workers have; here everything that is wrong is said
 
 import os
 import sys
+from importlib import import_module
+
+import django
 
 from cms_project import environment
 
@@ -16,6 +19,9 @@ APPLICATION = "cms_project.wsgi:application"
 def main() -> None:
     """Check, and let granian take the place of this process."""
     environment.current_or_exit(as_web=True)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cms_project.settings")
+    django.setup()
+    import_module("cms_project.standing").require_or_exit()
     os.execv(sys.executable, [*GRANIAN, *sys.argv[1:], APPLICATION])  # noqa: S606 (our own interpreter)
 
 

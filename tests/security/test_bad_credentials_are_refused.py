@@ -59,7 +59,7 @@ def _mixed(one: str, other: str) -> str:
 def _foreign(algorithm: str) -> str:
     headers = {"typ": "at+jwt", "kid": "k1"}
     claims = {
-        "iss": settings.PUBLIC_URL,
+        "iss": f"{settings.PUBLIC_URL}#development",
         "aud": "quillkeep:development:api",
         "sub": str(UUID(int=1)),
         "tv": 0,
