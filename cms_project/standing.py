@@ -10,6 +10,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import DatabaseError, ProgrammingError, connections
+from psycopg.errors import UndefinedTable
 
 from accounts import environments, ring
 from accounts.access import system
@@ -46,8 +47,9 @@ def stamp(*, using: str) -> None:
         Installation.objects.using(using).get_or_create(
             pk=ONLY, defaults={"environment": environments.name()}
         )
-    except ProgrammingError:
-        return  # migrated back to before there was one
+    except ProgrammingError as error:
+        if not _is_no_table(error):  # migrated back to before there was one
+            raise
 
 
 def faults() -> list[tuple[str, str]]:
@@ -55,8 +57,10 @@ def faults() -> list[tuple[str, str]]:
     alias = "delivery" if settings.ENVIRONMENT.plane == "delivery" else "default"
     try:
         found = Installation.objects.using(alias).filter(pk=ONLY).first()
-    except ProgrammingError:
-        return []  # not migrated yet
+    except ProgrammingError as error:
+        if _is_no_table(error):
+            return []  # not migrated yet
+        raise
     wrong = []
     if found is not None and found.environment != environments.name():
         sentence = (
@@ -108,8 +112,10 @@ def is_refused() -> bool:
 def _note() -> None:
     try:
         ring.note_active(by=system("start"))
-    except ProgrammingError:
-        return  # not migrated yet
     except DatabaseError as error:
-        if not lockdown.is_refusal(error):
+        if not (_is_no_table(error) or lockdown.is_refusal(error)):
             raise
+
+
+def _is_no_table(error: DatabaseError) -> bool:
+    return isinstance(error.__cause__, UndefinedTable)

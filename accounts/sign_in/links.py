@@ -68,6 +68,8 @@ def read(token: str) -> tuple[User, Purpose]:
         if match is None:
             raise NotFoundError
         environments.require_own("link", match["environment"])
+        if match["environment"] != environments.name():
+            raise NotFoundError
         purpose, made = Purpose(match["purpose"]), int(match["made"])
         mac = base64.urlsafe_b64decode(match["mac"] + "=").hex()
         user = User.objects.filter(pk=UUID(match["user"]), is_active=True, is_service=False).first()
