@@ -107,10 +107,13 @@ def faults() -> list[str]:
     return found
 
 
-def shown() -> list[Shown]:
-    """Return every key that is in the ring, was active, or is needed by a value: in the ring's order, others last."""
+def shown(*, with_signed: bool = True) -> list[Shown]:
+    """Return every key that is in the ring, was active, or is needed by a value: in the ring's order, others last.
+
+    `with_signed` looks at the whole log, too.
+    """
     rows = {row.pk: row for row in RingKey.objects.all()}
-    encrypts, verifies = encrypted.counts(), encrypted.signed_counts()
+    encrypts, verifies = encrypted.counts(), encrypted.signed_counts() if with_signed else {}
     held = [key_id for key_id, _ in settings.KEY_RING]
     others = sorted({*rows, *encrypts, *verifies} - set(held))
     return [

@@ -16,7 +16,7 @@ from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
 from accounts.principals import of_request
 from accounts.sign_in import session_store
-from cms_project import lockdown_page
+from cms_project import keys_page, lockdown_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.urls import urlpatterns as content_urls
@@ -52,6 +52,7 @@ class QuillkeepAdminSite(admin.AdminSite):
             *urls.urlpatterns(self.admin_view),
             *content_urls(self.admin_view),
             *previews_urls(self.admin_view),
+            path("keys/", self.admin_view(keys_page.page), name="keys"),
             path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
@@ -108,6 +109,9 @@ class QuillkeepAdminSite(admin.AdminSite):
                     model["name"] = "My previews"
                 shown["models"].append(model)
         if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
+            found["Settings"]["models"].append(
+                sidebar.link("keys", "Keys and secrets", reverse("admin:keys"))
+            )
             found["Settings"]["models"].append(
                 sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
             )

@@ -545,6 +545,7 @@ def _rest() -> list[Visit]:
     owners = {"app_label": "accounts", "model_name": "apikey", "field_name": "owner", "term": ""}
     nowhere = "(?P<url>.*)$"
     return [
+        Visit("GET", "keys/", "keys/", {}, (ADA,)),
         Visit("GET", "lockdown/", "lockdown/", {}, (ADA,)),
         Visit("POST", "lockdown/", "lockdown/", {"reason": ""}, (ADA,), 400),
         Visit("GET", "", "", {}, STAFF),
