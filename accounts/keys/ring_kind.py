@@ -19,7 +19,7 @@ NAME: Final = "ring"
 class RingKeys:
     """Keys of QUILLKEEP_KEY_RING. The variable is the operator's, so rotating makes its next value and no more."""
 
-    columns: Final = ("id", "state", "encrypts", "moved", "verifies", "tables", "active_at", "retired_at")
+    columns: Final = ("id", "state", "encrypts", "moved", "verifies", "needed_by", "active_at", "retired_at")
     retired: Final = (
         "nothing is encrypted with it any more. Keep it in the ring as long as the log is to be verified"
     )
@@ -94,6 +94,7 @@ def _row(key: ring.Shown, share: str | None) -> dict[str, Any]:
         "encrypts": key.needs,
         "verifies": sum(key.verifies.values()),
         "moved": share if key.state == "active" else None,  # of all values, how many are under the active key
+        "needed_by": ", ".join(f"{name} {number}" for name, number in sorted(key.encrypts.items())),
         "tables": {**key.encrypts},
         "signed": {**key.verifies},
         "is_in_ring": key.is_held,
