@@ -89,7 +89,8 @@ def counts() -> dict[str, dict[str, int]]:
     for column in columns():
         head = Substr(F(column.column), 1, _HEAD)  # of a large value only its beginning is read
         by_key = (
-            column.rows.exclude(**{column.column: ""})
+            column.rows.annotate(_value=F(column.column))
+            .exclude(_value="")
             .annotate(_key=_part(head, ".", 2))
             .values("_key")
             .order_by()
@@ -153,8 +154,8 @@ def _next_batch(column: EncryptedColumn, key_id: str, after: Any) -> tuple[Any, 
         except KeyRingError:
             unreadable += 1
             continue
-        value = key_ring().encrypt(opened, context=context)
-        column.rows.filter(pk=row.pk).update(**{column.column: value})
+        setattr(row, column.column, key_ring().encrypt(opened, context=context))
+        row.save(update_fields=[column.column])
         moved += 1
     return None if last == after else (last, moved, unreadable)
 

@@ -16,6 +16,7 @@ from accounts.models import RingKey
 from accounts.ring import note_active
 from accounts.sign_in import mails
 from accounts.sign_in.mails import Mail
+from cms_project.environment import Name
 from tests.accounts.cast import PASSWORD, make_person, make_role
 
 pytestmark = pytest.mark.usefixtures("_django_db_helper")
@@ -65,11 +66,12 @@ def test_nobody_else_sees_it() -> None:
 
 def test_the_subject_of_a_mail_names_the_environment(settings: LazySettings) -> None:
     rita = make_person("rita@example.com").user
-    for name, subject in (
+    names: tuple[tuple[Name, str], ...] = (
         ("staging", "[staging] Hello"),
         ("production", "Hello"),
         ("development", "[development] Hello"),
-    ):
+    )
+    for name, subject in names:
         settings.ENVIRONMENT = replace(settings.ENVIRONMENT, name=name)
         mail.outbox = []
         sent = Mail("Hello", "accounts/mails/reset.txt", {"url": "x"})
