@@ -177,5 +177,5 @@ def test_a_token_of_a_deleted_user_is_worth_nothing_to_the_next_one(rita: Person
 
 def test_cookies_mean_nothing_to_the_api(rita: Person) -> None:
     api = Api(rita.sign_in().client)
-    api.client.cookies["session"] = "whatever"
+    api.client.cookies["session-development"] = "whatever"
     assert api.get("auth/me").status_code == 401

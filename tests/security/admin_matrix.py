@@ -546,6 +546,7 @@ def _rest() -> list[Visit]:
     nowhere = "(?P<url>.*)$"
     return [
         Visit("GET", "keys/", "keys/", {}, (ADA,)),
+        Visit("POST", "keys/", "keys/", {}, (ADA,), 405),
         Visit("GET", "lockdown/", "lockdown/", {}, (ADA,)),
         Visit("POST", "lockdown/", "lockdown/", {"reason": ""}, (ADA,), 400),
         Visit("GET", "", "", {}, STAFF),
