@@ -6,7 +6,7 @@ import redis
 from celery import shared_task
 from django.conf import settings
 
-from accounts import log
+from accounts import log, ring
 from accounts.access import system
 from accounts.alerting import mailing, reading
 from accounts.audit import archiving, heads, reads, results, verifying
@@ -74,6 +74,16 @@ def flush_key_usage() -> None:
     usage.flush(by=system("key use"))
     api_keys.end_overlaps(by=system("key use"))
     whereabouts.flush()
+
+
+@shared_task(name="accounts.move_to_active_key", queue="default", ignore_result=True, expires=60)
+def move_to_active_key() -> None:
+    """Encrypt anew, some seconds long, what former keys of the ring encrypt. During a lockdown it waits."""
+    done = ring.move_some()
+    if done.moved:
+        logger.info("%d values are encrypted with the active key now.", done.moved)
+    if done.unreadable:
+        logger.error("%d values can't be opened with the key that they name.", done.unreadable)
 
 
 @shared_task(name="accounts.disable_idle_keys", queue="default", ignore_result=True, expires=3600)

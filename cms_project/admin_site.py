@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Final
 
-from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
@@ -16,7 +15,8 @@ from accounts.errors import DomainError, StepUpRequiredError
 from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
 from accounts.principals import of_request
-from cms_project import lockdown_page
+from accounts.sign_in import session_store
+from cms_project import keys_page, lockdown_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.pages import address
@@ -40,14 +40,10 @@ class QuillkeepAdminSite(admin.AdminSite):
     enable_nav_sidebar = True
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Name the environment on every page, so that nobody takes production for a place to try things.
-
-        And a lockdown, so that nobody wonders why nothing can be changed.
-        """
+        """Tell of a lockdown on every page, so that nobody wonders why nothing can be changed."""
         is_locked = self.has_permission(request) and of_request(request).is_locked_down
         return {
             **super().each_context(request),
-            "environment": settings.ENVIRONMENT.name,
             "lockdown": Lockdown.objects.current() if is_locked else None,
         }
 
@@ -57,6 +53,7 @@ class QuillkeepAdminSite(admin.AdminSite):
             *urls.urlpatterns(self.admin_view),
             *content_urls(self.admin_view),
             *previews_urls(self.admin_view),
+            path("keys/", self.admin_view(keys_page.page), name="keys"),
             path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
@@ -76,6 +73,9 @@ class QuillkeepAdminSite(admin.AdminSite):
         def answer(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponse:
             if is_script(request) and not self.has_permission(request):
                 return HttpResponse(status=401)
+            stranger = session_store.elsewhere(request)
+            if stranger:  # the next page says so: with this answer the cookie is gone
+                messages.info(request, f"{stranger} Sign in to this one.")
             try:
                 if step_up.is_answer(request) and self.has_permission(request):
                     confirmed = step_up.confirm(request)
@@ -111,6 +111,9 @@ class QuillkeepAdminSite(admin.AdminSite):
                 shown["models"].append(model)
         if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
             found["Settings"]["models"].append(sidebar.link("backups", "Backups", address("backups")))
+            found["Settings"]["models"].append(
+                sidebar.link("keys", "Keys and secrets", reverse("admin:keys"))
+            )
             found["Settings"]["models"].append(
                 sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
             )

@@ -48,6 +48,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_event": (APPEND, NOTHING),
     "accounts_freshness": (READ, READ),
     "accounts_generation": (WRITE, READ),
+    "accounts_installation": (READ, READ),  # written by the owner alone: whose copy this is
     "accounts_keyplace": (WRITE, NOTHING),
     "accounts_lockdown": (APPEND, NOTHING),  # the application may begin one; ending it is the owner's
     "accounts_logcheck": (PURGE, NOTHING),
@@ -55,6 +56,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_policy": (WRITE, READ),
     "accounts_position": (WRITE, NOTHING),
     "accounts_recoverycodes": (WRITE, NOTHING),
+    "accounts_ringkey": (APPEND | UPDATE, NOTHING),  # what was active once is never forgotten
     "accounts_role": (WRITE, READ),
     "accounts_scopeuse": (WRITE, NOTHING),
     "accounts_seal": (APPEND, NOTHING),

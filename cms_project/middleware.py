@@ -14,11 +14,11 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from accounts.access import Principal
-from accounts.errors import Problem, UnknownParameterError
+from accounts.errors import Problem, UnavailableError, UnknownParameterError
 from accounts.ids import uuid7
 from accounts.models import User
 from accounts.principals import SESSION_ID_KEY
-from cms_project import logs, problems
+from cms_project import logs, problems, standing
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 logger = logging.getLogger("quillkeep.request")
@@ -146,6 +146,8 @@ class GuardMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer 400, 411, 414 or 431, or pass it on."""
+        if standing.is_refused():
+            return problems.for_refusal(request, UnavailableError())
         query = request.META.get("QUERY_STRING", "")
         if len(query) > MAX_QUERY_LENGTH:
             return problems.refuse(request, HTTPStatus.REQUEST_URI_TOO_LONG)

@@ -23,6 +23,7 @@ from rest_framework.response import Response
 
 from accounts import errors
 from accounts.api.json_body import BodyTooLargeError, MalformedBodyError
+from accounts.environments import OtherEnvironmentError
 from accounts.errors import Problem, RefusedError
 from accounts.sign_in.passkeys import PasskeyRefusedError
 from cms_project import lockdown
@@ -44,6 +45,7 @@ STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     errors.RetiredSecretError: HTTPStatus.UNAUTHORIZED,
+    OtherEnvironmentError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.StrongerFactorRequiredError: HTTPStatus.UNAUTHORIZED,

@@ -84,7 +84,10 @@ class Supervisor:
         except StoppedError:
             say("Stopping.")
             return 0
-        except (ServerError, EnvironmentFaultsError, FailedError) as error:
+        except EnvironmentFaultsError as error:
+            say(str(error))
+            return environment.STATUS_OF_FAULTS
+        except (ServerError, FailedError) as error:
             say(str(error))
             return 1
         finally:
@@ -207,9 +210,9 @@ class Supervisor:
         `dies_by` is what the kernel sends it when we are killed ourselves.
         """
         values = {**self.values, "PYTHONUNBUFFERED": "1"}
-        for withheld in ((*FOR_OWNERS,) if not owner else ()) + (() if keeper else FOR_THE_KEEPER):
-            values.pop(withheld, None)
-            values.pop(f"{withheld}_FILE", None)
+        for withheld in (() if owner else FOR_OWNERS) + (() if keeper else FOR_THE_KEEPER):
+            for form in environment.forms_of(withheld):
+                values.pop(form, None)
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -278,9 +281,7 @@ def web_command(port: int) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "granian",
-        "--interface",
-        "wsgi",
+        "cms_project.web",
         "--host",
         HOST,
         "--port",
@@ -294,7 +295,6 @@ def web_command(port: int) -> list[str]:
         "64",
         "--workers-kill-timeout",
         "10",
-        "cms_project.wsgi:application",
     ]
 
 
@@ -345,7 +345,7 @@ def answers(port: int) -> bool:
 
 
 def _has(values: dict[str, str], name: str) -> bool:
-    return bool(values.get(name) or values.get(f"{name}_FILE"))
+    return environment.has(values, name)
 
 
 if __name__ == "__main__":

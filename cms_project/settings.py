@@ -13,13 +13,14 @@ from cms_project import environment, logs
 
 django_stubs_ext.monkeypatch()  # `Lookup[Any]` and the like work at run time
 
-ENVIRONMENT = environment.current()
+ENVIRONMENT = environment.current_or_exit()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = ENVIRONMENT.data_dir
 SECURE = not ENVIRONMENT.is_development  # TLS in front of us: secure cookies, HSTS
 
 DEBUG = False  # also in development: debug pages show settings and local variables
 SECRET_KEY = ENVIRONMENT.secret_key
+SECRET_KEY_FALLBACKS = list(ENVIRONMENT.secret_key_fallbacks)  # former ones: what they signed still counts
 KEY_RING = ENVIRONMENT.key_ring  # (id, 32 bytes) pairs, the first one active; used by accounts.keyring alone
 PUBLIC_URL = (
     ENVIRONMENT.public_url
@@ -93,6 +94,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "accounts.environments.shown",
             ]
         },
     }
@@ -168,6 +170,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "seal-log": {"task": "accounts.seal", "schedule": 2.0, "options": {"queue": "log", "expires": 10}},
     "flush-key-usage": {"task": "accounts.flush_key_usage", "schedule": 60.0, "options": {"expires": 60}},
     "send-mails": {"task": "accounts.send_mails", "schedule": 5.0, "options": {"expires": 10}},
+    "move-to-active-key": {
+        "task": "accounts.move_to_active_key",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "disable-idle-keys": {
         "task": "accounts.disable_idle_keys",
         "schedule": crontab(hour="4", minute="7"),
@@ -347,9 +354,12 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Strict"
-# The prefix makes browsers refuse the cookie from a subdomain or without TLS, so it can't be planted.
-SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
-CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
+# The prefix makes browsers refuse the cookie from a subdomain or without TLS, so it can't be planted. With the name of
+# the environment in them, two behind one host don't take each other's.
+COOKIE_NAME = f"{'__Host-' if SECURE else ''}{{}}-{ENVIRONMENT.name}"
+SESSION_COOKIE_NAME = COOKIE_NAME.format("session")
+CSRF_COOKIE_NAME = COOKIE_NAME.format("csrf")
+MESSAGE_STORAGE = "cms_project.pages.MessageStorage"
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; API bodies have the same limit in cms_project.parsers
 # The form of an entry may be larger for people who are signed in: content.admin.whole_form.

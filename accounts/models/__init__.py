@@ -7,7 +7,9 @@ from accounts.models.credential import Bearer, Credential
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
 from accounts.models.generation import Generation
+from accounts.models.installation import Installation
 from accounts.models.lockdown import Lockdown
+from accounts.models.ring_key import RingKey
 from accounts.models.role import Policy, Role
 from accounts.models.service import ServiceAccount
 from accounts.models.session import Session
@@ -24,6 +26,7 @@ __all__ = [
     "Epoch",
     "Event",
     "Generation",
+    "Installation",
     "KeyPlace",
     "Lockdown",
     "LogCheck",
@@ -31,6 +34,7 @@ __all__ = [
     "Policy",
     "Position",
     "RecoveryCodes",
+    "RingKey",
     "Role",
     "ScopeUse",
     "Seal",

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from accounts import environments
 from accounts.access import system
 from accounts.log import Subject, record
 from accounts.models.device import issuer
@@ -149,9 +150,11 @@ def deliver(
 ) -> bool:
     """Send a mail to one address and write down whether it was taken. Raises OSError when no server answers."""
     text = render_to_string(mail.template, {"name": name, "place": issuer(), **mail.words})
+    place = environments.name()
+    mark = "" if place == "production" or mail.subject.startswith("[") else f"[{place}] "
     by, detail = system("mail"), {"about": about, **(detail or {})}
     try:
-        EmailMessage(subject=mail.subject, body=text, to=[to]).send()
+        EmailMessage(subject=mark + mail.subject, body=text, to=[to]).send()
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
         # This one mail will never be taken; those behind it shall not wait for it.
         logger.warning("The mail server refuses a mail about %s: %s.", about, type(error).__name__)

@@ -54,6 +54,12 @@ def test_every_missing_name_is_listed_at_once() -> None:
 
 
 WRONG = [
+    ("ENVIRONMENT_COLOUR", "canary"),
+    ("ENVIRONMENT_COLOUR", "#ff0000"),
+    ("SECRET_KEY_FALLBACKS", "short-canary"),
+    ("SECRET_KEY_FALLBACKS", "abcdefghijklmnop" * 4 + ",canary"),
+    ("SECRET_KEY_FALLBACKS", ",".join(["abcdefghijklmnop" * 4] * 2)),
+    ("SECRET_KEY_FALLBACKS", ",".join(f"{number}" + "abcdefghijklmnop" * 4 for number in range(6))),
     ("QUILLKEEP_ENVIRONMENT", "canary"),
     ("QUILLKEEP_PLANE", "canary"),
     ("SECRET_KEY", "short-canary"),
@@ -261,16 +267,35 @@ def run(*command: str, **given: str) -> "subprocess.CompletedProcess[str]":
     clean = {
         name: value
         for name, value in os.environ.items()
-        if name.removesuffix("_FILE") not in environment.NAMES
+        if name.removesuffix("_FILE").removesuffix("_VAULT") not in environment.NAMES
     }
     return subprocess.run(
         [sys.executable, *command], env={**clean, **given}, cwd=ROOT, capture_output=True, text=True
     )
 
 
-def test_a_command_stops_with_the_list_and_no_traceback(tmp_path: Path) -> None:
-    done = run("manage.py", "check", DATA_DIR=str(tmp_path), PORT="canary")
-    assert done.returncode != 0
+STARTS = {
+    "a command": ("manage.py", "check"),
+    "the web process": ("-m", "cms_project.web", "--port", "8999"),
+    "a worker": ("-m", "celery", "-A", "cms_project", "worker", "-Q", "default"),
+    "beat": ("-m", "celery", "-A", "cms_project", "beat"),
+    "the application alone": ("-c", "import cms_project.wsgi"),
+}
+
+
+@pytest.mark.parametrize("process", STARTS)
+def test_each_process_stops_with_status_2_the_whole_list_and_no_traceback(
+    process: str, tmp_path: Path
+) -> None:
+    done = run(
+        *STARTS[process],
+        DATA_DIR=str(tmp_path),
+        PORT="canary",
+        DJANGO_SETTINGS_MODULE="cms_project.settings",
+    )
+    assert done.returncode == 2
+    for name in ("QUILLKEEP_KEY_RING", "DATABASE_URL", "VALKEY_URL", "ALLOWED_HOSTS", "PUBLIC_URL"):
+        assert f"  {name}: is missing" in done.stderr
     assert "SECRET_KEY: is missing" in done.stderr
     assert "PORT: must be" in done.stderr
     assert "canary" not in done.stderr
@@ -293,8 +318,8 @@ def test_unset_names_are_taken_from_the_file_of_make_run_and_said_so(tmp_path: P
 @pytest.mark.parametrize("name", ["OWNER_DATABASE_URL", "OWNER_DATABASE_URL_FILE"])
 def test_a_web_process_refuses_the_owner_of_the_tables(name: str) -> None:
     refused = run("-c", "import cms_project.wsgi", **throwaway.values(**{name: throwaway.NOWHERE}))
-    assert refused.returncode != 0
-    assert "OWNER_DATABASE_URL must not be set in a web process" in refused.stderr
+    assert refused.returncode == 2
+    assert "OWNER_DATABASE_URL: must not be set in a web process" in refused.stderr
     assert "nobody" not in refused.stderr
     accepted = run("-c", "import cms_project.wsgi", **throwaway.values())
     assert accepted.returncode == 0, accepted.stderr

@@ -547,6 +547,8 @@ def _rest() -> list[Visit]:
     return [
         Visit("GET", "operations/backups/", "operations/backups/", {}, (ADA,)),
         Visit("POST", "operations/backups/", "operations/backups/", {}, (ADA,), 405),
+        Visit("GET", "keys/", "keys/", {}, (ADA,)),
+        Visit("POST", "keys/", "keys/", {}, (ADA,), 405),
         Visit("GET", "lockdown/", "lockdown/", {}, (ADA,)),
         Visit("POST", "lockdown/", "lockdown/", {"reason": ""}, (ADA,), 400),
         Visit("GET", "", "", {}, STAFF),

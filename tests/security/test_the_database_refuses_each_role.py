@@ -31,6 +31,7 @@ CREDENTIALS = {
     "accounts_role",
     "accounts_freshness",
     "accounts_generation",
+    "accounts_installation",  # which environment the database is of, asked at start
 }
 
 
