@@ -64,6 +64,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_user_groups": (WRITE, NOTHING),
     # content
     "content_collection": (WRITE, READ),
+    "content_datakey": (WRITE, READ),  # wrapped: the key ring is in the environment
     "content_draftdocument": (WRITE, NOTHING),
     "content_draftsearch": (WRITE, NOTHING),
     "content_entry": (WRITE, NOTHING),

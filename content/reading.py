@@ -1,21 +1,15 @@
 """Which personal and secret fields a read shows or asks by, and noting the read in the log."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
-from accounts.access import DataClass, Principal
+from accounts.access import SENSITIVE, Principal
 from accounts.audit import reads
 from content.fields.base import FieldSpec
 from content.parameters import Parameters
 from content.query import Reader
 from content.schema import CollectionSpec
 from content.shaping import Shaper
-
-SENSITIVE: Final = frozenset({DataClass.PERSONAL, DataClass.SECRET})
-
-
-def is_sensitive(spec: FieldSpec) -> bool:
-    return spec.data_class in SENSITIVE
 
 
 def note_documents(
@@ -65,7 +59,7 @@ def note_entry(
     where: str = "api",
 ) -> None:
     """Log the read of an entry's working state, or of old versions of it, with these fields."""
-    named = [spec.key for spec in specs if is_sensitive(spec)]
+    named = [spec.key for spec in specs if spec.is_sensitive]
     reads.note(
         reads.Read(
             collection=collection.key,
@@ -102,7 +96,7 @@ def note_titles(
         ids.setdefault(collection.key, []).append(str(entry_id))
     for key, collection in collections.items():
         title = collection.title_field
-        if title is None or not is_sensitive(title):
+        if title is None or not title.is_sensitive:
             continue
         reads.note(
             reads.Read(
@@ -125,18 +119,18 @@ def _asked_by(reader: Reader, collection: CollectionSpec, parameters: Parameters
         spec = collection.by_key.get(item.path[0])
         if spec is None:
             continue
-        if is_sensitive(spec):
+        if spec.is_sensitive:
             found.add(spec.key)
         if len(item.path) > 1:
             targets = (reader.schema.by_id.get(key) for key in reader.schema.target_collections((spec,)))
             below = (target.by_key.get(item.path[1]) for target in targets if target is not None)
-            if any(target is not None and is_sensitive(target) for target in below):
+            if any(target is not None and target.is_sensitive for target in below):
                 found.add(".".join(item.path))
     for sort in parameters.sorts:
         spec = collection.by_key.get(sort.name)
-        if spec is not None and is_sensitive(spec):
+        if spec is not None and spec.is_sensitive:
             found.add(spec.key)
     if parameters.search:
         grant = reader.grant(collection.id)
-        found.update(spec.key for spec in collection.fields if is_sensitive(spec) and grant.allows(spec))
+        found.update(spec.key for spec in collection.fields if spec.is_sensitive and grant.allows(spec))
     return found

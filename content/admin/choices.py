@@ -362,7 +362,7 @@ def _visible(
             continue
         # Rows whose own clause hides the title are left out, or their order and presence would tell of it.
         holding = grant.holding(title)
-        text = Coalesce(KeyTextTransform(str(title.id), "data"), Value(""), output_field=TextField())
+        text = Coalesce(KeyTextTransform(str(title.id), "sealed"), Value(""), output_field=TextField())
         sources.append(documents.filter(rows_of(holding, collection)).annotate(_title=text))
         if is_drafts and any(not clause.rows for clause in holding):
             break  # every draft is seen with its title, so what is public adds none

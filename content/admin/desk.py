@@ -148,7 +148,8 @@ def note_read(
     note_entry(
         entry.writing.collection,
         entry.row.pk,
-        entry.readable if specs is None else specs,
+        # Pages mask what is personal or secret: what they reveal is named.
+        [spec for spec in entry.readable if not spec.is_sensitive] if specs is None else specs,
         by=desk.principal,
         locale=entry.locale,
         versions=versions,
