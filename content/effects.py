@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from accounts.access import SENSITIVE, Principal
 from accounts.canonical import Json
-from content import documents, fields
+from content import documents, fields, retention
 from content.designing import Design
 from content.fields.base import FieldError, FieldSpec
 from content.models import DraftDocument, Entry
@@ -22,7 +22,8 @@ class Effect:
     """What a change does to existing entries: how many it touches, and of how many something is lost."""
 
     field: str
-    change: str  # removed, converted, required, tightened, shared, localized, sealed, opened, deleted
+    change: str  # removed, converted, required, tightened, shared, localized, sealed, opened,
+    # erased, deleted
     affected: int
     lost: int
     detail: str
@@ -53,7 +54,19 @@ def effects_of(before: CollectionSpec, design: Design, present: Schema, by: Prin
                 effects.append(_required(spec, count))
             continue
         effects += _effects_on_field(before, old, spec, writing)
-    return effects
+    return effects + _effects_of_retention(before, design)
+
+
+def _effects_of_retention(before: CollectionSpec, design: Design) -> list[Effect]:
+    after = design.spec.retention
+    if after is None or after == before.retention:
+        return []
+    count = Entry.objects.filter(retention.due(before, after)).count()
+    detail = (
+        f"{_told(count, 'is', 'are')} older than that already, and erased for good within minutes,"
+        " with every version."
+    )
+    return [Effect("", "erased", count, count, detail)] if count else []
 
 
 def _effects_on_field(

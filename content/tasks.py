@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import connections
 
-from content import indexing, rebuilding
+from content import indexing, rebuilding, retention
 
 _LOCK = 0x71_6B_69_64_78  # "qkidx": the advisory lock of the one worker that makes indexes
 
@@ -25,3 +25,9 @@ def index() -> None:
 def rebuild() -> None:
     """Make the documents again that a schema change left behind."""
     rebuilding.work_through()
+
+
+@shared_task(name="content.erase_due", queue="default")
+def erase_due() -> None:
+    """Erase the entries whose collection keeps them no longer."""
+    retention.erase_due()

@@ -22,7 +22,7 @@ from accounts.errors import (
     StaleVersionError,
 )
 from accounts.revealing import revealed
-from content import editing, publishing, visits
+from content import editing, publishing, retention, visits
 from content.admin import beside, scripts, whole_form
 from content.admin.desk import Desk, OpenEntry, note_read, open_entry
 from content.admin.drawer import with_drawer
@@ -419,6 +419,8 @@ def _show_entry(
         ],
         "is_new_locale": entry.locale not in states,
         "read_instead": _read_instead(desk, entry),
+        "erased_at": retention.due_at(entry.row, entry.latest, collection.retention),
+        "erased_why": retention.WORDS[collection.retention.of] if collection.retention else "",
         "masked": len(form.masked),
         "revealed": REVEAL in request.POST and form.is_open,
         "reason": "" if form.is_open else request.POST.get("reason", ""),

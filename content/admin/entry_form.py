@@ -333,6 +333,7 @@ class EntryForm:
         row.id_for_label = "" if row.is_group else bound.id_for_label
         described = [
             *([f"{bound.auto_id}_helptext"] if row.help else []),
+            *([f"{row.anchor}-mask"] if row.is_masked else []),
             *([f"{row.anchor}-errors"] if row.errors else []),
         ]
         attrs: dict[str, Any] = {"aria-describedby": " ".join(described)} if described else {}

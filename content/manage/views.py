@@ -55,7 +55,7 @@ class EntriesView(ManagementView):
         if page.total is not None:
             meta["total"] = page.total
         data = [shaper.document(spec, row, page.selection) for row in page.rows]
-        note_documents(shaper, spec, page.rows, parameters, is_list=True, is_draft_read=True)
+        note_documents(shaper, spec, page.rows, is_list=True, is_draft_read=True)
         return Response({"data": data, "meta": meta})
 
     @extend_schema(operation_id="manage_content_create", responses={201: document_response(drafts=True)})
@@ -277,7 +277,7 @@ def document(
         if is_done:
             return Response({"_id": str(name), "_collection": spec.key}, status=status)
         raise
-    note_documents(shaper, spec, [row], asked, is_draft_read=is_draft_read)
+    note_documents(shaper, spec, [row], is_draft_read=is_draft_read)
     return Response(body, status=status, headers={"ETag": f'"{body["_version"]}"'})
 
 

@@ -88,9 +88,7 @@ class Field(models.Model):
         choices=[(item.value, item.value) for item in DataClass],
         default=DataClass.PUBLIC.value,
     )
-    is_sealed = models.BooleanField(
-        default=False, db_default=False
-    )  # was sensitive, not all is opened yet
+    is_sealed = models.BooleanField(default=False, db_default=False)  # was sensitive, not all is opened yet
     options = models.JSONField(default=dict)
     condition = models.JSONField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, editable=False)
