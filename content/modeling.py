@@ -4,6 +4,7 @@ A field's id has one type for ever: renaming keeps the id, converting makes a ne
 removing keeps the row for old versions to be read by. Nothing here touches an old version.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from content.documents import VersionData
 from content.editing import save_version, write_drafts
 from content.effects import Effect, convert, effects_of
 from content.fields.base import FieldSpec
-from content.models import Collection, DraftDocument, Entry, Field, Version
+from content.models import Collection, DraftDocument, Entry, Field, SavedView, Version
 from content.publishing import write_documents
 from content.rebuilding import name_drafts, rebuild_later, reseal_later
 from content.schema import CollectionSpec, Schema
@@ -100,6 +101,7 @@ def change_collection(
         _claim_everything(Writing(after_schema, after_schema.by_id[collection_id], by))
     if _title_id(before) != _title_id(after_schema.by_id[collection_id]):
         name_drafts(after_schema.by_id[collection_id])
+    _forget_compared(before, after_schema.by_id[collection_id])
     for collection in after_schema.collections:
         if collection.id in present.by_id and _seals_others(collection, present, after_schema):
             reseal_later(collection.id, "Which fields are personal or secret has changed")
@@ -188,6 +190,17 @@ def _write_field(row: Collection, spec: FieldSpec, position: int, *, is_sealed: 
         "removed_at": None,
     }
     Field.objects.update_or_create(id=spec.id, defaults=values)
+
+
+def _forget_compared(before: CollectionSpec, after: CollectionSpec) -> None:
+    """Take out of saved views what was compared with fields that are sealed now: it may be a value of theirs."""
+    newly = after.sensitive_ids - before.sensitive_ids
+    for view in SavedView.objects.select_for_update() if newly else ():
+        filters = view.query.get("filters", [])
+        kept = [item for item in filters if newly.isdisjoint(re.split(r"[.|]", item[0]))]
+        if len(kept) < len(filters):
+            view.query = {**view.query, "filters": kept}
+            view.save(update_fields=["query"])
 
 
 def _refuse_what_policies_compare(before: CollectionSpec, design: Design) -> None:
