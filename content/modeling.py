@@ -1,7 +1,8 @@
 """Modelling: making, changing and deleting collections. Says beforehand what a change does to existing content.
 
 A field's id has one type for ever: renaming keeps the id, converting makes a new one and new versions of the entries,
-removing keeps the row for old versions to be read by. Nothing here touches an old version.
+removing keeps the row for old versions to be read by. Nothing here touches an old version; where a field becomes
+sensitive, or no longer is, the worker has them sealed or opened.
 """
 
 import re
