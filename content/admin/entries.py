@@ -423,6 +423,7 @@ def _show_entry(
         "erased_why": retention.WORDS[collection.retention.of] if collection.retention else "",
         "masked": len(form.masked),
         "revealed": REVEAL in request.POST and form.is_open,
+        "asks_why": REVEAL in request.POST and not form.is_open,
         "reason": "" if form.is_open else request.POST.get("reason", ""),
     }
     response = _show(request, desk, entry.writing, form, entry.locale, context, status=status)

@@ -163,6 +163,7 @@ def test_without_a_reason_nothing_is_revealed_and_nothing_typed_is_lost(
     text = answer.content.decode()
     assert 'value="typed"' in text
     assert "Say why, in 3 to 500 characters." in text
+    assert '<details class="qk-group qk-reveal" open>' in text
     assert not Event.objects.filter(type="values.revealed").exists()
 
 
