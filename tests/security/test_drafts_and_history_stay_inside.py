@@ -261,7 +261,8 @@ def test_no_table_of_the_past_holds_a_secret() -> None:
     dumps = dump()
     for needle in needles[:-1]:
         assert [name for name, text in dumps.items() if needle in text] == [], needle
-    assert [name for name, text in dumps.items() if needles[-1] in text] == ["accounts_user"]
+    held = [name for name, text in dumps.items() if needles[-1] in text and not name.startswith("pg_")]
+    assert held == ["accounts_user"]
     assert dumps["accounts_event"].count("api-key.") >= 2
 
 

@@ -59,7 +59,8 @@ SYSTEM = {
     "accounts/outages.py": "says that the store of limits is gone, and back",
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
-    "content/rebuilding.py": "writes documents of published versions anew",
+    "content/rebuilding.py": "writes documents of published versions anew, and seals or opens what is stored",
+    "content/retention.py": "erases what its collection keeps no longer",
     "webhooks/incoming/tasks.py": "erases secrets of sources whose overlap is over",
     "cms_project/demo/making.py": "content of our own",
 }
@@ -225,12 +226,13 @@ HOOK = {"name", "url", "types", "collections", "owner", "algorithm", "is_active"
 # What each write takes beside what its call in the matrix sends: the writable members, checked in (GHSA-p3hx-pwf3-j8wr).
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
-    ("POST", V1 + "manage/collections"): {"description", "kind", "localized"},
+    ("POST", V1 + "manage/collections"): {"description", "kind", "localized", "retention"},
     ("PATCH", V1 + "manage/collections/<str:key>"): {
         "key",
         "description",
         "kind",
         "localized",
+        "retention",
         "fields",
         "confirm",
         "dry_run",
