@@ -579,7 +579,9 @@ class Reader:
             extra |= {f"_f{i}": flag(clause_rows(c, collection)) for i, c in enumerate(grant.clauses)}
         chosen = self._chosen(collection, selection.fields)
         extra["_data"] = F("sealed") if selection.fields is None else _part_of_data(chosen)
-        if any(spec.is_sealed for spec in chosen):
+        # A draft that is shown as it would be published needs all that conditions look at.
+        is_whole = self.plane.drafts and selection.fields is None
+        if any(spec.is_sealed for spec in (collection.fields if is_whole else chosen)):
             extra["_key"] = self._wrapped_key()
         targets = self._target_rows(chosen, selection.expand)
         if targets is not None:

@@ -1,5 +1,6 @@
 """Making documents again after a change of the schema or the locales; resumable, a batch of entries at a time."""
 
+import logging
 from uuid import UUID
 
 from django.db import transaction
@@ -8,6 +9,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce, Left
 
 from accounts.access import system
+from accounts.keyring import KeyRingError
 from accounts.log import Subject, record
 from accounts.models import Generation
 from content import documents, indexing, schema
@@ -18,6 +20,7 @@ from content.schema import CollectionSpec
 from content.sealing import reseal
 from content.writing import Writing
 
+logger = logging.getLogger("quillkeep.content")
 BATCH = 100
 
 
@@ -56,6 +59,16 @@ def work_through() -> int:
     return made
 
 
+def _make_again(entry: Entry, writing: Writing, *, reseals: bool) -> int:
+    """Write an entry's documents anew, with its versions and drafts where those are resealed; returns how many were."""
+    replaced = 0
+    if reseals:
+        replaced = reseal(entry, writing.collection, writing.schema)
+        write_drafts(entry, entry.versions.get(number=entry.latest_number), writing)
+    write_documents(entry, writing.collection, writing)
+    return replaced
+
+
 def _open_fields(done: Rebuild) -> None:
     """Let fields be found by again, now that none of their values is sealed any more."""
     others = Rebuild.objects.filter(collection_id=done.collection_id, reseals=True)
@@ -87,10 +100,11 @@ def _batch() -> int | None:
     batch = list(entries.select_for_update()[:BATCH])
     replaced = 0
     for entry in batch:
-        if rebuild.reseals:
-            replaced += reseal(entry, writing.collection, present)
-            write_drafts(entry, entry.versions.get(number=entry.latest_number), writing)
-        write_documents(entry, writing.collection, writing)
+        try:
+            with transaction.atomic():
+                replaced += _make_again(entry, writing, reseals=rebuild.reseals)
+        except KeyRingError:  # its key is gone from the ring: the others don't wait for that
+            logger.exception("The sealed values of entry %s can't be opened; it stays as it is.", entry.pk)
     rebuild.state = Rebuild.State.RUNNING if len(batch) == BATCH else Rebuild.State.DONE
     rebuild.done += len(batch)
     if batch:

@@ -441,6 +441,20 @@ def test_sealing_goes_on_where_a_worker_was_killed(ada: Api, monkeypatch: pytest
     assert Version.objects.count() == 5
 
 
+def test_an_entry_whose_key_is_lost_keeps_no_other_waiting(
+    ada: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_collection("people", FIELDS)
+    lost, other = (make_entry("people", name=name, mail=ADDRESS) for name in ("Lost", "Other"))
+    DataKey.objects.filter(entry=lost).delete()
+    assert change(ada, mail={"data_class": "public"}).status_code == 200
+    tasks.rebuild()
+    assert ada.get(f"{PUBLIC}/{other.pk}").json()["mail"] == ADDRESS
+    assert str(lost.pk) in caplog.text
+    answer = ada.get(f"{PUBLIC}/{lost.pk}")
+    assert (answer.status_code, answer.json()["mail"]) == (200, None)
+
+
 def test_a_component_that_becomes_personal_seals_those_who_hold_it(ada: Api) -> None:
     make_collection(
         "part", [{"key": "phone", "type": "text"}, {"key": "at", "type": "text"}], kind="component"
