@@ -645,3 +645,5 @@ def test_a_key_that_is_gone_shows_nothing(person: Entry, ada: Api) -> None:
     with pytest.raises(KeyRingError):
         _ = version.data
     assert ADDRESS not in ada.get(f"{MANAGE}/{person.pk}").content.decode()
+    assert ada.delete(f"{MANAGE}/{person.pk}").status_code == 204
+    assert ada.delete(f"{MANAGE}/{person.pk}?purge=true").status_code == 204  # it is erased all the same
