@@ -41,6 +41,10 @@ class Entry(models.Model):
     def __str__(self) -> str:
         return str(self.id)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the key behind: what is pickled goes somewhere else."""
+        return {name: value for name, value in super().__getstate__().items() if name != "sealing_key"}
+
     @property
     def resource(self) -> Resource:
         return Resource(self.collection_id, self.id)

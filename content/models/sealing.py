@@ -48,6 +48,10 @@ class SealedRow(models.Model):
     class Meta:
         abstract = True
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the key behind: what is pickled goes somewhere else."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_entry_key"}
+
     @property
     def data(self) -> Any:
         """The values as people wrote them. Raises KeyRingError."""

@@ -1,6 +1,8 @@
 """Personal and secret values lie sealed in every table, are found by nothing, and are erased for good."""
 
+import copy
 import json
+import pickle
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -195,6 +197,17 @@ def test_nobody_writes_what_looks_sealed(ada: Api) -> None:
     answer = ada.post(MANAGE, {"fields": {"name": "x", "it": {SEALED: "v1.AAAA"}}})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "reserved")
     assert ada.post(MANAGE, {"fields": {"name": "x", "it": {SEALED: "hello"}}}).status_code == 201
+
+
+def test_a_row_that_is_pickled_leaves_its_key_behind(person: Entry) -> None:
+    version = Version.objects.get()
+    for row in (person, version):
+        assert version.data
+        assert person.sealing_key is not None
+        again = copy.deepcopy(row)
+        assert not {"sealing_key", "_entry_key"} & again.__dict__.keys()
+        assert pickle.dumps(row)
+    assert copy.deepcopy(version).data == version.data
 
 
 def test_an_entry_without_such_values_has_no_key(ada: Api) -> None:
