@@ -68,6 +68,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     # content
     "content_backup": (READ, NOTHING),  # written by the keeper of backups, as the owner
     "content_collection": (WRITE, READ),
+    "content_datakey": (WRITE, READ),  # wrapped: the key ring is in the environment
     "content_draftdocument": (WRITE, NOTHING),
     "content_draftsearch": (WRITE, NOTHING),
     "content_entry": (WRITE, NOTHING),

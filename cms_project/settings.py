@@ -191,6 +191,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"queue": "index", "expires": 5},
     },
+    "erase-due-entries": {
+        "task": "content.erase_due",
+        "schedule": crontab(minute="*/10"),
+        "options": {"expires": 600},
+    },
     "verify-log": {
         "task": "accounts.verify_log",
         "schedule": crontab(minute="7"),

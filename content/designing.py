@@ -7,7 +7,7 @@ from dataclasses import field as dataclass_field
 from typing import Any
 from uuid import UUID
 
-from accounts.access import DataClass, Principal
+from accounts.access import SENSITIVE, DataClass, Principal
 from accounts.errors import (
     InvalidInputError,
     Problem,
@@ -18,13 +18,14 @@ from content.conditions import Condition, ConditionError
 from content.fields.base import FieldError, FieldSpec, Kind, moved
 from content.models import Collection
 from content.models.schema import KEY_PATTERN
-from content.schema import CollectionSpec, Schema
+from content.schema import CollectionSpec, Retention, Schema
 from content.writing import Writing
 
 MAX_FIELDS = 100
 MAX_FILTERABLE = 12
 MAX_INDEXED_LENGTH = 500  # characters; a B-tree entry has at most about 2,700 bytes
-COLLECTION_KEYS = frozenset({"key", "name", "description", "kind", "localized", "fields"})
+MAX_RETENTION_DAYS = 36_500
+COLLECTION_KEYS = frozenset({"key", "name", "description", "kind", "localized", "fields", "retention"})
 FIELD_KEYS = frozenset(
     {
         "id", "key", "type", "label", "help", "group", "required", "localized", "unique", "filterable", "default",
@@ -91,6 +92,7 @@ def read_design(
         kind,
         localized,
         before.fields if before else (),
+        retention=reader.retention(raw, kind, before.retention if before else None),
     )
     if listed is None:
         if problems:
@@ -194,9 +196,7 @@ def _read_field(
         group=reader.text(item, path, "group", old.group if old else "", highest=80, empty=True),
         required=reader.boolean(item, path, "required", old.required if old else False),
         localized=reader.boolean(item, path, "localized", bool(old and old.localized and shell.localized)),
-        unique=reader.boolean(item, path, "unique", old.unique if old else False),
-        filterable=reader.boolean(item, path, "filterable", old.filterable if old else False)
-        or type_key == "slug",
+        filterable=False,
         data_class=reader.choice(
             item,
             path,
@@ -206,6 +206,7 @@ def _read_field(
         ),
         options=options,
     )
+    spec = _findable(item, path, spec, old, pending, reader)
     for member in ("localized", "unique", "filterable"):
         if in_component and getattr(spec, member) and type_key != "slug":
             problems.append(
@@ -235,6 +236,41 @@ def _read_field(
         except FieldError as error:
             problems += error.under(*path, "default").problems
     return replace(spec, default=default)
+
+
+def _findable(
+    item: Mapping[str, Any],
+    path: tuple[str | int, ...],
+    spec: FieldSpec,
+    old: FieldSpec | None,
+    pending: Schema,
+    reader: "_Reader",
+) -> FieldSpec:
+    """Return the field with what it can be found by. Nothing is compared with sealed values.
+
+    Uniqueness too: who writes the field without reading it would learn by trying what others hold.
+    """
+    data_class = fields.get(spec.type).data_class(spec, pending)
+    is_sealed = data_class in SENSITIVE
+    if is_sealed and spec.type == "slug":
+        detail = "A slug stands in addresses, so it can't be personal or secret."
+        reader.problems.append(Problem.at((*path, "data_class"), "not-possible", detail))
+    # What it was before is dropped silently here, and told as an effect of the change.
+    present = old if old is not None and not is_sealed else None
+    unique = reader.boolean(item, path, "unique", present.unique if present else False)
+    filterable = reader.boolean(item, path, "filterable", present.filterable if present else False)
+    if is_sealed or (old is not None and old.is_sealed):
+        detail = (
+            f"A field that is {data_class} is sealed: nothing can be found by it."
+            if is_sealed
+            else "Its values are sealed until they were opened in the background. Save that first."
+        )
+        reader.problems += [
+            Problem.at((*path, member), "not-possible", detail)
+            for member, is_set in (("unique", unique), ("filterable", filterable))
+            if is_set
+        ]
+    return replace(spec, unique=unique, filterable=filterable or spec.type == "slug")
 
 
 def _read_conditions(
@@ -280,6 +316,9 @@ def _check_together(
         problems.append(Problem.at(("fields", filterable[MAX_FILTERABLE], "filterable"), "too-many", detail))
     for index, spec in zip(places, specs, strict=True):
         source = getattr(spec.options, "from_key", None)
+        if source and any(item.key == source and item.is_sensitive for item in specs):
+            detail = "A slug stands in addresses, so it can't be made of a personal or secret field."
+            problems.append(Problem.at(("fields", index, "options", "from"), "not-possible", detail))
         if source and source not in keys:
             problems.append(
                 Problem.at(("fields", index, "options", "from"), "unknown-field", "There is no such field.")
@@ -311,6 +350,27 @@ class _Reader:
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
+
+    def retention(self, raw: Mapping[str, Any], kind: str, default: Retention | None) -> Retention | None:
+        """Return when entries are erased: `{"after_days": 30, "of": "trashed"}`, None for never."""
+        if "retention" not in raw:
+            return default
+        value = raw["retention"]
+        if value is None:
+            return None
+        path = ("retention",)
+        if not isinstance(value, Mapping) or set(value) != {"after_days", "of"}:
+            detail = "An object with after_days and of, or null."
+            self.problems.append(Problem.at(path, "invalid-type", detail))
+            return default
+        if kind == Collection.Kind.COMPONENT:
+            self.problems.append(Problem.at(path, "not-possible", "A component has no entries of its own."))
+        days = value["after_days"]
+        if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MAX_RETENTION_DAYS:
+            detail = f"A whole number from 1 to {MAX_RETENTION_DAYS}."
+            self.problems.append(Problem.at((*path, "after_days"), "out-of-range", detail))
+            return default
+        return Retention(days, self.choice(value, path, "of", None, ["created", "updated", "trashed"]))
 
     def text(
         self,

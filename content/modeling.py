@@ -1,16 +1,15 @@
 """Modelling: making, changing and deleting collections. Says beforehand what a change does to existing content.
 
 A field's id has one type for ever: renaming keeps the id, converting makes a new one and new versions of the entries,
-removing keeps the row for old versions to be read by. Nothing here touches an old version.
+removing keeps the row for old versions to be read by. Nothing here touches an old version; where a field becomes
+sensitive, or no longer is, the worker has them sealed or opened.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import TextField, Value
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Coalesce, Left
 from django.utils import timezone
 
 from accounts.access import Action, Principal
@@ -30,9 +29,9 @@ from content.documents import VersionData
 from content.editing import save_version, write_drafts
 from content.effects import Effect, convert, effects_of
 from content.fields.base import FieldSpec
-from content.models import Collection, DraftDocument, Entry, Field, Version
+from content.models import Collection, DraftDocument, Entry, Field, SavedView, Version
 from content.publishing import write_documents
-from content.rebuilding import rebuild_later
+from content.rebuilding import name_drafts, rebuild_later, reseal_later
 from content.schema import CollectionSpec, Schema
 from content.witnesses import Vanishing
 from content.writing import Writing, schema_lock
@@ -57,6 +56,7 @@ def create_collection(
         description=design.description,
         kind=design.spec.kind,
         localized=design.spec.localized,
+        retention=design.spec.retention.as_json() if design.spec.retention else None,
     )
     for position, spec in enumerate(design.spec.fields):
         _write_field(row, spec, position)
@@ -92,20 +92,24 @@ def change_collection(
     before = _managed(present, collection_id, by)
     _require_unknown(ids)
     design = read_design(raw, before, by=by, ids=ids)
+    _refuse_what_policies_compare(before, design)
     effects = effects_of(before, design, present, by)
     if any(effect.lost for effect in effects) and not confirm:
         raise ConfirmationRequiredError(effects=[effect.as_json() for effect in effects])
     after = design.spec
     row.key, row.name, row.description = after.key, after.name, design.description
     row.localized = after.localized
+    row.retention = after.retention.as_json() if after.retention else None
     row.save()
+    _keep_sealed_what_goes(before, design)
     kept = {spec.id for spec in after.fields}
     _free_keys(before, after)
     Field.objects.filter(collection=row, removed_at=None).exclude(pk__in=kept).update(
         removed_at=timezone.now()
     )
     for position, spec in enumerate(after.fields):
-        _write_field(row, spec, position)
+        old = design.before.get(spec.id)
+        _write_field(row, spec, position, is_sealed=bool(old and old.id == spec.id and old.is_sealed))
     _carry_policies(design)
     after_schema = schema.read()
     if _moves_data(before, design):
@@ -114,7 +118,11 @@ def change_collection(
     elif _needs_claims(design):
         _claim_everything(Writing(after_schema, after_schema.by_id[collection_id], by))
     if _title_id(before) != _title_id(after_schema.by_id[collection_id]):
-        _name_drafts(after_schema.by_id[collection_id])
+        name_drafts(after_schema.by_id[collection_id])
+    _forget_compared(before, after_schema.by_id[collection_id])
+    for collection in after_schema.collections:
+        if collection.id in present.by_id and _seals_others(collection, present, after_schema):
+            reseal_later(collection.id, "Which fields are personal or secret has changed")
     if _changes_documents(design):
         rebuild_later(collection_id, "The schema changed")
     return _finish(collection_id, by, "changed", sorted(_differing(before, design)))
@@ -179,7 +187,7 @@ def _managed(present: Schema, collection_id: UUID, by: Principal) -> CollectionS
     return found
 
 
-def _write_field(row: Collection, spec: FieldSpec, position: int) -> None:
+def _write_field(row: Collection, spec: FieldSpec, position: int, *, is_sealed: bool = False) -> None:
     values = {
         "collection": row,
         "key": spec.key,
@@ -194,6 +202,7 @@ def _write_field(row: Collection, spec: FieldSpec, position: int) -> None:
         "filterable": spec.filterable,
         "default": spec.default,
         "data_class": spec.data_class,
+        "is_sealed": is_sealed,
         "options": fields.get(spec.type).store_options(spec.options),
         "condition": spec.condition.as_json() if spec.condition else None,
         "removed_at": None,
@@ -221,6 +230,55 @@ def _require_unknown(ids: NewIds | None) -> None:
         or (ids.collection and Collection.objects.filter(pk=ids.collection).exists())
     ):
         raise ConflictError("The id of something new is taken already.", code="id-taken")
+
+
+def _forget_compared(before: CollectionSpec, after: CollectionSpec) -> None:
+    """Take out of saved views what was compared with fields that are sealed now: it may be a value of theirs."""
+    newly = after.sensitive_ids - before.sensitive_ids
+    for view in SavedView.objects.select_for_update() if newly else ():
+        filters = view.query.get("filters", [])
+        kept = [item for item in filters if newly.isdisjoint(re.split(r"[.|]", item[0]))]
+        if len(kept) < len(filters):
+            view.query = {**view.query, "filters": kept}
+            view.save(update_fields=["query"])
+
+
+def _refuse_what_policies_compare(before: CollectionSpec, design: Design) -> None:
+    """Refuse to seal a field that the conditions of policies look at: they would hold for no entry any more."""
+    newly = {
+        str(old.id): spec.name
+        for spec in design.spec.fields
+        if spec.is_sensitive and (old := design.before.get(spec.id)) and not old.is_sealed
+    }
+    for policy in Policy.objects.filter(collection_id=before.id) if newly else ():
+        for name, *_ in policy.rows:
+            if name in newly:
+                raise ConflictError(
+                    f"A policy of the role {policy.role} compares {newly[name]}. Change the policy first.",
+                    code="in-use",
+                )
+
+
+def _keep_sealed_what_goes(before: CollectionSpec, design: Design) -> None:
+    """Note which fields that are removed or converted were or become sensitive: old versions hold values of them."""
+    classes = {spec.id: spec.data_class for spec in before.fields if spec.is_sensitive}
+    for spec in design.spec.fields:
+        old = design.before.get(spec.id)
+        if old is not None and old.id != spec.id and spec.is_sensitive:
+            classes.setdefault(old.id, spec.data_class)
+    kept = {spec.id for spec in design.spec.fields}
+    for field_id, data_class in classes.items():
+        if field_id not in kept:
+            Field.objects.filter(pk=field_id).update(data_class=data_class)
+
+
+def _seals_others(collection: CollectionSpec, before: Schema, after: Schema) -> bool:
+    """Tell whether other values than before have to be sealed, also where a component that it holds has changed."""
+    old = before.by_id[collection.id]
+    sealed = after.by_id[collection.id].sensitive_ids | after.gone_sensitive
+    return old.has_entries and any(
+        (str(spec.id) in old.sensitive_ids) != (str(spec.id) in sealed) for spec in old.fields
+    )
 
 
 def _moves_data(before: CollectionSpec, design: Design) -> bool:
@@ -296,15 +354,6 @@ def _rewrite_entries(transform: Callable[[VersionData], VersionData], writing: W
 
 def _title_id(collection: CollectionSpec) -> UUID | None:
     return collection.title_field.id if collection.title_field else None
-
-
-def _name_drafts(collection: CollectionSpec) -> None:
-    """Call drafts by the field that names them now; the one that did before may be hidden from who sees this one."""
-    title = _title_id(collection)
-    text = Coalesce(KeyTextTransform(str(title), "data"), Value(""), output_field=TextField())
-    DraftDocument.objects.filter(collection_id=collection.id).update(
-        title=Left(text, documents.MAX_TITLE) if title else ""
-    )
 
 
 def _claim_everything(writing: Writing) -> None:

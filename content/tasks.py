@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import connections
 
 from accounts.access import system
-from content import indexing, rebuilding
+from content import indexing, rebuilding, retention
 from content.backups import keeping
 from content.backups.stores import store
 
@@ -38,3 +38,9 @@ def keep_backups() -> None:
         keeping.keep(store(), by=system("keeping backups"))
     elif not settings.ENVIRONMENT.is_development:
         keeping.tell_overdue(by=system("keeping backups"))
+
+
+@shared_task(name="content.erase_due", queue="default")
+def erase_due() -> None:
+    """Erase the entries whose collection keeps them no longer."""
+    retention.erase_due()

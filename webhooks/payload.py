@@ -133,8 +133,8 @@ def _slugs(deliveries: Collection[Delivery], present: Schema) -> dict[UUID, str]
         ).values_list(
             "entry_id",
             "number",
-            KeyTextTransform(str(slug.id), KeyTransform(locale, "data")),
-            KeyTextTransform(str(slug.id), KeyTransform(SHARED, "data")),
+            KeyTextTransform(str(slug.id), KeyTransform(locale, "sealed")),
+            KeyTextTransform(str(slug.id), KeyTransform(SHARED, "sealed")),
         )
         texts = {(str(entry_id), number): own or shared for entry_id, number, own, shared in rows}
         for delivery in about:

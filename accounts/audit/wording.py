@@ -118,6 +118,8 @@ SAID: Final = {
     "user.password-changed": "changed a password",
     "user.reset-asked": "asked for a new password",
     "user.updated": "changed a user",
+    "values.revealed": "looked at masked values",
+    "versions.resealed": "sealed or opened values in old versions",
 }
 # What an auditor must not overlook.
 LOUD: Final = frozenset(

@@ -18,6 +18,7 @@ from content.admin.field_row import FLAGS, OPTION, Box, FieldRow, Offer, make_ro
 from content.fields.base import FieldSpec
 from content.fields.option_forms import BETWEEN
 from content.models import Collection
+from content.retention import WORDS as RETENTION_WORDS
 from content.schema import CollectionSpec, Schema
 
 MAX_ROWS = designing.MAX_FIELDS + 10
@@ -59,6 +60,19 @@ class CollectionMembersForm(forms.Form):
         required=False,
         label="Localized",
         help_text="Entries are written in several locales. Each field says whether it differs by locale.",
+    )
+    retention = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=designing.MAX_RETENTION_DAYS,
+        label="Erase entries after days",
+        help_text="They are erased for good, with every version. Left empty, they stay until somebody erases them.",
+    )
+    retention_of = forms.ChoiceField(
+        required=False,
+        choices=[(key, f"after {words}") for key, words in RETENTION_WORDS.items()],
+        initial="trashed",
+        label="Counted from",
     )
 
 
@@ -175,6 +189,9 @@ class CollectionForm:
             "description": members["description"].replace("\r\n", " ").replace("\n", " "),
             "kind": members["kind"],
             "localized": members["localized"],
+            "retention": {"after_days": members["retention"], "of": members["retention_of"] or "trashed"}
+            if members["retention"] is not None
+            else None,
             "fields": listed,
         }
 
@@ -228,6 +245,8 @@ def _members_of(before: CollectionSpec, description: str) -> dict[str, Json]:
         "description": description,
         "kind": before.kind,
         "localized": before.localized,
+        "retention": before.retention.after_days if before.retention else None,
+        "retention_of": before.retention.of if before.retention else "trashed",
     }
 
 

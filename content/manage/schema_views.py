@@ -165,6 +165,7 @@ def collection_json(
         "description": description,
         "kind": spec.kind,
         "localized": spec.localized,
+        "retention": dict(spec.retention.as_json()) if spec.retention else None,
         "fields": [field_json(field, shown, known) for field in shown],
     }
 

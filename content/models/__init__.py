@@ -6,10 +6,12 @@ from content.models.entries import DraftDocument, DraftSearch, Entry, Reference,
 from content.models.maintenance import FieldIndex, Rebuild
 from content.models.published import PublishedDocument, PublishedSearch
 from content.models.schema import Collection, Field, Locale
+from content.models.sealing import DataKey
 
 __all__ = [
     "Backup",
     "Collection",
+    "DataKey",
     "DraftDocument",
     "DraftSearch",
     "Entry",

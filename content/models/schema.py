@@ -53,6 +53,7 @@ class Collection(models.Model):
     description = models.CharField(max_length=300, blank=True)
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.MANY)
     localized = models.BooleanField(default=False)
+    retention = models.JSONField(null=True, blank=True)  # {"after_days": 30, "of": "trashed"}, None: for ever
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -87,6 +88,7 @@ class Field(models.Model):
         choices=[(item.value, item.value) for item in DataClass],
         default=DataClass.PUBLIC.value,
     )
+    is_sealed = models.BooleanField(default=False, db_default=False)  # was sensitive, not all is opened yet
     options = models.JSONField(default=dict)
     condition = models.JSONField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, editable=False)

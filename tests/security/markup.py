@@ -91,7 +91,7 @@ PLACED: Final = {
     "accounts.User.name": "username",
     "content.Collection.description": "collectiondescription",
     "content.Collection.name": "collectionname",
-    "content.DraftDocument.data": "entrytext",
+    "content.DraftDocument.sealed": "entrytext",
     "content.DraftDocument.title": "entrytitle",
     "content.Field.condition": "fieldcondition",
     "content.Field.default": "fielddefault",
@@ -105,7 +105,7 @@ PLACED: Final = {
     "content.SavedView.name": "viewname",
     "content.SavedView.query": "viewwords",
     "content.Version.author_label": "useremail",
-    "content.Version.data": "oldtext",
+    "content.Version.sealed": "oldtext",
     "content.Version.message": "message",
     "previews.HandoffUrl.url": "handoffurl",
     "previews.Preview.opened_agent": "previewagent",
@@ -167,7 +167,7 @@ ELSEWHERE: Final = {
         "accounts.DailyHead.head",
         "accounts.Alert.address", "accounts.Alert.positions", "accounts.Tally.slices", "accounts.Tally.positions",
         "accounts.KeyPlace.network", "accounts.KeyPlace.country", "accounts.Seal.mac", "accounts.Seal.key_id", "accounts.Session.address", "accounts.User.password",
-        "content.DraftDocument.refs", "content.ListLayout.columns", "content.UniqueValue.digest", "content.Version.sha256",
+        "content.Collection.retention", "content.DataKey.wrapped", "content.DraftDocument.refs", "content.ListLayout.columns", "content.UniqueValue.digest", "content.Version.sha256",
         "previews.Preview.code_hash", "previews.Preview.exchanged_from", "previews.Preview.opened_from",
         "previews.Preview.last_opened_from", "previews.PreviewSite.secret_hash",
         "previews.PreviewSite.previous_secret_hash", "previews.SigningKey.private",
@@ -182,7 +182,7 @@ ELSEWHERE: Final = {
     },
     "what readers get by the API; no page of the admin shows it": {
         "content.PublishedDocument.locale", "content.PublishedDocument.content_locale",
-        "content.PublishedDocument.data", "content.PublishedDocument.refs",
+        "content.PublishedDocument.sealed", "content.PublishedDocument.refs",
     },
 }  # fmt: skip
 

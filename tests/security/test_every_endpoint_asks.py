@@ -66,7 +66,8 @@ SYSTEM = {
     "cms_project/management/commands/schema.py": "the operator on the machine",
     "cms_project/standing.py": "the ring as the operator put it, noted at start",
     "content/writing.py": "checks what is stored already",
-    "content/rebuilding.py": "writes documents of published versions anew",
+    "content/rebuilding.py": "writes documents of published versions anew, and seals or opens what is stored",
+    "content/retention.py": "erases what its collection keeps no longer",
     "webhooks/incoming/tasks.py": "erases secrets of sources whose overlap is over",
     "cms_project/demo/making.py": "content of our own",
 }
@@ -232,12 +233,13 @@ HOOK = {"name", "url", "types", "collections", "owner", "algorithm", "is_active"
 # What each write takes beside what its call in the matrix sends: the writable members, checked in (GHSA-p3hx-pwf3-j8wr).
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
-    ("POST", V1 + "manage/collections"): {"description", "kind", "localized"},
+    ("POST", V1 + "manage/collections"): {"description", "kind", "localized", "retention"},
     ("PATCH", V1 + "manage/collections/<str:key>"): {
         "key",
         "description",
         "kind",
         "localized",
+        "retention",
         "fields",
         "confirm",
         "dry_run",

@@ -21,6 +21,7 @@ PUBLISHED = {
     "content_publisheddocument",
     "content_publishedsearch",
     "content_collection",
+    "content_datakey",  # wrapped by the key ring, which is in no table
     "content_field",
     "content_locale",
 }
