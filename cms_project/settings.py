@@ -235,6 +235,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour="3", minute="41"),
         "options": {"expires": 3600},
     },
+    "erase-submissions": {
+        "task": "content.erase_submissions",
+        "schedule": crontab(minute="19"),
+        "options": {"expires": 3000},
+    },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),
@@ -298,6 +303,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "cms_project.openapi.add_problem",
         "content.openapi.add_collections",
+        "content.openapi.add_forms",
     ],
 }
 

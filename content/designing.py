@@ -1,7 +1,7 @@
 """What a collection shall be: read from JSON, on top of what it is, with every fault where it stands."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,8 @@ from accounts.ids import uuid7
 from content import fields, schema
 from content.conditions import Condition, ConditionError
 from content.fields.base import FieldError, FieldSpec, Kind, moved
+from content.forms import modelling
+from content.forms.options import FormOptions, parse
 from content.models import Collection
 from content.models.schema import KEY_PATTERN
 from content.schema import CollectionSpec, Schema
@@ -23,7 +25,7 @@ from content.writing import Writing
 MAX_FIELDS = 100
 MAX_FILTERABLE = 12
 MAX_INDEXED_LENGTH = 500  # characters; a B-tree entry has at most about 2,700 bytes
-COLLECTION_KEYS = frozenset({"key", "name", "description", "kind", "localized", "fields"})
+COLLECTION_KEYS = frozenset({"key", "name", "description", "kind", "localized", "fields", "form"})
 FIELD_KEYS = frozenset(
     {
         "id", "key", "type", "label", "help", "group", "required", "localized", "unique", "filterable", "default",
@@ -72,10 +74,20 @@ def read_design(raw: Mapping[str, object], before: CollectionSpec | None, *, by:
     items: list[Mapping[str, Any]] = list(listed) if isinstance(listed, list) else []
     default_localized = before.localized if before else any(item.get("localized") is True for item in items)
     localized = reader.boolean(raw, (), "localized", default_localized)
+    if kind == Collection.Kind.FORM and localized:
+        problems.append(Problem.at(("localized",), "not-in-form", "A form has no locales."))
+    options = _read_form_options(raw, kind, before, problems)
     shell = CollectionSpec(
-        before.id if before else uuid7(), key, name, kind, localized, before.fields if before else ()
+        before.id if before else uuid7(),
+        key,
+        name,
+        kind,
+        localized,
+        before.fields if before else (),
+        form=options,
     )
     if listed is None:
+        _check_honeypot(shell, problems)
         if problems:
             raise InvalidInputError(errors=problems)
         fixed = (
@@ -89,9 +101,32 @@ def read_design(raw: Mapping[str, object], before: CollectionSpec | None, *, by:
         items = []
     pending = present.having(shell)
     specs, olds = _read_fields(items, shell, before, pending, reader, by)
+    _check_honeypot(replace(shell, fields=tuple(specs)), problems)
     if problems:
         raise InvalidInputError(errors=problems)
     return Design(replace(shell, fields=tuple(specs)), description, olds)
+
+
+def _read_form_options(
+    raw: Mapping[str, object], kind: str, before: CollectionSpec | None, problems: list[Problem]
+) -> FormOptions | None:
+    """Return the options of a form, None for anything else."""
+    if kind != Collection.Kind.FORM:
+        if raw.get("form") is not None:
+            problems.append(Problem.at(("form",), "not-a-form", "Only a collection of kind form has these."))
+        return None
+    present = before.form if before is not None and before.form is not None else FormOptions()
+    if raw.get("form") is None:
+        return present
+    options, found = parse(raw["form"], present)
+    problems += moved(found, "form")
+    return options
+
+
+def _check_honeypot(shell: CollectionSpec, problems: list[Problem]) -> None:
+    if shell.form is not None and shell.form.honeypot in shell.by_key:
+        detail = "A field of the form has this key: what people fill in can't be a trap."
+        problems.append(Problem.at(("form", "honeypot"), "not-unique", detail))
 
 
 def _read_fields(
@@ -187,6 +222,11 @@ def _read_field(
         ),
         options=options,
     )
+    default = item.get("default", old.default if old is not None and same_type else None)
+    if shell.kind == Collection.Kind.FORM:
+        spec = replace(spec, data_class=modelling.at_least_personal(spec.data_class))
+        problems += _not_in_form(replace(spec, default=default), path)
+        default = None
     for member in ("localized", "unique", "filterable"):
         if in_component and getattr(spec, member) and type_key != "slug":
             problems.append(
@@ -209,13 +249,25 @@ def _read_field(
     if spec.filterable and getattr(options, "max_length", None) and options.max_length > MAX_INDEXED_LENGTH:
         detail = f"A filterable field has a max_length of at most {MAX_INDEXED_LENGTH}."
         problems.append(Problem.at((*path, "options", "max_length"), "too-large", detail))
-    default = item.get("default", old.default if old is not None and same_type else None)
     if default is not None:
         try:
             default = field_type.clean(default, spec, Writing(pending, shell, by))
         except FieldError as error:
             problems += error.under(*path, "default").problems
     return replace(spec, default=default)
+
+
+def _not_in_form(spec: FieldSpec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    if spec.type not in modelling.TYPES:
+        detail = f"A form can't hold a field of type {spec.type}."
+        yield Problem.at((*path, "type"), "not-in-form", detail)
+    for member in modelling.NEVER:
+        if getattr(spec, member):
+            yield Problem.at((*path, member), "not-in-form", "A form's field can't be that.")
+    if spec.default is not None:
+        # A box that somebody unticked must not count as ticked: what was not sent is not there.
+        detail = "A form's field has no value beforehand: only what somebody sent is kept."
+        yield Problem.at((*path, "default"), "not-in-form", detail)
 
 
 def _read_conditions(
@@ -265,11 +317,32 @@ def _check_together(
             problems.append(
                 Problem.at(("fields", index, "options", "from"), "unknown-field", "There is no such field.")
             )
+        if shell.kind == Collection.Kind.FORM:
+            for other in modelling.unfit([spec], pending):
+                detail = f"It holds {other.name}, of type {other.type}, which a form can't."
+                problems.append(Problem.at(("fields", index, "options", "components"), "not-in-form", detail))
         for component_id in getattr(spec.options, "components", None) or ():
             if _reaches(UUID(str(component_id)), shell.id, pending):
                 detail = "A component can't hold itself, even through others."
                 problems.append(Problem.at(("fields", index, "options", "components"), "circular", detail))
                 break
+    if shell.kind == Collection.Kind.COMPONENT:
+        problems += _not_in_forms(specs, places, shell, pending)
+
+
+def _not_in_forms(
+    specs: list[FieldSpec], places: list[int], shell: CollectionSpec, pending: Schema
+) -> list[Problem]:
+    """Return what a component may not hold because a form holds the component."""
+    forms = [item for item in pending.collections if item.kind == Collection.Kind.FORM]
+    if not any(_reaches(item.id, shell.id, pending) for item in forms):
+        return []
+    detail = "A form holds this component, and can't hold that: {}, of type {}."
+    return [
+        Problem.at(("fields", index, "type"), "not-in-form", detail.format(other.name, other.type))
+        for index, spec in zip(places, specs, strict=True)
+        for other in modelling.unfit([spec], pending)
+    ]
 
 
 def _reaches(start: UUID, goal: UUID, present: Schema) -> bool:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils import timezone
+
 from accounts.access import Principal
 from accounts.canonical import Json
 from content import documents, fields
 from content.designing import Design
 from content.fields.base import FieldError, FieldSpec
-from content.models import DraftDocument, Entry
+from content.forms.options import FormOptions
+from content.models import DraftDocument, Entry, Submission
 from content.schema import CollectionSpec, Schema
 from content.writing import Writing
 
@@ -18,7 +21,7 @@ class Effect:
     """What a change does to existing entries: how many it touches, and of how many something is lost."""
 
     field: str
-    change: str  # removed, converted, required, tightened, shared, localized, deleted
+    change: str  # removed, converted, shortened, required, tightened, shared, localized, deleted
     affected: int
     lost: int
     detail: str
@@ -41,6 +44,8 @@ def effects_of(before: CollectionSpec, design: Design, present: Schema, by: Prin
             lost = _told(count, "loses its", "lose their")
             detail = f"{spec.name} is removed; {lost} value in it (old versions keep it)."
             effects.append(Effect(spec.key, "removed", count, count, detail))
+    if before.form is not None and design.spec.form is not None:
+        effects += _shorter(before.id, before.form, design.spec.form)
     writing = Writing(present.having(design.spec), design.spec, by).unrestricted
     for spec in design.spec.fields:
         old = design.before.get(spec.id)
@@ -50,6 +55,23 @@ def effects_of(before: CollectionSpec, design: Design, present: Schema, by: Prin
             continue
         effects += _effects_on_field(before, old, spec, writing)
     return effects
+
+
+def _shorter(form_id: UUID, before: FormOptions, after: FormOptions) -> list[Effect]:
+    """A shorter time holds for what was sent already as well."""
+    if after.retention_days >= before.retention_days:
+        return []
+    count = (
+        Submission.objects.live()
+        .filter(form_id=form_id, received_at__lte=timezone.now() - after.retention)
+        .count()
+    )
+    detail = f"{_number(count, 'submission is', 'submissions are')} older than that and will be erased."
+    return [Effect("", "shortened", count, count, detail)] if count else []
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"1 {one}" if count == 1 else f"{count} {many}"
 
 
 def _effects_on_field(

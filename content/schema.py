@@ -13,6 +13,8 @@ from accounts.models import Generation
 from content import fields
 from content.conditions import Condition
 from content.fields.base import ComponentSpec, FieldError, FieldSpec, Kind
+from content.forms.modelling import at_least_personal
+from content.forms.options import FormOptions
 from content.models.schema import Collection, Field, Locale
 
 GENERATION = "schema"
@@ -45,6 +47,7 @@ class CollectionSpec:
     localized: bool
     fields: tuple[FieldSpec, ...]
     description: str = field(default="", compare=False)  # says nothing about content
+    form: FormOptions | None = None  # of kind `form`
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
@@ -180,6 +183,7 @@ def read(using: str = "default") -> Schema:
             row.localized,
             tuple(by_collection.get(row.id, ())),
             row.description,
+            FormOptions.load(row.form or {}) if row.kind == Collection.Kind.FORM else None,
         )
         for row in Collection.objects.using(using).order_by("name", "id")
     )
@@ -192,10 +196,12 @@ def read(using: str = "default") -> Schema:
 
 
 def _with_effective_classes(collection: CollectionSpec, schema: Schema) -> CollectionSpec:
-    """A component is as sensitive as the most sensitive thing that it holds."""
+    """A component is as sensitive as the most sensitive thing that it holds; a field of a form personal at least."""
     effective = tuple(
         replace(item, data_class=fields.get(item.type).data_class(item, schema)) for item in collection.fields
     )
+    if collection.form is not None:
+        effective = tuple(replace(item, data_class=at_least_personal(item.data_class)) for item in effective)
     return replace(collection, fields=effective)
 
 

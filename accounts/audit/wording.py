@@ -42,6 +42,9 @@ SAID: Final = {
     "entry.trashed": "moved an entry to the trash",
     "entry.unpublished": "took an entry back from the public",
     "entry.updated": "changed an entry",
+    "form.full": "could store no more of a form",
+    "form.submitted": "sent a form",
+    "form.trapped": "fell into the trap of a form",
     "limits.available": "can count limits again",
     "limits.unavailable": "can't count limits",
     "locale.changed": "changed a locale",
@@ -53,6 +56,7 @@ SAID: Final = {
     "log.verification-failed": "found the log not intact",
     "mail.refused": "could not send a mail",
     "mail.sent": "sent a mail",
+    "person.exported": "exported what is held about an e-mail address",
     "policy.created": "made a policy",
     "policy.deleted": "removed a policy",
     "policy.updated": "changed a policy",
@@ -98,11 +102,16 @@ SAID: Final = {
     "source.secret-rotated": "gave a webhook source a new secret",
     "source.updated": "changed a webhook source",
     "step-up.failed": "failed to show again who they are",
+    "submission.erased": "erased a submission",
+    "submission.read": "read a submission",
+    "submissions.expired": "erased submissions whose time was over",
+    "submissions.exported": "exported the submissions of a form",
     "user.created": "added a user",
     "user.invited": "invited a user",
     "user.password-changed": "changed a password",
     "user.reset-asked": "asked for a new password",
     "user.updated": "changed a user",
+    "values.revealed": "looked at masked values",
 }
 # What an auditor must not overlook.
 LOUD: Final = frozenset(
@@ -113,10 +122,12 @@ LOUD: Final = frozenset(
         "log.exported",
         "log.head-not-sent",
         "log.verification-failed",
+        "person.exported",
         "preview-site.leaks",
         "recovery-code.used",
         "security.alert",
         "session.refresh-reused",
+        "submissions.exported",
     }
 )
 

@@ -5,6 +5,7 @@ from content.models.entries import DraftDocument, DraftSearch, Entry, Reference,
 from content.models.maintenance import FieldIndex, Rebuild
 from content.models.published import PublishedDocument, PublishedSearch
 from content.models.schema import Collection, Field, Locale
+from content.models.submission import Submission
 
 __all__ = [
     "Collection",
@@ -20,6 +21,7 @@ __all__ = [
     "Rebuild",
     "Reference",
     "SavedView",
+    "Submission",
     "UniqueValue",
     "Version",
     "Visit",

@@ -30,6 +30,7 @@ PUBLIC = {
     ("POST", V1 + "auth/login"),
     ("POST", V1 + "auth/refresh"),
     ("GET", V1 + "openapi.json"),  # in development only, see below
+    ("POST", V1 + "forms/<str:form>"),  # that a form is open lets visitors send it
     ("POST", V1 + "previews/exchange"),  # a site's server, by what is in the body
 }
 # Open to no credential of people: whoever holds the token of a preview, which its own authentication looks for.
@@ -58,6 +59,7 @@ SYSTEM = {
     "previews/tasks.py": "what time does to signing keys, and the leak probe, which tells nobody what it reads",
     "accounts/outages.py": "says that the store of limits is gone, and back",
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
+    "content/tasks.py": "the end of what forms have kept for long enough",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",
     "webhooks/incoming/tasks.py": "erases secrets of sources whose overlap is over",

@@ -29,7 +29,7 @@ WORDS: Final[Mapping[str, str]] = {
     "collection.changed": "Its fields or settings changed.",
     "asset.created": "A file was uploaded. Nothing sends it yet.",
     "asset.deleted": "A file was removed. Nothing sends it yet.",
-    "form.submitted": "A visitor sent a form. Nothing sends it yet.",
+    "form.submitted": "A visitor sent a form.",
     "backup.completed": "A backup was made. Nothing sends it yet.",
     "backup.failed": "A backup could not be made. Nothing sends it yet.",
     "security.alert": "A rule found something to look at.",
