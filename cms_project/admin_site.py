@@ -27,7 +27,13 @@ from previews.admin.urls import urlpatterns as previews_urls
 _CLOSED: Final = frozenset({"view_on_site", "password_change", "password_change_done"})
 
 
-_USES: Final = {"content": "Content", "review": "Review", "previews": "Previews", "webhooks": "Webhooks"}
+_USES: Final = {
+    "content": "Content",
+    "forms": "Forms",
+    "review": "Review",
+    "previews": "Previews",
+    "webhooks": "Webhooks",
+}
 
 
 class QuillkeepAdminSite(admin.AdminSite):
@@ -112,7 +118,7 @@ class QuillkeepAdminSite(admin.AdminSite):
             found["Settings"]["models"].append(
                 sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
             )
-        order = ("Content", "Review", "Previews", "Webhooks", "Settings")
+        order = ("Content", "Forms", "Review", "Previews", "Webhooks", "Settings")
         return [found[use] for use in order if use in found]
 
     def index(  # type: ignore[override]  # rendered already

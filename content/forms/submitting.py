@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, Sum
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ from content.forms import bodies, quotas, trap
 from content.forms.options import FormOptions
 from content.models import Submission
 from content.schema import CollectionSpec, Schema, current
-from content.writing import schema_lock
+from content.writing import share_schema
 
 SUBMITTED: Final = "form.submitted"
 FULL: Final = "form.full"
@@ -78,8 +78,7 @@ def submit(key: str, sent: Mapping[str, object], *, size: int, by: Principal) ->
 
 def _held(known: CollectionSpec) -> tuple[CollectionSpec, FormOptions]:
     """Return the form as it is now, and keep it from being remodelled until this transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", schema_lock(known.id))
+    share_schema(known.id)
     found = current().by_id.get(known.id)
     if found is None or found.form is None or not found.form.open:
         raise NotFoundError

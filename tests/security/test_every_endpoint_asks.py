@@ -115,6 +115,7 @@ def test_everybody_is_refused_what_is_not_theirs_and_nothing_changes() -> None:
         # A failed sign-in is counted and logged; that is all that a refusal may ever write.
         is_counted = call.path.startswith(V1 + "auth/") and call.who == "anyone"
         but = changing if is_counted or call.path.endswith("auth/step-up") else ()
+        but = (*REFUSAL, "content_submission") if call.route == V1 + "forms/<str:form>" else but
         but = REFUSAL if call.who == "token" or call.path.endswith("exchange") else but
         for name, api in {"anonymous": anonymous(), **world.apis}.items():
             if name == "administrator" or (call.path.endswith("logout") and name in ("editor", "nobody")):
@@ -227,13 +228,14 @@ HOOK = {"name", "url", "types", "collections", "owner", "algorithm", "is_active"
 # What each write takes beside what its call in the matrix sends: the writable members, checked in (GHSA-p3hx-pwf3-j8wr).
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
-    ("POST", V1 + "manage/collections"): {"description", "kind", "localized"},
+    ("POST", V1 + "manage/collections"): {"description", "kind", "localized", "form"},
     ("PATCH", V1 + "manage/collections/<str:key>"): {
         "key",
         "description",
         "kind",
         "localized",
         "fields",
+        "form",
         "confirm",
         "dry_run",
     },

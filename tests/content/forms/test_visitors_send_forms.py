@@ -116,7 +116,7 @@ def test_a_plain_html_form_works_without_script() -> None:
 
 def test_other_kinds_of_bodies_are_refused() -> None:
     make_form()
-    client = anonymous().client
+    client: Any = anonymous().client
     for kind in ("multipart/form-data; boundary=x", "text/plain", "application/json; charset=latin-1", ""):
         assert_problem(client.generic("POST", PATH, "name=a", content_type=kind), 415)
     for method in ("GET", "PUT", "DELETE", "PATCH"):
@@ -357,7 +357,10 @@ def wide_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quotas, "KEPT", ((10**9, 3600),))
     make_collection("plain", [{"key": "text", "type": "text"}], kind="component")
     parts = {"options": {"components": ["plain"]}}
-    more = [{"key": "place", "type": "geo_point"}, {"key": "part", "type": "components", **parts}]
+    more: list[dict[str, Any]] = [
+        {"key": "place", "type": "geo_point"},
+        {"key": "part", "type": "components", **parts},
+    ]
     make_form(fields=FIELDS + more)
 
 
