@@ -16,7 +16,7 @@ from accounts.errors import DomainError, StepUpRequiredError
 from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
 from accounts.principals import of_request
-from cms_project import lockdown_page
+from cms_project import lockdown_page, person_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.urls import urlpatterns as content_urls
@@ -62,6 +62,7 @@ class QuillkeepAdminSite(admin.AdminSite):
             *urls.urlpatterns(self.admin_view),
             *content_urls(self.admin_view),
             *previews_urls(self.admin_view),
+            path("person/", self.admin_view(person_page.page), name="person"),
             path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
@@ -114,6 +115,10 @@ class QuillkeepAdminSite(admin.AdminSite):
                 if model["object_name"] == "Preview" and not of_request(request).administers(Area.PREVIEWS):
                     model["name"] = "My previews"
                 shown["models"].append(model)
+        if "Settings" in found and of_request(request).administers(Area.USERS):
+            found["Settings"]["models"].append(
+                sidebar.link("person", "Data about a person", reverse("admin:person"))
+            )
         if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
             found["Settings"]["models"].append(
                 sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))

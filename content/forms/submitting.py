@@ -25,7 +25,7 @@ from content.writing import share_schema
 
 SUBMITTED: Final = "form.submitted"
 FULL: Final = "form.full"
-MAX_PROBLEMS: Final = 100
+MAX_PROBLEMS: Final = 500
 
 
 class _FullError(Exception):

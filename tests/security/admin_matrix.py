@@ -569,6 +569,8 @@ def _rest() -> list[Visit]:
     owners = {"app_label": "accounts", "model_name": "apikey", "field_name": "owner", "term": ""}
     nowhere = "(?P<url>.*)$"
     return [
+        Visit("GET", "person/", "person/", {}, (ADA,)),
+        Visit("POST", "person/", "person/", {"email": ""}, (ADA,), 400),
         Visit("GET", "lockdown/", "lockdown/", {}, (ADA,)),
         Visit("POST", "lockdown/", "lockdown/", {"reason": ""}, (ADA,), 400),
         Visit("GET", "", "", {}, STAFF),

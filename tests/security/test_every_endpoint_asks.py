@@ -59,6 +59,7 @@ SYSTEM = {
     "previews/tasks.py": "what time does to signing keys, and the leak probe, which tells nobody what it reads",
     "accounts/outages.py": "says that the store of limits is gone, and back",
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
+    "cms_project/management/commands/person.py": "the operator on the machine",
     "content/tasks.py": "the end of what forms have kept for long enough",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew",

@@ -49,7 +49,7 @@ def test_submissions_are_masked_until_somebody_says_why_they_look(as_somebody: S
     assert "no-store" in shown.headers["Cache-Control"]
     event = Event.objects.get(type="values.revealed")
     assert (event.subject_type, event.subject_id) == ("submission", sent)
-    assert event.detail == {"fields": ["name", "email", "message"], "reason": "She called about her order"}
+    assert event.detail == {"fields": ["email", "message", "name"], "reason": "She called about her order"}
 
 
 def test_what_was_sent_is_text(ada: Client) -> None:
