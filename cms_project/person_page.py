@@ -21,13 +21,13 @@ class PersonForm(forms.Form):
     email = forms.CharField(
         label="E-mail address",
         max_length=254,
-        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "class": "vTextField"}),
     )
     reason = forms.CharField(
         label="Why",
         max_length=LONGEST_REASON,
         help_text="For the log. Leave the address out of it.",
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "vTextField"}),
     )
 
 

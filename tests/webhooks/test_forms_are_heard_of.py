@@ -1,6 +1,7 @@
 """A form that was sent is told to endpoints whose owner may read what was sent, by its id alone."""
 
 import json
+
 import pytest
 from django.conf import settings
 
