@@ -135,7 +135,7 @@ def add_forms(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             "type": "object",
             "title": spec.name,
             "properties": {field.key: _input(field, present) for field in spec.fields},
-            "required": [field.key for field in spec.fields if field.required and field.condition is None],
+            "required": [field.key for field in spec.fields if _is_needed(field)],
             "additionalProperties": False,
         }
         body = {"schema": {"$ref": f"#/components/schemas/{name}"}}
@@ -157,8 +157,13 @@ def add_forms(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+def _is_needed(field: FieldSpec) -> bool:
+    return field.required and field.condition is None
+
+
 def _input(field: FieldSpec, present: Schema) -> dict[str, Any]:
-    found = nullable(fields.get(field.type).json_schema(field, present))
+    found = fields.get(field.type).json_schema(field, present)
+    found = found if _is_needed(field) else nullable(found)
     return {**found, "title": field.name, **({"description": field.help} if field.help else {})}
 
 

@@ -1,6 +1,7 @@
 """The honeypot: who fills in what people don't see is a robot. It is told that all is well, and nothing is kept."""
 
 import contextlib
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import redis
@@ -34,4 +35,9 @@ def note(form: CollectionSpec, *, by: Principal) -> None:
         count = int(cast("Any", valkey().getdel(key)) or 1)
     with transaction.atomic():
         about = Subject("collection", str(form.id), form.id)
-        record(TRAPPED, actor=by, subject=about, detail={"collection": form.key, "count": count})
+        record(
+            TRAPPED,
+            actor=replace(by, address=""),
+            subject=about,
+            detail={"collection": form.key, "count": count},
+        )

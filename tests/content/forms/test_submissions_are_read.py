@@ -260,6 +260,10 @@ def test_the_schema_of_the_api_shows_what_open_forms_take() -> None:
     assert operation["description"] == "We answer you, and keep this for 90 days."
     body = schema["components"]["schemas"]["ContactForm"]
     assert body["required"] == ["name", "email"]
+    assert (body["properties"]["name"]["type"], body["properties"]["age"]["type"]) == (
+        "string",
+        ["integer", "null"],
+    )
     assert set(body["properties"]) == {field["key"] for field in FIELDS}
     assert body["additionalProperties"] is False
     assert "homepage" not in json.dumps(schema)
