@@ -16,7 +16,7 @@ from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
 from accounts.principals import of_request
 from accounts.sign_in import session_store
-from cms_project import keys_page, lockdown_page
+from cms_project import keys_page, lockdown_page, person_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.pages import address
@@ -28,7 +28,13 @@ from previews.admin.urls import urlpatterns as previews_urls
 _CLOSED: Final = frozenset({"view_on_site", "password_change", "password_change_done"})
 
 
-_USES: Final = {"content": "Content", "review": "Review", "previews": "Previews", "webhooks": "Webhooks"}
+_USES: Final = {
+    "content": "Content",
+    "forms": "Forms",
+    "review": "Review",
+    "previews": "Previews",
+    "webhooks": "Webhooks",
+}
 
 
 class QuillkeepAdminSite(admin.AdminSite):
@@ -54,6 +60,7 @@ class QuillkeepAdminSite(admin.AdminSite):
             *content_urls(self.admin_view),
             *previews_urls(self.admin_view),
             path("keys/", self.admin_view(keys_page.page), name="keys"),
+            path("person/", self.admin_view(person_page.page), name="person"),
             path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
@@ -109,6 +116,10 @@ class QuillkeepAdminSite(admin.AdminSite):
                 if model["object_name"] == "Preview" and not of_request(request).administers(Area.PREVIEWS):
                     model["name"] = "My previews"
                 shown["models"].append(model)
+        if "Settings" in found and of_request(request).administers(Area.USERS):
+            found["Settings"]["models"].append(
+                sidebar.link("person", "Data about a person", reverse("admin:person"))
+            )
         if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
             found["Settings"]["models"].append(sidebar.link("backups", "Backups", address("backups")))
             found["Settings"]["models"].append(
@@ -117,7 +128,7 @@ class QuillkeepAdminSite(admin.AdminSite):
             found["Settings"]["models"].append(
                 sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
             )
-        order = ("Content", "Review", "Previews", "Webhooks", "Settings")
+        order = ("Content", "Forms", "Review", "Previews", "Webhooks", "Settings")
         return [found[use] for use in order if use in found]
 
     def index(  # type: ignore[override]  # rendered already

@@ -81,6 +81,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "content_rebuild": (WRITE, NOTHING),
     "content_reference": (WRITE, NOTHING),
     "content_savedview": (WRITE, NOTHING),
+    "content_submission": (WRITE, NOTHING),
     "content_uniquevalue": (WRITE, NOTHING),
     "content_version": (PURGE, NOTHING),
     "content_visit": (WRITE, NOTHING),

@@ -252,6 +252,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"queue": "backups", "expires": 300},
     },
+    "erase-submissions": {
+        "task": "content.erase_submissions",
+        "schedule": crontab(minute="19"),
+        "options": {"expires": 3000},
+    },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
         "schedule": crontab(hour="3", minute="17"),
@@ -315,6 +320,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "cms_project.openapi.add_problem",
         "content.openapi.add_collections",
+        "content.openapi.add_forms",
     ],
 }
 

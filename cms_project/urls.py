@@ -39,6 +39,7 @@ PLANES: dict[environment.Plane, list[URLPattern | URLResolver]] = {
     "edge": [
         path("api/v1/", include(previews.edge_api)),
         path(".well-known/", include(previews.well_known)),
+        path("api/v1/", include("content.forms.urls")),
         path("hooks/in/", include(incoming.hooks)),
     ],
     "delivery": [

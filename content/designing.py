@@ -1,7 +1,7 @@
 """What a collection shall be: read from JSON, on top of what it is, with every fault where it stands."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any
@@ -16,6 +16,8 @@ from accounts.ids import uuid7
 from content import fields, schema
 from content.conditions import Condition, ConditionError
 from content.fields.base import FieldError, FieldSpec, Kind, moved
+from content.forms import modelling
+from content.forms.options import FormOptions, parse
 from content.models import Collection
 from content.models.schema import KEY_PATTERN
 from content.schema import CollectionSpec, Retention, Schema
@@ -25,7 +27,9 @@ MAX_FIELDS = 100
 MAX_FILTERABLE = 12
 MAX_INDEXED_LENGTH = 500  # characters; a B-tree entry has at most about 2,700 bytes
 MAX_RETENTION_DAYS = 36_500
-COLLECTION_KEYS = frozenset({"key", "name", "description", "kind", "localized", "fields", "retention"})
+COLLECTION_KEYS = frozenset(
+    {"key", "name", "description", "kind", "localized", "fields", "retention", "form"}
+)
 FIELD_KEYS = frozenset(
     {
         "id", "key", "type", "label", "help", "group", "required", "localized", "unique", "filterable", "default",
@@ -85,6 +89,9 @@ def read_design(
     items: list[Mapping[str, Any]] = list(listed) if isinstance(listed, list) else []
     default_localized = before.localized if before else any(item.get("localized") is True for item in items)
     localized = reader.boolean(raw, (), "localized", default_localized)
+    if kind == Collection.Kind.FORM and localized:
+        problems.append(Problem.at(("localized",), "not-in-form", "A form has no locales."))
+    options = _read_form_options(raw, kind, before, problems)
     shell = CollectionSpec(
         before.id if before else ids.collection or uuid7(),
         key,
@@ -93,8 +100,10 @@ def read_design(
         localized,
         before.fields if before else (),
         retention=reader.retention(raw, kind, before.retention if before else None),
+        form=options,
     )
     if listed is None:
+        _check_honeypot(shell, problems)
         if problems:
             raise InvalidInputError(errors=problems)
         fixed = (
@@ -108,9 +117,32 @@ def read_design(
         items = []
     pending = present.having(shell)
     specs, olds = _read_fields(items, shell, before, pending, reader, by, ids.fields)
+    _check_honeypot(replace(shell, fields=tuple(specs)), problems)
     if problems:
         raise InvalidInputError(errors=problems)
     return Design(replace(shell, fields=tuple(specs)), description, olds)
+
+
+def _read_form_options(
+    raw: Mapping[str, object], kind: str, before: CollectionSpec | None, problems: list[Problem]
+) -> FormOptions | None:
+    """Return the options of a form, None for anything else."""
+    if kind != Collection.Kind.FORM:
+        if raw.get("form") is not None:
+            problems.append(Problem.at(("form",), "not-a-form", "Only a collection of kind form has these."))
+        return None
+    present = before.form if before is not None and before.form is not None else FormOptions()
+    if raw.get("form") is None:
+        return present
+    options, found = parse(raw["form"], present)
+    problems += moved(found, "form")
+    return options
+
+
+def _check_honeypot(shell: CollectionSpec, problems: list[Problem]) -> None:
+    if shell.form is not None and shell.form.honeypot in shell.by_key:
+        detail = "A field of the form has this key: what people fill in can't be a trap."
+        problems.append(Problem.at(("form", "honeypot"), "not-unique", detail))
 
 
 def _read_fields(
@@ -206,7 +238,13 @@ def _read_field(
         ),
         options=options,
     )
-    spec = _findable(item, path, spec, old, pending, reader)
+    is_form = shell.kind == Collection.Kind.FORM
+    spec = _findable(item, path, spec, None if is_form else old, pending, reader)
+    default = item.get("default", old.default if old is not None and same_type else None)
+    if is_form:
+        spec = replace(spec, data_class=modelling.at_least_personal(spec.data_class))
+        problems += _not_in_form(replace(spec, default=default), path)
+        default = None
     for member in ("localized", "unique", "filterable"):
         if in_component and getattr(spec, member) and type_key != "slug":
             problems.append(
@@ -229,7 +267,6 @@ def _read_field(
     if spec.filterable and getattr(options, "max_length", None) and options.max_length > MAX_INDEXED_LENGTH:
         detail = f"A filterable field has a max_length of at most {MAX_INDEXED_LENGTH}."
         problems.append(Problem.at((*path, "options", "max_length"), "too-large", detail))
-    default = item.get("default", old.default if old is not None and same_type else None)
     if default is not None:
         try:
             default = field_type.clean(default, spec, Writing(pending, shell, by))
@@ -271,6 +308,19 @@ def _findable(
             if is_set
         ]
     return replace(spec, unique=unique, filterable=filterable or spec.type == "slug")
+
+
+def _not_in_form(spec: FieldSpec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    if spec.type not in modelling.TYPES:
+        detail = f"A form can't hold a field of type {spec.type}."
+        yield Problem.at((*path, "type"), "not-in-form", detail)
+    for member in modelling.NEVER:
+        if getattr(spec, member):
+            yield Problem.at((*path, member), "not-in-form", "A form's field can't be that.")
+    if spec.default is not None:
+        # A box that somebody unticked must not count as ticked: what was not sent is not there.
+        detail = "A form's field has no value beforehand: only what somebody sent is kept."
+        yield Problem.at((*path, "default"), "not-in-form", detail)
 
 
 def _read_conditions(
@@ -323,11 +373,32 @@ def _check_together(
             problems.append(
                 Problem.at(("fields", index, "options", "from"), "unknown-field", "There is no such field.")
             )
+        if shell.kind == Collection.Kind.FORM:
+            for other in modelling.unfit([spec], pending):
+                detail = f"It holds {other.name}, of type {other.type}, which a form can't."
+                problems.append(Problem.at(("fields", index, "options", "components"), "not-in-form", detail))
         for component_id in getattr(spec.options, "components", None) or ():
             if _reaches(UUID(str(component_id)), shell.id, pending):
                 detail = "A component can't hold itself, even through others."
                 problems.append(Problem.at(("fields", index, "options", "components"), "circular", detail))
                 break
+    if shell.kind == Collection.Kind.COMPONENT:
+        problems += _not_in_forms(specs, places, shell, pending)
+
+
+def _not_in_forms(
+    specs: list[FieldSpec], places: list[int], shell: CollectionSpec, pending: Schema
+) -> list[Problem]:
+    """Return what a component may not hold because a form holds the component."""
+    forms = [item for item in pending.collections if item.kind == Collection.Kind.FORM]
+    if not any(_reaches(item.id, shell.id, pending) for item in forms):
+        return []
+    detail = "A form holds this component, and can't hold that: {}, of type {}."
+    return [
+        Problem.at(("fields", index, "type"), "not-in-form", detail.format(other.name, other.type))
+        for index, spec in zip(places, specs, strict=True)
+        for other in modelling.unfit([spec], pending)
+    ]
 
 
 def _reaches(start: UUID, goal: UUID, present: Schema) -> bool:
@@ -363,8 +434,8 @@ class _Reader:
             detail = "An object with after_days and of, or null."
             self.problems.append(Problem.at(path, "invalid-type", detail))
             return default
-        if kind == Collection.Kind.COMPONENT:
-            self.problems.append(Problem.at(path, "not-possible", "A component has no entries of its own."))
+        if kind in (Collection.Kind.COMPONENT, Collection.Kind.FORM):
+            self.problems.append(Problem.at(path, "not-possible", f"A {kind} has no entries of its own."))
         days = value["after_days"]
         if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MAX_RETENTION_DAYS:
             detail = f"A whole number from 1 to {MAX_RETENTION_DAYS}."

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from accounts.access import SENSITIVE, Principal
 from accounts.canonical import Json
 from content import documents, fields, retention
 from content.designing import Design
 from content.fields.base import FieldError, FieldSpec
-from content.models import DraftDocument, Entry
+from content.forms.options import FormOptions
+from content.models import DraftDocument, Entry, Submission
 from content.schema import CollectionSpec, Schema
 from content.sealing import with_keys
 from content.writing import Writing
@@ -22,7 +24,7 @@ class Effect:
     """What a change does to existing entries: how many it touches, and of how many something is lost."""
 
     field: str
-    change: str  # removed, converted, required, tightened, shared, localized, sealed, opened,
+    change: str  # removed, converted, shortened, required, tightened, shared, localized, sealed, opened,
     # erased, deleted
     affected: int
     lost: int
@@ -46,6 +48,8 @@ def effects_of(before: CollectionSpec, design: Design, present: Schema, by: Prin
             lost = _told(count, "loses its", "lose their")
             detail = f"{spec.name} is removed; {lost} value in it (old versions keep it)."
             effects.append(Effect(spec.key, "removed", count, count, detail))
+    if before.form is not None and design.spec.form is not None:
+        effects += _shorter(before.id, before.form, design.spec.form)
     writing = Writing(present.having(design.spec), design.spec, by).unrestricted
     for spec in design.spec.fields:
         old = design.before.get(spec.id)
@@ -67,6 +71,23 @@ def _effects_of_retention(before: CollectionSpec, design: Design) -> list[Effect
         " with every version."
     )
     return [Effect("", "erased", count, count, detail)] if count else []
+
+
+def _shorter(form_id: UUID, before: FormOptions, after: FormOptions) -> list[Effect]:
+    """A shorter time holds for what was sent already as well."""
+    if after.retention_days >= before.retention_days:
+        return []
+    count = (
+        Submission.objects.live()
+        .filter(form_id=form_id, received_at__lte=timezone.now() - after.retention)
+        .count()
+    )
+    detail = f"{_number(count, 'submission is', 'submissions are')} older than that and will be erased."
+    return [Effect("", "shortened", count, count, detail)] if count else []
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"1 {one}" if count == 1 else f"{count} {many}"
 
 
 def _effects_on_field(

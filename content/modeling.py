@@ -6,7 +6,7 @@ sensitive, or no longer is, the worker has them sealed or opened.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -29,7 +29,9 @@ from content.documents import VersionData
 from content.editing import save_version, write_drafts
 from content.effects import Effect, convert, effects_of
 from content.fields.base import FieldSpec
-from content.models import Collection, DraftDocument, Entry, Field, SavedView, Version
+from content.forms import keeping
+from content.forms.options import FormOptions
+from content.models import Collection, DraftDocument, Entry, Field, SavedView, Submission, Version
 from content.publishing import write_documents
 from content.rebuilding import name_drafts, rebuild_later, reseal_later
 from content.schema import CollectionSpec, Schema
@@ -57,6 +59,7 @@ def create_collection(
         kind=design.spec.kind,
         localized=design.spec.localized,
         retention=design.spec.retention.as_json() if design.spec.retention else None,
+        form=_stored(design.spec.form),
     )
     for position, spec in enumerate(design.spec.fields):
         _write_field(row, spec, position)
@@ -98,7 +101,7 @@ def change_collection(
         raise ConfirmationRequiredError(effects=[effect.as_json() for effect in effects])
     after = design.spec
     row.key, row.name, row.description = after.key, after.name, design.description
-    row.localized = after.localized
+    row.localized, row.form = after.localized, _stored(after.form)
     row.retention = after.retention.as_json() if after.retention else None
     row.save()
     _keep_sealed_what_goes(before, design)
@@ -125,7 +128,11 @@ def change_collection(
             reseal_later(collection.id, "Which fields are personal or secret has changed")
     if _changes_documents(design):
         rebuild_later(collection_id, "The schema changed")
-    return _finish(collection_id, by, "changed", sorted(_differing(before, design)))
+    if before.form is not None and after.form is not None:
+        keeping.shorten(collection_id, after.form)
+    return _finish(
+        collection_id, by, "changed", sorted(_differing(before, design)), _changed_options(before, after)
+    )
 
 
 @transaction.atomic
@@ -142,20 +149,31 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
         shown = ", ".join(seen) or "collections that you can't see"
         raise ConflictError(f"Used by {shown}. Change those first.", code="in-use")
     count = Entry.objects.filter(collection=row).count()
-    if count and not confirm:
-        effect = Effect("", "deleted", count, count, f"{count} entries with all their versions are erased.")
-        raise ConfirmationRequiredError(effects=[effect.as_json()])
+    sent = Submission.objects.filter(form=row).count()
+    if (count or sent) and not confirm:
+        effects = [
+            Effect("", "deleted", number, number, f"{number} {what} erased.")
+            for number, what in ((count, "entries with all their versions are"), (sent, "submissions are"))
+            if number
+        ]
+        raise ConfirmationRequiredError(effects=[effect.as_json() for effect in effects])
     witnesses.call(Vanishing(before, None, is_erased=True))
     indexing.drop_later(row)
     Version.objects.filter(entry__collection=row).delete()
     Entry.objects.filter(collection=row).delete()
+    Submission.objects.filter(form=row).delete()
     Policy.objects.filter(collection_id=collection_id).delete()
     row.delete()
     record(
         "collection.changed",
         actor=by,
         subject=Subject("collection", str(collection_id)),
-        detail={"change": "deleted", "key": before.key, "entries": count},
+        detail={
+            "change": "deleted",
+            "key": before.key,
+            "entries": count,
+            **({"submissions": sent} if sent else {}),
+        },
     )
     Generation.objects.bump(schema.GENERATION, "access", f"content:{collection_id}")
 
@@ -396,9 +414,21 @@ def _names(other: CollectionSpec, collection: CollectionSpec) -> bool:
     )
 
 
-def _finish(collection_id: UUID, by: Principal, change: str, names: list[str]) -> CollectionSpec:
+def _stored(options: FormOptions | None) -> dict[str, Json] | None:
+    return options.as_json() if options is not None else None
+
+
+def _changed_options(before: CollectionSpec, after: CollectionSpec) -> list[str]:
+    return after.form.differing(before.form) if after.form is not None and before.form is not None else []
+
+
+def _finish(
+    collection_id: UUID, by: Principal, change: str, names: list[str], options: Sequence[str] = ()
+) -> CollectionSpec:
     indexing.plan(collection_id)
     detail: dict[str, Json] = {"change": change, "fields": list(names)}
+    if options:
+        detail["options"] = list(options)
     record(
         "collection.changed",
         actor=by,

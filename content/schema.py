@@ -15,6 +15,8 @@ from accounts.models import Generation
 from content import fields
 from content.conditions import Condition
 from content.fields.base import ComponentSpec, FieldError, FieldSpec, Kind
+from content.forms.modelling import at_least_personal
+from content.forms.options import FormOptions
 from content.models.schema import Collection, Field, Locale
 
 GENERATION = "schema"
@@ -59,6 +61,7 @@ class CollectionSpec:
     fields: tuple[FieldSpec, ...]
     description: str = field(default="", compare=False)  # says nothing about content
     retention: Retention | None = field(default=None, compare=False)
+    form: FormOptions | None = None  # of kind `form`
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
@@ -212,6 +215,7 @@ def read(using: str = "default") -> Schema:
             tuple(by_collection.get(row.id, ())),
             row.description,
             Retention(row.retention["after_days"], row.retention["of"]) if row.retention else None,
+            FormOptions.load(row.form or {}) if row.kind == Collection.Kind.FORM else None,
         )
         for row in Collection.objects.using(using).order_by("name", "id")
     )
@@ -225,12 +229,20 @@ def read(using: str = "default") -> Schema:
 
 
 def _with_effective_classes(collection: CollectionSpec, schema: Schema) -> CollectionSpec:
-    """A component is as sensitive as the most sensitive thing that it holds; what is sealed can't be found by."""
-    return replace(collection, fields=tuple(_effective(item, schema) for item in collection.fields))
+    """A component is as sensitive as the most sensitive thing that it holds; a field of a form personal at least.
+
+    What is sealed can't be found by.
+    """
+    is_form = collection.form is not None
+    return replace(
+        collection, fields=tuple(_effective(item, schema, is_form=is_form) for item in collection.fields)
+    )
 
 
-def _effective(spec: FieldSpec, schema: Schema) -> FieldSpec:
+def _effective(spec: FieldSpec, schema: Schema, *, is_form: bool) -> FieldSpec:
     data_class = fields.get(spec.type).data_class(spec, schema)
+    if is_form:
+        data_class = at_least_personal(data_class)
     is_sealed = spec.is_sealed or data_class in SENSITIVE
     return replace(
         spec,

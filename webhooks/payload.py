@@ -110,6 +110,8 @@ def _url(delivery: Delivery, collection: str | None) -> str | None:
         return None
     if delivery.type == "collection.changed":
         return f"{base}/api/v1/manage/collections/{collection}"
+    if delivery.type == "form.submitted":
+        return f"{base}/api/v1/manage/forms/{collection}/submissions/{delivery.subject_id}"
     if not delivery.type.startswith("entry."):
         return None
     plane = "content" if delivery.type in _PUBLIC else "manage/content"

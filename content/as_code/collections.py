@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from rest_framework import serializers
+
 from accounts.api.bodies import KeyField
 from accounts.api.strict import StrictBooleanField, StrictCharField, StrictSerializer
 from accounts.as_code import (
@@ -22,6 +24,7 @@ from content import fields, modeling, schema
 from content.as_code.matching import COLLECTION_DEFAULTS, FIELD_DEFAULTS, Match, match_of, uuid_in
 from content.designing import FIELD_KEYS, NewIds, read_design
 from content.fields.base import FieldSpec
+from content.forms.options import FormOptions
 from content.models import Collection, Entry, Field, Rebuild
 from content.schema import CollectionSpec, Schema, spec_of
 
@@ -33,6 +36,9 @@ class _CollectionShape(StrictSerializer):
     description = StrictCharField(max_length=300, required=False, allow_blank=True)
     kind = StrictCharField(max_length=10, required=False)
     localized = StrictBooleanField(required=False)
+    # What is in these, the modelling reads and refuses.
+    retention = serializers.DictField(required=False, allow_null=True)
+    form = serializers.DictField(required=False)
 
 
 class Collections:
@@ -228,8 +234,11 @@ def _collection(
         "description": spec.description if description is None else description,
         "kind": str(spec.kind),
         "localized": spec.localized,
+        "retention": dict(spec.retention.as_json()) if spec.retention else None,
         "id": str(spec.id),
     }
+    if spec.form is not None and (said := without_defaults(spec.form.as_json(), FormOptions().as_json())):
+        settings["form"] = said
     listed = [_field(item, own, present) for item in own]
     return {**without_defaults(settings, COLLECTION_DEFAULTS), **({"fields": listed} if listed else {})}
 

@@ -15,10 +15,16 @@ from accounts.as_code import Work, placed
 from accounts.errors import Problem
 from content import schema
 from content.designing import NewIds
+from content.forms.options import FormOptions
 from content.models import Field
 from content.schema import CollectionSpec
 
-COLLECTION_DEFAULTS: Final[Mapping[str, Any]] = {"description": "", "kind": "many", "localized": False}
+COLLECTION_DEFAULTS: Final[Mapping[str, Any]] = {
+    "description": "",
+    "kind": "many",
+    "localized": False,
+    "retention": None,
+}
 FIELD_DEFAULTS: Final[Mapping[str, Any]] = {
     "label": "",
     "help": "",
@@ -63,6 +69,8 @@ class Match:
             **COLLECTION_DEFAULTS,
             **{name: self.item[name] for name in self.item if name not in ("id", "fields")},
         }
+        if usual["kind"] == "form":
+            usual["form"] = {**FormOptions().as_json(), **self.item.get("form", {})}
         return {"key": self.key, **usual, "fields": listed}
 
 

@@ -11,6 +11,7 @@ from content.fields.base import FieldSpec
 from content.manage.old_versions import shape_values
 from content.models import DraftDocument, Entry
 from content.schema import CollectionSpec
+from content.sealing import with_keys
 from content.writing import Writing
 
 EVERYWHERE: Final = "*"  # the locale of what is not localized: each house has a default of its own
@@ -38,7 +39,7 @@ def lines_of(entry: Entry, writing: Writing, specs: Iterable[FieldSpec]) -> Iter
         )
     )
     numbers = sorted({*(number or 0 for number in live.values()), entry.latest_number})
-    data = dict(entry.versions.filter(number__in=numbers).values_list("number", "data"))
+    data = {row.number: row.data for row in with_keys(entry.versions.filter(number__in=numbers))}
     for step, number in enumerate(numbers):
         placed = documents.placed(writing.collection, data[number], writing.schema)
         public = {locale for locale, shown in live.items() if shown == number}

@@ -7,6 +7,7 @@ from content.models.maintenance import FieldIndex, Rebuild
 from content.models.published import PublishedDocument, PublishedSearch
 from content.models.schema import Collection, Field, Locale
 from content.models.sealing import DataKey
+from content.models.submission import Submission
 
 __all__ = [
     "Backup",
@@ -24,6 +25,7 @@ __all__ = [
     "Rebuild",
     "Reference",
     "SavedView",
+    "Submission",
     "UniqueValue",
     "Version",
     "Visit",

@@ -54,10 +54,22 @@ class Collection(models.Model):
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.MANY)
     localized = models.BooleanField(default=False)
     retention = models.JSONField(null=True, blank=True)  # {"after_days": 30, "of": "trashed"}, None: for ever
+    form = models.JSONField(null=True, blank=True)  # `content.forms.options`, of kind `form` alone
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering: ClassVar = ["name", "id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(form__isnull=True) | models.Q(kind="form"),
+                name="only_a_form_has_form_options",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(form__isnull=True)
+                | models.Q(form__retention_days__gte=1, form__retention_days__lte=3650),
+                name="a_form_keeps_submissions_from_a_day_to_ten_years",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -25,10 +25,11 @@ from accounts.keyring import key_ring
 from accounts.keys import api_keys
 from accounts.log import Subject, record, seal_pending
 from accounts.models import Authenticator, DailyHead, Passkey, Session, User
-from accounts.principals import of_user
+from accounts.principals import anonymous, of_user
 from accounts.rights import granting
 from content import editing, fields, publishing
 from content.fields.base import FieldSpec
+from content.forms.submitting import submit
 from content.locales import create_locale
 from content.models import Backup, Collection, Entry, FieldIndex, Rebuild, SavedView, Visit
 from content.schema import current
@@ -89,6 +90,7 @@ PLACED: Final = {
     "accounts.Session.agent": "agent",
     "accounts.User.email": "useremail",
     "accounts.User.name": "username",
+    "content.Collection.form": "formnotice",
     "content.Collection.description": "collectiondescription",
     "content.Collection.name": "collectionname",
     "content.DraftDocument.sealed": "entrytext",
@@ -175,6 +177,7 @@ ELSEWHERE: Final = {
         "webhooks.Receipt.sha256", "webhooks.SourceSecret.secret",
     },
     "written down with what was done, and shown with it": {"accounts.Session.reason"},
+    "encrypted; shown to who says why they look, which test_submissions_are_masked.py does": {"content.Submission.body"},
     "what alerts are told apart by; no page shows it": {"accounts.Alert.group", "accounts.Tally.group"},
     "who is told of a new address, by mail alone; no page shows it": {"accounts.User.former_email"},
     "what an operator said of a lockdown, shown in the banner while one is on: tested with it": {
@@ -312,6 +315,11 @@ def _content(marked: Marked) -> None:
         "lone", [{"key": "title", "type": "text", **named}], kind="single", name=canary("collectionname")
     )
     make_collection("marked", _fields(), name=canary("collectionname"), localized=True, **about)
+    make_collection(
+        "asked", [{"key": "text", "type": "text", **named}], kind="form", name=canary("collectionname"),
+        form={"open": True, "notice": canary("formnotice")},
+    )  # fmt: skip
+    submit("asked", {"text": canary("sent")}, size=1, by=anonymous()[0])
     target = make_entry("vault", title=canary("entrytitle"), published=False)
     by = of_user(marked.eve).having_confirmed("factor")
     entry = make_entry("marked", title=canary("oldtitle"), by=by, **values(target.pk, "oldtext"))

@@ -30,6 +30,7 @@ PUBLIC = {
     ("POST", V1 + "auth/login"),
     ("POST", V1 + "auth/refresh"),
     ("GET", V1 + "openapi.json"),  # in development only, see below
+    ("POST", V1 + "forms/<str:form>"),  # that a form is open lets visitors send it
     ("POST", V1 + "previews/exchange"),  # a site's server, by what is in the body
 }
 # Open to no credential of people: whoever holds the token of a preview, which its own authentication looks for.
@@ -61,10 +62,11 @@ SYSTEM = {
     "cms_project/management/commands/environment.py": "the operator on the machine",
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
     "content/backups/golden.py": "reads documents whole, to compare them by their hashes",
-    "content/tasks.py": "makes and proves backups when they are due",
+    "content/tasks.py": "makes and proves backups when they are due, and the end of what forms have kept",
     "cms_project/management/commands/backup.py": "the operator on the machine",
     "cms_project/management/commands/schema.py": "the operator on the machine",
     "cms_project/standing.py": "the ring as the operator put it, noted at start",
+    "cms_project/management/commands/person.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
     "content/rebuilding.py": "writes documents of published versions anew, and seals or opens what is stored",
     "content/retention.py": "erases what its collection keeps no longer",
@@ -121,6 +123,7 @@ def test_everybody_is_refused_what_is_not_theirs_and_nothing_changes() -> None:
         # A failed sign-in is counted and logged; that is all that a refusal may ever write.
         is_counted = call.path.startswith(V1 + "auth/") and call.who == "anyone"
         but = changing if is_counted or call.path.endswith("auth/step-up") else ()
+        but = (*REFUSAL, "content_submission") if call.route == V1 + "forms/<str:form>" else but
         but = REFUSAL if call.who == "token" or call.path.endswith("exchange") else but
         for name, api in {"anonymous": anonymous(), **world.apis}.items():
             if name == "administrator" or (call.path.endswith("logout") and name in ("editor", "nobody")):
@@ -233,7 +236,7 @@ HOOK = {"name", "url", "types", "collections", "owner", "algorithm", "is_active"
 # What each write takes beside what its call in the matrix sends: the writable members, checked in (GHSA-p3hx-pwf3-j8wr).
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
-    ("POST", V1 + "manage/collections"): {"description", "kind", "localized", "retention"},
+    ("POST", V1 + "manage/collections"): {"description", "kind", "localized", "retention", "form"},
     ("PATCH", V1 + "manage/collections/<str:key>"): {
         "key",
         "description",
@@ -241,6 +244,7 @@ ACCEPTED = {
         "localized",
         "retention",
         "fields",
+        "form",
         "confirm",
         "dry_run",
     },
