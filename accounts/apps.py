@@ -12,7 +12,8 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks of our own settings."""
+        """Register the checks of our own settings, and what monitoring is told."""
+        import_string("accounts.measuring.register")(import_string("accounts.measures.MEASURES"))
         register(
             import_string("accounts.alerting.registry.check_thresholds")
         )  # its rules stand on the models

@@ -15,5 +15,6 @@ class WebhooksConfig(AppConfig):
         import_string("webhooks.incoming.kind.register")()
         import_string("webhooks.tables.register")()
         import_string("webhooks.incoming.tables.register")()
+        import_string("accounts.measuring.register")(import_string("webhooks.measures.MEASURES"))
         import_string("content.witnesses.register")(import_string("webhooks.sights.note"))
         import_string("webhooks.stopping.is_asked")  # its memory is shared by what forks after this
