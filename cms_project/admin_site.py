@@ -16,7 +16,7 @@ from accounts.errors import DomainError, StepUpRequiredError
 from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
 from accounts.principals import of_request
-from cms_project import lockdown_page
+from cms_project import csp_page, lockdown_page, security_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.urls import urlpatterns as content_urls
@@ -57,6 +57,8 @@ class QuillkeepAdminSite(admin.AdminSite):
             *content_urls(self.admin_view),
             *previews_urls(self.admin_view),
             path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
+            path("security/", self.admin_view(security_page.page), name="security"),
+            path("csp-reports/", self.admin_view(csp_page.page), name="csp-reports"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
         return doors + kept
@@ -109,9 +111,10 @@ class QuillkeepAdminSite(admin.AdminSite):
                     model["name"] = "My previews"
                 shown["models"].append(model)
         if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
-            found["Settings"]["models"].append(
-                sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
-            )
+            pages = {"security": "Security check", "csp-reports": "Browser reports", "lockdown": "Lock down"}
+            found["Settings"]["models"] += [
+                sidebar.link(name, label, reverse(f"admin:{name}")) for name, label in pages.items()
+            ]
         order = ("Content", "Review", "Previews", "Webhooks", "Settings")
         return [found[use] for use in order if use in found]
 

@@ -547,6 +547,10 @@ def _rest() -> list[Visit]:
     return [
         Visit("GET", "lockdown/", "lockdown/", {}, (ADA,)),
         Visit("POST", "lockdown/", "lockdown/", {"reason": ""}, (ADA,), 400),
+        Visit("GET", "security/", "security/", {}, (ADA,)),
+        Visit("POST", "security/", "security/", {}, NOBODY, 405),
+        Visit("GET", "csp-reports/", "csp-reports/", {}, (ADA,)),
+        Visit("POST", "csp-reports/", "csp-reports/", {"report": "all"}, (ADA,), 302),
         Visit("GET", "", "", {}, STAFF),
         Visit("POST", "", ""),
         Visit("GET", "autocomplete/", "autocomplete/", owners, (ADA,)),
