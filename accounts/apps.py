@@ -16,7 +16,8 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks of our own settings, and what of ours the key ring encrypts."""
+        """Register the checks of our own settings, what monitoring is told, and what the key ring encrypts."""
+        import_string("accounts.measuring.register")(import_string("accounts.measures.MEASURES"))
         register(
             import_string("accounts.alerting.registry.check_thresholds")
         )  # its rules stand on the models

@@ -9,7 +9,7 @@ from django.conf import settings
 from accounts import log, ring
 from accounts.access import system
 from accounts.alerting import mailing, reading
-from accounts.audit import archiving, heads, reads, results, verifying
+from accounts.audit import archiving, heads, reads, results, streaming, verifying
 from accounts.keys import api_keys, usage, whereabouts
 from accounts.sign_in import mails
 
@@ -47,6 +47,14 @@ def record_reads() -> None:
         reads.record_handed_on()
     except redis.RedisError as error:
         logger.warning("The reads that were handed on can't be fetched: %s.", type(error).__name__)
+
+
+@shared_task(
+    name="accounts.stream_log", queue="default", ignore_result=True, expires=5, goes_on_in_lockdown=True
+)
+def stream_log() -> None:
+    """Send what was sealed to the SIEM. Not on the queue of the log: nobody waits there for a receiver that hangs."""
+    streaming.stream_due()
 
 
 @shared_task(name="accounts.archive_log", queue="index", ignore_result=True, expires=6 * 60 * 60)

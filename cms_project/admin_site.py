@@ -16,7 +16,7 @@ from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
 from accounts.principals import of_request
 from accounts.sign_in import session_store
-from cms_project import keys_page, lockdown_page, person_page
+from cms_project import csp_page, keys_page, lockdown_page, person_page, security_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
 from content.admin.pages import address
@@ -62,6 +62,8 @@ class QuillkeepAdminSite(admin.AdminSite):
             path("keys/", self.admin_view(keys_page.page), name="keys"),
             path("person/", self.admin_view(person_page.page), name="person"),
             path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
+            path("security/", self.admin_view(security_page.page), name="security"),
+            path("csp-reports/", self.admin_view(csp_page.page), name="csp-reports"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
         return doors + kept
@@ -125,9 +127,10 @@ class QuillkeepAdminSite(admin.AdminSite):
             found["Settings"]["models"].append(
                 sidebar.link("keys", "Keys and secrets", reverse("admin:keys"))
             )
-            found["Settings"]["models"].append(
-                sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
-            )
+            pages = {"security": "Security check", "csp-reports": "Browser reports", "lockdown": "Lock down"}
+            found["Settings"]["models"] += [
+                sidebar.link(name, label, reverse(f"admin:{name}")) for name, label in pages.items()
+            ]
         order = ("Content", "Forms", "Review", "Previews", "Webhooks", "Settings")
         return [found[use] for use in order if use in found]
 

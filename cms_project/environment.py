@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -62,6 +63,12 @@ NAMES: Final = (
     "SECURITY_ALERT_TO",
     "SECURITY_ALERT_THRESHOLDS",
     *environment_backups.NAMES,
+    "METRICS_ALLOWED_NETWORKS",
+    "AUDIT_STREAM_TO",
+    "API_V1_DEPRECATED_ON",
+    "API_V1_SUNSET_ON",
+    "API_V1_SUCCESSOR",
+    "API_V1_DEPRECATION_INFO",
 )
 ENVIRONMENTS: Final[tuple[Name, ...]] = ("development", "staging", "production")
 Colour = Literal["red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "grey"]
@@ -74,6 +81,7 @@ PLANES: Final[tuple[Plane, ...]] = ("management", "edge", "delivery")
 VAULT_NAMES: Final = tuple(name for name in NAMES if name.startswith("VAULT_"))
 STATUS_OF_FAULTS: Final = 2
 MOST_FALLBACKS: Final = 5
+LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 MAX_FILE_BYTES: Final = 64 * 1024
 
@@ -90,6 +98,26 @@ class EnvironmentFaultsError(Exception):
 
 class Fault(Exception):  # noqa: N818 (never leaves this module)
     """One value is wrong; the text says how, without the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTarget:
+    """Where events go as they are sealed: `stdout`, or a syslog receiver. `authority` is a file of certificates."""
+
+    kind: Literal["stdout", "udp", "tcp", "tls"]
+    host: str = ""
+    port: int = 0
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiLife:
+    """That a version of the API ends: days in UTC, beginning at midnight (RFC 9745, RFC 8594)."""
+
+    deprecated_on: date
+    sunset_on: date | None
+    successor: str
+    info: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +153,9 @@ class Environment:
     security_alert_thresholds: dict[str, int]
     backups: BackupSettings
     places: Mapping[str, str]  # name → where its value comes from, of those that are a file or in Vault
+    metrics_allowed_networks: tuple[Network, ...]
+    audit_stream_to: StreamTarget | None
+    api_v1_life: ApiLife | None  # None: the version is current
 
     @property
     def is_development(self) -> bool:
@@ -183,6 +214,9 @@ def read(source: Mapping[str, str]) -> Environment:
         "security_alert_to": reader.take("SECURITY_ALERT_TO", _mailboxes, default=()),
         "security_alert_thresholds": reader.take("SECURITY_ALERT_THRESHOLDS", _thresholds, default={}),
         "backups": environment_backups.read(reader.take, Fault, database=_database, strict=strict),
+        "metrics_allowed_networks": reader.take("METRICS_ALLOWED_NETWORKS", _networks, default=LOOPBACK),
+        "audit_stream_to": reader.take("AUDIT_STREAM_TO", _stream_target, default=None),
+        "api_v1_life": _api_life(reader, "API_V1"),
     }
     if read_values["secret_key"] in cast("tuple[str, ...]", read_values["secret_key_fallbacks"] or ()):
         reader.faults.append(("SECRET_KEY_FALLBACKS", "must hold former keys only, not the present one"))
@@ -554,6 +588,72 @@ def _head_to(text: str, *, strict: bool) -> str:
         raise Fault("must be a file:/// or https:// URL")
     if strict and parts.scheme != "https":
         raise Fault("must be https outside development")
+    return text
+
+
+def _stream_target(text: str) -> StreamTarget:
+    """Parse stdout:, syslog+udp://host:port, syslog+tcp://… or syslog+tls://host:port?ca=/file."""
+    if text == "stdout:":
+        return StreamTarget("stdout")
+    try:
+        parts = urlsplit(text)
+        port, query = parts.port, parse_qs(parts.query, strict_parsing=bool(parts.query))
+    except ValueError as error:
+        raise Fault("is not a valid URL") from error
+    scheme, _, kind = parts.scheme.partition("+")
+    if scheme != "syslog" or kind not in ("udp", "tcp", "tls"):
+        raise Fault("must be stdout:, syslog+udp://, syslog+tcp:// or syslog+tls://host:port")
+    if parts.username or parts.password or parts.fragment or parts.path.strip("/"):
+        raise Fault("must hold no user, password, path or fragment")
+    if not parts.hostname or not re.fullmatch(r"[0-9a-zA-Z.:-]{1,253}", parts.hostname) or port == 0:
+        raise Fault("must name a host and a port from 1 to 65535")
+    if set(query) - ({"ca"} if kind == "tls" else set()) or len(query.get("ca", [])) > 1:
+        raise Fault("takes no parameter but ?ca=/file, with syslog+tls://")
+    (authority,) = query.get("ca", [""])
+    if authority and not Path(authority).is_absolute():
+        raise Fault("must name the certificates of ?ca= by an absolute path")
+    standard = {"udp": 514, "tcp": 601, "tls": 6514}[kind]
+    return StreamTarget(
+        cast("Literal['udp', 'tcp', 'tls']", kind), parts.hostname, port or standard, authority
+    )
+
+
+def _api_life(reader: _Reader, prefix: str) -> ApiLife | None:
+    """Take the four names of a version's life; what means nothing without the others is a fault."""
+    deprecated = reader.take(f"{prefix}_DEPRECATED_ON", _date, default=None)
+    sunset = reader.take(f"{prefix}_SUNSET_ON", _date, default=None)
+    successor = reader.take(f"{prefix}_SUCCESSOR", _link, default="")
+    info = reader.take(f"{prefix}_DEPRECATION_INFO", _link, default="")
+    named = {"SUNSET_ON": sunset, "SUCCESSOR": successor, "DEPRECATION_INFO": info}
+    if deprecated is None:
+        if not any(name == f"{prefix}_DEPRECATED_ON" for name, _ in reader.faults):
+            reader.faults += [
+                (f"{prefix}_{name}", f"means nothing without {prefix}_DEPRECATED_ON")
+                for name, value in named.items()
+                if value
+            ]
+        return None
+    if sunset is not None and sunset < deprecated:
+        reader.faults.append((f"{prefix}_SUNSET_ON", f"must not be before {prefix}_DEPRECATED_ON"))
+    return ApiLife(deprecated, sunset, successor or "", info or "")
+
+
+def _date(text: str) -> date:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise Fault("must be a day of the form 2027-01-31")
+    try:
+        found = date.fromisoformat(text)
+    except ValueError as error:
+        raise Fault("is no day of the calendar") from error
+    if not 2000 <= found.year <= 2999:
+        raise Fault("is not a day of our time")
+    return found
+
+
+def _link(text: str) -> str:
+    """Parse an https:// address that goes into a header, so without anything that could end it."""
+    if not re.fullmatch(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[!-;=?-~]*)?", text) or len(text) > 500:
+        raise Fault("must be an https:// address in plain ASCII, without < and >")
     return text
 
 

@@ -43,6 +43,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_authenticator": (WRITE, NOTHING),
     "accounts_bearer": (READ, READ),
     "accounts_credential": (READ, READ),
+    "accounts_cspreport": (WRITE, NOTHING),
     "accounts_dailyhead": (WRITE, NOTHING),
     "accounts_epoch": (READ, NOTHING),  # written by the owner alone: it lets the log skip positions
     "accounts_event": (APPEND, NOTHING),

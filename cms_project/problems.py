@@ -76,6 +76,7 @@ CODES: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not-found", errors.NotFoundError.default_detail),
     405: ("method-not-allowed", "This method is not possible here."),
     406: ("not-acceptable", "The answer is application/json only."),
+    410: ("gone", "This version of the API has ended."),
     411: ("length-required", "Send the body with a Content-Length."),
     413: ("body-too-large", BodyTooLargeError.default_detail),
     414: ("query-too-long", "The query string is too long."),

@@ -32,7 +32,7 @@ from accounts.keys import api_keys
 from accounts.log import HeadError, Subject, head_path, read_head, record, seal_pending
 from accounts.models import ApiKey, Epoch, Lockdown, Session, User
 from accounts.models.generation import ACCESS, KEYS, Generation
-from cms_project import lockdown
+from cms_project import adopting, lockdown
 from content.backups import loading, media, postgres, proving, snapshot, verifying
 from content.backups.errors import BackupError, RefusedError
 from content.backups.manifest import Manifest
@@ -309,6 +309,8 @@ def _shut_doors(manifest: Manifest, before: Before, wish: Wish, report: Report, 
         Generation.objects.bump(ACCESS, KEYS)
         record(RESTORED, actor=by, subject=Subject("backup", wish.name), detail=_detail(report, manifest))
     _end_signing_keys(report, by)
+    if manifest.environment != settings.ENVIRONMENT.name:
+        adopting.adopt(by=by, former=manifest.environment)
     if locked is not None:
         lockdown.begin(reason=locked.reason, by=by)
     report.next_steps = _next_steps(report, before, is_locked=locked is not None)

@@ -25,6 +25,11 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 HOST: Final = "127.0.0.1"
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0  # longer than what is on the wire may take
+THREADS: Final = 128  # made when they are needed; most wait for bodies, few work (`bodies.MOST_WORKING`)
+HEADER_READ_MILLISECONDS: Final = (
+    10_000  # from the first byte of a request, or its end, to the last one of its head
+)
+MAX_HEAD_BYTES: Final = 64 * 1024  # request line and headers together
 # Quiet: its banner would push the lines about signing in off the screen.
 CELERY: Final = (sys.executable, "-m", "celery", "--quiet", "--app", "cms_project.celery")
 KEEPER: Final = "keeper"  # of backups: the one process that can read them
@@ -289,10 +294,16 @@ def web_command(port: int) -> list[str]:
         "--workers",
         "1",
         "--blocking-threads",
-        "8",
+        str(THREADS),
         "--no-ws",
         "--backpressure",
-        "64",
+        str(THREADS),
+        "--http",
+        "1",  # HTTP/2 without TLS is asked for by nobody, and has heads of 16 MB
+        "--http1-header-read-timeout",
+        str(HEADER_READ_MILLISECONDS),
+        "--http1-buffer-size",
+        str(MAX_HEAD_BYTES),
         "--workers-kill-timeout",
         "10",
     ]

@@ -29,6 +29,8 @@ ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 IDLE_KEYS_DISABLED_AFTER_DAYS = ENVIRONMENT.idle_keys_disabled_after_days
 PREVIEW_KEY_ROTATION_DAYS = ENVIRONMENT.preview_key_rotation_days
+METRICS_ALLOWED_NETWORKS = ENVIRONMENT.metrics_allowed_networks
+API_V1_LIFE = ENVIRONMENT.api_v1_life
 
 ROOT_URLCONF = "cms_project.urls"
 WSGI_APPLICATION = "cms_project.wsgi.application"
@@ -61,7 +63,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cms_project.headers.HeadersMiddleware",
     "cms_project.middleware.RequestMiddleware",
+    "cms_project.metrics.MetricsMiddleware",
     "cms_project.middleware.ProblemMiddleware",
     "accounts.limits.RateLimitMiddleware",
     "accounts.keys.usage.ScopeUseMiddleware",
@@ -69,7 +73,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "cms_project.middleware.SunsetMiddleware",
     "cms_project.pages.Sessions",
     "django.middleware.common.CommonMiddleware",
     "cms_project.entry_forms.EntryFormMiddleware",
@@ -206,6 +210,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 600},
     },
+    "stream-log": {"task": "accounts.stream_log", "schedule": 2.0, "options": {"expires": 5}},
     "record-reads": {
         "task": "accounts.record_reads",
         "schedule": 10.0,
@@ -321,6 +326,7 @@ SPECTACULAR_SETTINGS = {
         "cms_project.openapi.add_problem",
         "content.openapi.add_collections",
         "content.openapi.add_forms",
+        "cms_project.openapi.add_life",
     ],
 }
 
@@ -339,6 +345,7 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
         "object-src": [NONE],
         "frame-ancestors": [NONE],
+        "report-uri": ["/api/v1/csp-reports"],  # and over TLS `report-to`: cms_project.headers
     }
 }
 CORS_ALLOWED_ORIGINS = list(ENVIRONMENT.cors_allowed_origins)
@@ -347,7 +354,16 @@ CORS_ALLOW_CREDENTIALS = False
 CORS_URLS_REGEX = r"^/api/v1/(content|forms)/|^/api/v1/(graphql|openapi\.json)$"
 CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS", "POST"]
 CORS_ALLOW_HEADERS = ["authorization", "content-type", "if-none-match"]
-CORS_EXPOSE_HEADERS = ["etag", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"]
+CORS_EXPOSE_HEADERS = [
+    "deprecation",
+    "etag",
+    "link",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "sunset",
+    "x-request-id",
+]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 CSRF_FAILURE_VIEW = "cms_project.entry_forms.csrf_failure"
 
@@ -402,6 +418,7 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
 AUDIT_RETENTION_DAYS = ENVIRONMENT.audit_retention_days  # None: the log keeps everything
 AUDIT_HEAD_TO = ENVIRONMENT.audit_head_to
+AUDIT_STREAM_TO = ENVIRONMENT.audit_stream_to
 EGRESS_ALLOWED_NETWORKS = ENVIRONMENT.egress_allowed_networks
 EGRESS_ALLOWED_HOSTS = ENVIRONMENT.egress_allowed_hosts  # (): every public one
 EGRESS_ALLOWED_PORTS = ENVIRONMENT.egress_allowed_ports  # (): those of https

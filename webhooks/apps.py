@@ -22,5 +22,6 @@ class WebhooksConfig(AppConfig):
         encrypted.register("webhooks.Receipt", "body", attrgetter("context"))
         import_string("webhooks.tables.register")()
         import_string("webhooks.incoming.tables.register")()
+        import_string("accounts.measuring.register")(import_string("webhooks.measures.MEASURES"))
         import_string("content.witnesses.register")(import_string("webhooks.sights.note"))
         import_string("webhooks.stopping.is_asked")  # its memory is shared by what forks after this

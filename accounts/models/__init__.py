@@ -4,6 +4,7 @@ from accounts.models.alert import Alert, KeyPlace, Severity, Tally
 from accounts.models.api_key import ApiKey, ScopeUse
 from accounts.models.archive import Archive, DailyHead, Epoch, LogCheck
 from accounts.models.credential import Bearer, Credential
+from accounts.models.csp_report import CspReport
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
 from accounts.models.generation import Generation
@@ -22,6 +23,7 @@ __all__ = [
     "Authenticator",
     "Bearer",
     "Credential",
+    "CspReport",
     "DailyHead",
     "Epoch",
     "Event",

@@ -28,7 +28,7 @@ from accounts.sign_in.links import Purpose
 
 logger = logging.getLogger("quillkeep.mails")
 
-_CONSUMER: Final = "mails"
+CONSUMER: Final = "mails"
 SENT, REFUSED = "mail.sent", "mail.refused"
 _MOST_RESETS: Final = 3  # an hour: nobody's mailbox is to be filled by strangers
 
@@ -109,14 +109,14 @@ def send_due() -> int:
     sent = 0
     while True:
         with transaction.atomic(durable=True):
-            position = Position.objects.of(_CONSUMER, lock=True)
+            position = Position.objects.of(CONSUMER, lock=True)
             waiting = Event.objects.after(position).filter(type__in=WRITERS, seal__position__lte=last)
             event = waiting.first()
             if event is None:
-                Position.objects.advance(_CONSUMER, to=last)
+                Position.objects.advance(CONSUMER, to=last)
                 return sent
             sent += _send(event)
-            Position.objects.advance(_CONSUMER, to=event.seal.position)
+            Position.objects.advance(CONSUMER, to=event.seal.position)
 
 
 def _send(event: Event) -> int:

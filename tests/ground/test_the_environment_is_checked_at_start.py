@@ -4,6 +4,7 @@ import base64
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,23 @@ WRONG = [
     ("SECURITY_ALERT_THRESHOLDS", "mass-read=canary"),
     ("SECURITY_ALERT_THRESHOLDS", "mass-read=-1"),
     ("SECURITY_ALERT_THRESHOLDS", "mass-read=1,mass-read=2"),
+    ("METRICS_ALLOWED_NETWORKS", "canary"),
+    ("METRICS_ALLOWED_NETWORKS", "0.0.0.0/0"),
+    ("AUDIT_STREAM_TO", "canary"),
+    ("AUDIT_STREAM_TO", "stdout:canary"),
+    ("AUDIT_STREAM_TO", "syslog://canary.example.com:514"),
+    ("AUDIT_STREAM_TO", "syslog+tls://user:canary@siem.example.com:6514"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com/canary"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com:0"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com:70000"),
+    ("AUDIT_STREAM_TO", "syslog+tls://?ca=/canary"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com?ca=canary"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com?verify=canary"),
+    ("AUDIT_STREAM_TO", "syslog+tcp://siem.example.com?ca=/canary"),
+    ("API_V1_DEPRECATED_ON", "canary"),
+    ("API_V1_DEPRECATED_ON", "2027-02-30"),
+    ("API_V1_DEPRECATED_ON", "0001-01-01"),
+    ("API_V1_DEPRECATED_ON", "@1700000000"),
 ]
 
 
@@ -161,6 +179,56 @@ def test_a_wrong_value_is_refused_by_name_and_not_shown(name: str, value: str) -
         environment.read(throwaway.values(**{name: value}))
     assert [fault for fault, _ in caught.value.faults] == [name]
     assert "canary" not in str(caught.value)
+
+
+DEPRECATED = {"API_V1_DEPRECATED_ON": "2027-01-31"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"API_V1_SUNSET_ON": "2027-06-30"}, "API_V1_SUNSET_ON"),  # without the other it means nothing
+        ({"API_V1_SUCCESSOR": "https://cms.example.com/api/v2/"}, "API_V1_SUCCESSOR"),
+        ({"API_V1_DEPRECATION_INFO": "https://example.com/end"}, "API_V1_DEPRECATION_INFO"),
+        ({**DEPRECATED, "API_V1_SUNSET_ON": "2027-01-30"}, "API_V1_SUNSET_ON"),
+        ({**DEPRECATED, "API_V1_SUNSET_ON": "canary"}, "API_V1_SUNSET_ON"),
+        ({**DEPRECATED, "API_V1_SUCCESSOR": "http://canary.example.com/"}, "API_V1_SUCCESSOR"),
+        ({**DEPRECATED, "API_V1_SUCCESSOR": "https://canary.example.com/>; rel=x"}, "API_V1_SUCCESSOR"),
+        (
+            {**DEPRECATED, "API_V1_DEPRECATION_INFO": "https://user:canary@example.com/"},
+            "API_V1_DEPRECATION_INFO",
+        ),
+    ],
+)
+def test_the_end_of_a_version_is_told_whole_or_not_at_all(given: dict[str, str], named: str) -> None:
+    faults = faults_of(**given)
+    assert set(faults) == {named}
+    assert "canary" not in faults[named]
+
+
+def test_the_end_of_a_version_the_stream_and_metrics_are_read() -> None:
+    read = environment.read(throwaway.values())
+    assert read.api_v1_life is None
+    assert read.audit_stream_to is None
+    assert read.metrics_allowed_networks == environment.LOOPBACK
+    given = {
+        **DEPRECATED,
+        "API_V1_SUNSET_ON": "2027-01-31",
+        "AUDIT_STREAM_TO": "syslog+tls://siem.example.com?ca=/etc/siem.pem",
+        "METRICS_ALLOWED_NETWORKS": "10.0.0.0/8, fd00::/8",
+    }
+    read = environment.read(throwaway.values(**given))
+    assert read.api_v1_life == environment.ApiLife(date(2027, 1, 31), date(2027, 1, 31), "", "")
+    assert read.audit_stream_to == environment.StreamTarget("tls", "siem.example.com", 6514, "/etc/siem.pem")
+    assert [str(network) for network in read.metrics_allowed_networks] == ["10.0.0.0/8", "fd00::/8"]
+    for text, kind, port in (
+        ("syslog+udp://[::1]", "udp", 514),
+        ("syslog+tcp://siem", "tcp", 601),
+        ("syslog+tcp://siem:1514/", "tcp", 1514),
+    ):
+        target = environment.read(throwaway.values(AUDIT_STREAM_TO=text)).audit_stream_to
+        assert target is not None
+        assert (target.kind, target.port) == (kind, port)
 
 
 def test_the_log_keeps_everything_and_nothing_private_is_reached_unless_ops_say_so() -> None:

@@ -165,6 +165,7 @@ def calls(world: World) -> list[Call]:
         Call("POST", keys + "/enable", f"{at}api-keys/{key.pk}/enable", {}),
         Call("DELETE", keys, f"{at}api-keys/{key.pk}", status=204),
         Call("GET", at + "audit", at + "audit"),
+        Call("POST", V1 + "csp-reports", V1 + "csp-reports", [], 415, who="anyone"),
         Call("GET", at + "alerts", at + "alerts"),
         Call("GET", at + "alerts/<uuid:alert_id>", f"{at}alerts/{alert.pk}"),
         Call("POST", V1 + "previews/exchange", V1 + "previews/exchange", {"code": "x", "client_secret": "y"}, 401, who="anyone"),

@@ -193,7 +193,7 @@ def test_without_the_gates_the_database_still_refuses(monkeypatch: pytest.Monkey
             refused += 1
         else:
             # What an earlier call was to make ready, or what would have changed nothing anyway.
-            known = {200, 400, 403, 404, 409, 412, *({401} if call.path.endswith("exchange") else ())}
+            known = {200, 400, 403, 404, 409, 412, 415, *({401} if call.path.endswith("exchange") else ())}
             assert answer.status_code in known, (call, answer.status_code)
     assert refused > 20
 

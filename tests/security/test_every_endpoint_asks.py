@@ -31,6 +31,7 @@ PUBLIC = {
     ("POST", V1 + "auth/refresh"),
     ("GET", V1 + "openapi.json"),  # in development only, see below
     ("POST", V1 + "forms/<str:form>"),  # that a form is open lets visitors send it
+    ("POST", V1 + "csp-reports"),  # browsers send no credential with what a policy blocked
     ("POST", V1 + "previews/exchange"),  # a site's server, by what is in the body
 }
 # Open to no credential of people: whoever holds the token of a preview, which its own authentication looks for.
@@ -42,6 +43,7 @@ SYSTEM = {
     "accounts/access.py": "makes it",
     "accounts/audit/heads.py": "notes that the head of the log was not sent",
     "accounts/audit/results.py": "notes that the log is not intact",
+    "accounts/audit/streaming.py": "notes that events don't reach the SIEM, and that they do again",
     "accounts/sign_in/mails.py": "tells which mails were sent",
     "accounts/alerting/reading.py": "tells of alerts",
     "accounts/keys/whereabouts.py": "tells of new places",

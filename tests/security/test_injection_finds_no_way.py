@@ -32,6 +32,7 @@ BY_HAND = {
     "cms_project/lockdown.py": "ends what is older than a lockdown; constants, the time is a parameter",
     "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "makes the databases of `make run`",
+    "cms_project/security_check/database.py": "what our roles are; one constant statement, the schema is a parameter",
     "cms_project/health.py": "SELECT 1",
     "webhooks/clock.py": "the database's clock, and an advisory lock; a number is a parameter",
     "webhooks/rewriting.py": "two constant statements, which update from arrays that are parameters",
