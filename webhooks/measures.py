@@ -13,7 +13,6 @@ from webhooks.models import Delivery, Endpoint, Receipt
 
 _DAY: Final = timedelta(days=1)
 _MOST: Final = 100_000  # rows that are counted: a longer queue reads as this
-MOST_COUNTED: Final = 100_000
 
 
 def _deliveries() -> dict[str, float]:
@@ -43,7 +42,7 @@ def _endpoints() -> dict[str, float]:
 
 
 def _unread() -> float:
-    return float(Position.objects.unread(fanning.CONSUMER)[:MOST_COUNTED].count())
+    return float(Position.objects.unread(fanning.CONSUMER)[:_MOST].count())
 
 
 MEASURES: Final = (
