@@ -309,8 +309,7 @@ def _shut_doors(manifest: Manifest, before: Before, wish: Wish, report: Report, 
         Generation.objects.bump(ACCESS, KEYS)
         record(RESTORED, actor=by, subject=Subject("backup", wish.name), detail=_detail(report, manifest))
     _end_signing_keys(report, by)
-    if manifest.environment != settings.ENVIRONMENT.name:
-        adopting.adopt(by=by, former=manifest.environment)
+    adopting.adopt(by=by)  # of a backup of another environment; else nothing
     if locked is not None:
         lockdown.begin(reason=locked.reason, by=by)
     report.next_steps = _next_steps(report, before, is_locked=locked is not None)
