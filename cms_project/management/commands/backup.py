@@ -102,7 +102,7 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from error
         except psycopg.Error as error:
             raise CommandError(
-                f"The database failed ({type(error).__name__}). Nothing is in the list."
+                f"The database failed ({type(error).__name__}); its log says more."
             ) from error
         except subprocess.TimeoutExpired as error:
             raise CommandError("A process of ours took too long and was ended.") from error
