@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import django
 from django.core.management import execute_from_command_line
 from django.db import DatabaseError
 
@@ -18,11 +19,13 @@ def main() -> None:
     taken = environment.load_file(file)
     if taken:
         print(f"From {file}: {', '.join(taken)}", file=sys.stderr)  # noqa: T201
-    try:
-        environment.current()
-    except environment.EnvironmentFaultsError as error:
-        sys.exit(str(error))
+    environment.current_or_exit()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cms_project.settings")
+    if asks_the_database(sys.argv[1:]):
+        django.setup()
+        standing = import_module("cms_project.standing")
+        if sys.argv[1] not in standing.ANYWHERE:
+            standing.require_or_exit(notes=False)
     try:
         execute_from_command_line(sys.argv)
     except DatabaseError as error:
@@ -31,6 +34,11 @@ def main() -> None:
         ):  # it needs Django, which is set up by now
             raise
         sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
+
+
+def asks_the_database(arguments: list[str]) -> bool:
+    """Tell whether a command was named that does more than to say how it is used."""
+    return bool(arguments) and not arguments[0].startswith("-") and not {"-h", "--help"} & set(arguments)
 
 
 if __name__ == "__main__":

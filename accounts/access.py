@@ -130,6 +130,7 @@ class FieldSet:
 
 
 EVERY_FIELD = FieldSet(classes=frozenset(DataClass))
+SENSITIVE = frozenset({DataClass.PERSONAL, DataClass.SECRET})
 UNNAMED_FIELDS = FieldSet(classes=frozenset({DataClass.PUBLIC, DataClass.INTERNAL}))
 UNNAMED_PUBLIC_FIELDS = FieldSet(classes=frozenset({DataClass.PUBLIC}))
 

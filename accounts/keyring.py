@@ -35,6 +35,11 @@ class KeyRing:
     def __repr__(self) -> str:
         return f"KeyRing({', '.join(self._keys)})"
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The names of the keys, the active one first."""
+        return tuple(self._keys)
+
     def holds(self, key_id: str) -> bool:
         return key_id in self._keys
 

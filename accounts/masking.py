@@ -16,6 +16,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     # Our API keys, webhook secrets and JSON web tokens look like nothing else.
     (re.compile(r"qk_[A-Za-z0-9]+_[A-Za-z0-9_-]+"), MASK),
     (re.compile(r"qk(?:p[cs]|hs)_[A-Za-z0-9_-]+"), MASK),  # codes and secrets of previews, secrets of sources
+    (re.compile(r"\bhv[sbr]\.[A-Za-z0-9_-]+"), MASK),  # tokens of Vault
     (re.compile(r"wh(?:sec|sk)_[A-Za-z0-9+/=_-]+"), MASK),
     # Signatures of Standard Webhooks, in answers that repeat what was sent: good for minutes, and for one body.
     (re.compile(r"(?i)\b(v1a?(?:,|%2C))[A-Za-z0-9+/\\%_-]{40,}={0,2}"), rf"\1{MASK}"),

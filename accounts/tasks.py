@@ -6,10 +6,10 @@ import redis
 from celery import shared_task
 from django.conf import settings
 
-from accounts import log
+from accounts import log, ring
 from accounts.access import system
 from accounts.alerting import mailing, reading
-from accounts.audit import archiving, heads, reads, results, verifying
+from accounts.audit import archiving, heads, reads, results, streaming, verifying
 from accounts.keys import api_keys, usage, whereabouts
 from accounts.sign_in import mails
 
@@ -49,6 +49,14 @@ def record_reads() -> None:
         logger.warning("The reads that were handed on can't be fetched: %s.", type(error).__name__)
 
 
+@shared_task(
+    name="accounts.stream_log", queue="default", ignore_result=True, expires=5, goes_on_in_lockdown=True
+)
+def stream_log() -> None:
+    """Send what was sealed to the SIEM. Not on the queue of the log: nobody waits there for a receiver that hangs."""
+    streaming.stream_due()
+
+
 @shared_task(name="accounts.archive_log", queue="index", ignore_result=True, expires=6 * 60 * 60)
 def archive_log() -> None:
     """Put away what is older than the retention, on the queue whose worker holds the owner (docs/decisions/0008)."""
@@ -74,6 +82,16 @@ def flush_key_usage() -> None:
     usage.flush(by=system("key use"))
     api_keys.end_overlaps(by=system("key use"))
     whereabouts.flush()
+
+
+@shared_task(name="accounts.move_to_active_key", queue="default", ignore_result=True, expires=60)
+def move_to_active_key() -> None:
+    """Encrypt anew, some seconds long, what former keys of the ring encrypt. During a lockdown it waits."""
+    done = ring.move_some()
+    if done.moved:
+        logger.info("%d values are encrypted with the active key now.", done.moved)
+    if done.unreadable:
+        logger.error("%d values can't be opened with the key that they name.", done.unreadable)
 
 
 @shared_task(name="accounts.disable_idle_keys", queue="default", ignore_result=True, expires=3600)

@@ -149,7 +149,9 @@ class Ground:
     def environment(self, database: str, *, owner: bool) -> dict[str, str]:
         """Return the environment of a process on a database."""
         values = {
-            name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in NAMES
+            name: value
+            for name, value in os.environ.items()
+            if name.removesuffix("_FILE").removesuffix("_VAULT") not in NAMES
         }
         values |= {
             **self.secrets,

@@ -197,7 +197,7 @@ class Scene:
 
     def _popen(self, name: str) -> subprocess.Popen[bytes]:
         values = {
-            **self.house.environment(self.database, owner=name == "worker"),
+            **self.house.environment(self.database, owner=name in ("worker", "keeper")),
             "DJANGO_SETTINGS_MODULE": "cms_project.settings",
             **self.more,
         }

@@ -400,7 +400,7 @@ def rows_in_database(entry_id: UUID, collection: str) -> dict[str, Any]:
     def by_key(values: dict[str, Any]) -> dict[str, Any]:
         return {names[key]: value for key, value in values.items()}
 
-    columns = ("locale", "content_locale", "version_number", "data", "refs", "created_by")
+    columns = ("locale", "content_locale", "version_number", "sealed", "refs", "created_by")
     more = ("title", "status", "published_number", "trashed")
     found: dict[str, Any] = {
         "entry": list(
@@ -411,14 +411,14 @@ def rows_in_database(entry_id: UUID, collection: str) -> dict[str, Any]:
         (number, {locale: by_key(values) for locale, values in data.items()}, label, message)
         for number, data, label, message in Version.objects.filter(entry=entry_id)
         .order_by("number")
-        .values_list("number", "data", "author_label", "message")
+        .values_list("number", "sealed", "author_label", "message")
     ]
     for name, model, wanted in (
         ("drafts", DraftDocument, (*columns, *more)),
         ("published", PublishedDocument, columns),
     ):
         rows = model.objects.filter(entry=entry_id).order_by("locale").values(*wanted)
-        found[name] = [{**row, "data": by_key(row["data"])} for row in rows]
+        found[name] = [{**row, "sealed": by_key(row["sealed"])} for row in rows]
     for name, words in (("draft words", DraftSearch), ("published words", PublishedSearch)):
         rows = words.objects.filter(document__entry=entry_id)
         found[name] = sorted(

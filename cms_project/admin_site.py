@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Final
 
-from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
@@ -16,9 +15,11 @@ from accounts.errors import DomainError, StepUpRequiredError
 from accounts.models import Lockdown
 from accounts.pages import sign_in, step_up
 from accounts.principals import of_request
-from cms_project import lockdown_page
+from accounts.sign_in import session_store
+from cms_project import csp_page, keys_page, lockdown_page, person_page, security_page
 from cms_project.problems import is_script
 from content.admin import home, sidebar
+from content.admin.pages import address
 from content.admin.urls import urlpatterns as content_urls
 from previews.admin.urls import urlpatterns as previews_urls
 
@@ -27,7 +28,13 @@ from previews.admin.urls import urlpatterns as previews_urls
 _CLOSED: Final = frozenset({"view_on_site", "password_change", "password_change_done"})
 
 
-_USES: Final = {"content": "Content", "review": "Review", "previews": "Previews", "webhooks": "Webhooks"}
+_USES: Final = {
+    "content": "Content",
+    "forms": "Forms",
+    "review": "Review",
+    "previews": "Previews",
+    "webhooks": "Webhooks",
+}
 
 
 class QuillkeepAdminSite(admin.AdminSite):
@@ -39,14 +46,10 @@ class QuillkeepAdminSite(admin.AdminSite):
     enable_nav_sidebar = True
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Name the environment on every page, so that nobody takes production for a place to try things.
-
-        And a lockdown, so that nobody wonders why nothing can be changed.
-        """
+        """Tell of a lockdown on every page, so that nobody wonders why nothing can be changed."""
         is_locked = self.has_permission(request) and of_request(request).is_locked_down
         return {
             **super().each_context(request),
-            "environment": settings.ENVIRONMENT.name,
             "lockdown": Lockdown.objects.current() if is_locked else None,
         }
 
@@ -56,7 +59,11 @@ class QuillkeepAdminSite(admin.AdminSite):
             *urls.urlpatterns(self.admin_view),
             *content_urls(self.admin_view),
             *previews_urls(self.admin_view),
+            path("keys/", self.admin_view(keys_page.page), name="keys"),
+            path("person/", self.admin_view(person_page.page), name="person"),
             path("lockdown/", self.admin_view(lockdown_page.page), name="lockdown"),
+            path("security/", self.admin_view(security_page.page), name="security"),
+            path("csp-reports/", self.admin_view(csp_page.page), name="csp-reports"),
         ]
         kept = [item for item in super().get_urls() if getattr(item, "name", None) not in _CLOSED]
         return doors + kept
@@ -75,6 +82,9 @@ class QuillkeepAdminSite(admin.AdminSite):
         def answer(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponse:
             if is_script(request) and not self.has_permission(request):
                 return HttpResponse(status=401)
+            stranger = session_store.elsewhere(request)
+            if stranger:  # the next page says so: with this answer the cookie is gone
+                messages.info(request, f"{stranger} Sign in to this one.")
             try:
                 if step_up.is_answer(request) and self.has_permission(request):
                     confirmed = step_up.confirm(request)
@@ -108,11 +118,20 @@ class QuillkeepAdminSite(admin.AdminSite):
                 if model["object_name"] == "Preview" and not of_request(request).administers(Area.PREVIEWS):
                     model["name"] = "My previews"
                 shown["models"].append(model)
-        if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
+        if "Settings" in found and of_request(request).administers(Area.USERS):
             found["Settings"]["models"].append(
-                sidebar.link("lockdown", "Lock down", reverse("admin:lockdown"))
+                sidebar.link("person", "Data about a person", reverse("admin:person"))
             )
-        order = ("Content", "Review", "Previews", "Webhooks", "Settings")
+        if "Settings" in found and of_request(request).administers(Area.OPERATIONS):
+            found["Settings"]["models"].append(sidebar.link("backups", "Backups", address("backups")))
+            found["Settings"]["models"].append(
+                sidebar.link("keys", "Keys and secrets", reverse("admin:keys"))
+            )
+            pages = {"security": "Security check", "csp-reports": "Browser reports", "lockdown": "Lock down"}
+            found["Settings"]["models"] += [
+                sidebar.link(name, label, reverse(f"admin:{name}")) for name, label in pages.items()
+            ]
+        order = ("Content", "Forms", "Review", "Previews", "Webhooks", "Settings")
         return [found[use] for use in order if use in found]
 
     def index(  # type: ignore[override]  # rendered already

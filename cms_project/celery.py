@@ -7,9 +7,10 @@ from typing import Any
 
 import celery
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init
 from django.apps import apps
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from cms_project import logs
 from cms_project.servers import die_with_parent
@@ -46,6 +47,13 @@ app.autodiscover_tasks(["webhooks.incoming"])
 def _keep_our_log(**_: Any) -> None:
     """Configure our log instead of Celery's, so that the scrubber sees each line."""
     logs.configure(settings.LOGGING)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _stand_on_our_own(**_: Any) -> None:
+    """End with status 2 on the database of another environment, or without a key that values need."""
+    import_string("cms_project.standing.require_or_exit")()  # the models are there by now
 
 
 @worker_process_init.connect

@@ -5,17 +5,23 @@ import binascii
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 import environ
 
 from cms_project import environment_backups
 from cms_project.environment_backups import BackupSettings
+
+if TYPE_CHECKING:
+    from cms_project.vault import Vault
 
 Name = Literal["development", "staging", "production"]
 Plane = Literal["management", "edge", "delivery"]
@@ -24,9 +30,17 @@ T = TypeVar("T")
 
 NAMES: Final = (
     "QUILLKEEP_ENVIRONMENT",
+    "ENVIRONMENT_COLOUR",
     "QUILLKEEP_PLANE",
     "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
     "QUILLKEEP_KEY_RING",
+    "VAULT_ADDR",
+    "VAULT_TOKEN",
+    "VAULT_ROLE_ID",
+    "VAULT_SECRET_ID",
+    "VAULT_NAMESPACE",
+    "VAULT_CACERT",
     "OWNER_DATABASE_URL",
     "DATABASE_URL",
     "DELIVERY_DATABASE_URL",
@@ -51,9 +65,25 @@ NAMES: Final = (
     "SECURITY_ALERT_TO",
     "SECURITY_ALERT_THRESHOLDS",
     *environment_backups.NAMES,
+    "METRICS_ALLOWED_NETWORKS",
+    "AUDIT_STREAM_TO",
+    "API_V1_DEPRECATED_ON",
+    "API_V1_SUNSET_ON",
+    "API_V1_SUCCESSOR",
+    "API_V1_DEPRECATION_INFO",
 )
 ENVIRONMENTS: Final[tuple[Name, ...]] = ("development", "staging", "production")
+Colour = Literal["red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "grey"]
+# Names and no numbers: each has a text that is read on it in light and dark, and a test that says so.
+COLOURS: Final[tuple[Colour, ...]] = (
+    "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "grey",
+)  # fmt: skip
+COLOUR_OF: Final[Mapping[str, Colour]] = {"development": "blue", "staging": "orange", "production": "red"}
 PLANES: Final[tuple[Plane, ...]] = ("management", "edge", "delivery")
+VAULT_NAMES: Final = tuple(name for name in NAMES if name.startswith("VAULT_"))
+STATUS_OF_FAULTS: Final = 2
+MOST_FALLBACKS: Final = 5
+LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 MAX_FILE_BYTES: Final = 64 * 1024
 MOST_CACHES: Final = 16
@@ -74,12 +104,34 @@ class Fault(Exception):  # noqa: N818 (never leaves this module)
 
 
 @dataclass(frozen=True, slots=True)
+class StreamTarget:
+    """Where events go as they are sealed: `stdout`, or a syslog receiver. `authority` is a file of certificates."""
+
+    kind: Literal["stdout", "udp", "tcp", "tls"]
+    host: str = ""
+    port: int = 0
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiLife:
+    """That a version of the API ends: days in UTC, beginning at midnight (RFC 9745, RFC 8594)."""
+
+    deprecated_on: date
+    sunset_on: date | None
+    successor: str
+    info: str
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """Everything that the process was told, checked. Secrets stay out of the representation."""
 
     name: Name
+    colour: Colour
     plane: Plane | None
     secret_key: str = field(repr=False)
+    secret_key_fallbacks: tuple[str, ...] = field(repr=False)  # former ones, which still verify
     key_ring: tuple[tuple[str, bytes], ...] = field(repr=False)
     owner_database: dict[str, Any] | None = field(repr=False)
     database: dict[str, Any] = field(repr=False)
@@ -105,6 +157,10 @@ class Environment:
     security_alert_to: tuple[str, ...] = field(repr=False)
     security_alert_thresholds: dict[str, int]
     backups: BackupSettings
+    places: Mapping[str, str]  # name → where its value comes from, of those that are a file or in Vault
+    metrics_allowed_networks: tuple[Network, ...]
+    audit_stream_to: StreamTarget | None
+    api_v1_life: ApiLife | None  # None: the version is current
 
     @property
     def is_development(self) -> bool:
@@ -130,8 +186,10 @@ def read(source: Mapping[str, str]) -> Environment:
     valkey_url = reader.take("VALKEY_URL", _valkey)
     read_values = {
         "name": name,
+        "colour": reader.take("ENVIRONMENT_COLOUR", _one_of(COLOURS), default=COLOUR_OF.get(name or "")),
         "plane": plane,
         "secret_key": reader.take("SECRET_KEY", _secret_key),
+        "secret_key_fallbacks": reader.take("SECRET_KEY_FALLBACKS", _secret_keys, default=()),
         "key_ring": reader.take("QUILLKEEP_KEY_RING", _key_ring),
         "owner_database": reader.take("OWNER_DATABASE_URL", _database, default=None),
         "database": database,
@@ -163,9 +221,15 @@ def read(source: Mapping[str, str]) -> Environment:
         "security_alert_to": reader.take("SECURITY_ALERT_TO", _mailboxes, default=()),
         "security_alert_thresholds": reader.take("SECURITY_ALERT_THRESHOLDS", _thresholds, default={}),
         "backups": environment_backups.read(reader.take, Fault, database=_database, strict=strict),
+        "metrics_allowed_networks": reader.take("METRICS_ALLOWED_NETWORKS", _networks, default=LOOPBACK),
+        "audit_stream_to": reader.take("AUDIT_STREAM_TO", _stream_target, default=None),
+        "api_v1_life": _api_life(reader, "API_V1"),
     }
+    if read_values["secret_key"] in cast("tuple[str, ...]", read_values["secret_key_fallbacks"] or ()):
+        reader.faults.append(("SECRET_KEY_FALLBACKS", "must hold former keys only, not the present one"))
     if reader.faults:
         raise EnvironmentFaultsError(reader.faults)
+    read_values["places"] = reader.places
     read_values["public_url"] = read_values["public_url"] or f"http://localhost:{read_values['port']}"
     return Environment(**cast("dict[str, Any]", read_values))
 
@@ -176,6 +240,36 @@ def current() -> Environment:
     return read(os.environ)
 
 
+def current_or_exit(*, as_web: bool = False) -> Environment:
+    """Return it, or end the process with status 2 and every fault on stderr: there is no use in a traceback.
+
+    `as_web`: a web process holds no role that owns the tables; a hole in a view would then own the database.
+    """
+    faults: list[tuple[str, str]] = []
+    if as_web and has(os.environ, "OWNER_DATABASE_URL"):
+        faults.append(("OWNER_DATABASE_URL", "must not be set in a web process; unset it and start again"))
+    try:
+        found = current()
+    except EnvironmentFaultsError as error:
+        found, faults = None, [*error.faults, *faults]
+    if found is None or faults:
+        print(EnvironmentFaultsError(faults), file=sys.stderr)  # noqa: T201 (there is no log yet)
+        sys.exit(STATUS_OF_FAULTS)
+    return found
+
+
+def forms_of(name: str) -> tuple[str, ...]:
+    """Return every variable by which a value may be given: itself, a file, a place in Vault."""
+    if name in VAULT_NAMES:
+        return (name, f"{name}_FILE")
+    return (name, f"{name}_FILE", f"{name}_VAULT")
+
+
+def has(source: Mapping[str, str], name: str) -> bool:
+    """Tell whether a value is given, in whichever form."""
+    return any(source.get(form) for form in forms_of(name))
+
+
 def load_file(path: Path, into: Mapping[str, str] | None = None) -> list[str]:
     """Set the names that are unset from a file's lines `NAME=value`; return them ([] without a file)."""
     target = os.environ if into is None else cast("dict[str, str]", into)
@@ -184,7 +278,7 @@ def load_file(path: Path, into: Mapping[str, str] | None = None) -> list[str]:
     taken = []
     for line in path.read_text(encoding="utf-8").splitlines():
         name, separator, value = line.partition("=")
-        if separator and name in NAMES and name not in target and f"{name}_FILE" not in target:
+        if separator and name in NAMES and not any(form in target for form in forms_of(name)):
             target[name] = value
             taken.append(name)
     return taken
@@ -196,6 +290,8 @@ class _Reader:
     def __init__(self, source: Mapping[str, str]) -> None:
         self.source = source
         self.faults: list[tuple[str, str]] = []
+        self.places: dict[str, str] = {}
+        self._vault: Vault | None = None
 
     def take(self, name: str, parse: Callable[[str], T], *, default: object = ...) -> T | None:
         """Return the parsed value, the default when unset (`...` means required), or None after a fault."""
@@ -211,21 +307,77 @@ class _Reader:
         return cast("T | None", default)
 
     def _text(self, name: str) -> str | None:
-        """Return NAME's value or the content of the file that NAME_FILE names; empty counts as unset."""
-        plain, file = self.source.get(name, ""), self.source.get(f"{name}_FILE", "")
-        if plain and file:
-            raise Fault(f"is given twice, also as {name}_FILE")
-        if not file:
-            return plain.strip() or None
+        """Return NAME's value, of the file that NAME_FILE names, or of NAME_VAULT; empty counts as unset."""
+        given = [form for form in forms_of(name) if self.source.get(form)]
+        if len(given) > 1:
+            raise Fault(f"is given twice, also as {given[1]}")
+        if not given:
+            return None
+        form, value = given[0], self.source[given[0]]
+        if form == name:
+            return value.strip() or None
+        self.places[name] = form
+        return _in_file(form, value) if form.endswith("_FILE") else self._in_vault(form, value.strip())
+
+    def _in_vault(self, form: str, place: str) -> str:
+        """Return what stands at `mount/path#key`. Only who names a place needs the package, and asks the server."""
+        vault = self._open_vault()
+        if vault is None:
+            raise Fault(f"{form} can't be read: Vault can't be asked, see VAULT_ADDR")
         try:
-            with Path(file).open("rb") as stream:
-                raw = stream.read(MAX_FILE_BYTES + 1)
-            text = raw.decode("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Fault(f"{name}_FILE can't be read ({type(error).__name__})") from error
-        if len(raw) > MAX_FILE_BYTES or not text:
-            raise Fault(f"{name}_FILE is empty or too large")
-        return text
+            return vault.read(place)
+        except Fault as fault:
+            raise Fault(f"{form} {fault}") from fault
+
+    def _open_vault(self) -> "Vault | None":
+        """Return the client, signed in; None after a fault, which is listed once."""
+        if self._vault is not None or any(name in VAULT_NAMES for name, _ in self.faults):
+            return self._vault
+        name = self.source.get("QUILLKEEP_ENVIRONMENT", "").strip()
+        address = self.take("VAULT_ADDR", lambda text: _origin(text, strict=name != "development"))
+        token = self.take("VAULT_TOKEN", str, default="")
+        role_id = self.take("VAULT_ROLE_ID", str, default="")
+        secret_id = self.take("VAULT_SECRET_ID", str, default="")
+        namespace = self.take("VAULT_NAMESPACE", str, default="")
+        authorities = self.take("VAULT_CACERT", _readable_file, default="")
+        if bool(token) == bool(role_id):
+            self.faults.append(
+                ("VAULT_TOKEN", "or VAULT_ROLE_ID with VAULT_SECRET_ID is needed, one of them")
+            )
+        elif role_id and not secret_id:
+            self.faults.append(("VAULT_SECRET_ID", "is missing, and VAULT_ROLE_ID is given"))
+        if any(name in VAULT_NAMES for name, _ in self.faults):
+            return None
+        try:
+            self._vault = import_module("cms_project.vault").opened(
+                address, token=token, role_id=role_id, secret_id=secret_id,
+                namespace=namespace, authorities=authorities,
+            )  # fmt: skip
+        except ImportError:
+            self.faults.append(("VAULT_ADDR", "needs the package hvac: install quillkeep[vault]"))
+        except Fault as fault:
+            self.faults.append(("VAULT_ROLE_ID", str(fault)))
+        return self._vault
+
+
+def _in_file(form: str, name: str) -> str:
+    try:
+        with Path(name).open("rb") as stream:
+            raw = stream.read(MAX_FILE_BYTES + 1)
+        text = raw.decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise Fault(f"{form} can't be read ({type(error).__name__})") from error
+    if len(raw) > MAX_FILE_BYTES or not text:
+        raise Fault(f"{form} is empty or too large")
+    return text
+
+
+def _readable_file(text: str) -> str:
+    try:
+        with Path(text).open("rb"):
+            return text
+    except (OSError, ValueError) as error:
+        raise Fault(f"can't be read ({type(error).__name__})") from error
 
 
 def _one_of(choices: tuple[T, ...]) -> Callable[[str], T]:
@@ -257,6 +409,19 @@ def _secret_key(text: str) -> str:
     if len(text) < 50 or len(set(text)) < 10:
         raise Fault("is too weak; at least 50 random characters are needed")
     return text
+
+
+def _secret_keys(text: str) -> tuple[str, ...]:
+    """Parse former secret keys, comma separated, the last one first."""
+    keys = tuple(_items(text))
+    if len(keys) > MOST_FALLBACKS or len(set(keys)) != len(keys):
+        raise Fault(f"must be at most {MOST_FALLBACKS} different keys, comma separated")
+    for number, key in enumerate(keys, start=1):
+        try:
+            _secret_key(key)
+        except Fault as fault:
+            raise Fault(f"entry {number} {fault}") from fault
+    return keys
 
 
 def _key_ring(text: str) -> tuple[tuple[str, bytes], ...]:
@@ -438,6 +603,72 @@ def _head_to(text: str, *, strict: bool) -> str:
         raise Fault("must be a file:/// or https:// URL")
     if strict and parts.scheme != "https":
         raise Fault("must be https outside development")
+    return text
+
+
+def _stream_target(text: str) -> StreamTarget:
+    """Parse stdout:, syslog+udp://host:port, syslog+tcp://… or syslog+tls://host:port?ca=/file."""
+    if text == "stdout:":
+        return StreamTarget("stdout")
+    try:
+        parts = urlsplit(text)
+        port, query = parts.port, parse_qs(parts.query, strict_parsing=bool(parts.query))
+    except ValueError as error:
+        raise Fault("is not a valid URL") from error
+    scheme, _, kind = parts.scheme.partition("+")
+    if scheme != "syslog" or kind not in ("udp", "tcp", "tls"):
+        raise Fault("must be stdout:, syslog+udp://, syslog+tcp:// or syslog+tls://host:port")
+    if parts.username or parts.password or parts.fragment or parts.path.strip("/"):
+        raise Fault("must hold no user, password, path or fragment")
+    if not parts.hostname or not re.fullmatch(r"[0-9a-zA-Z.:-]{1,253}", parts.hostname) or port == 0:
+        raise Fault("must name a host and a port from 1 to 65535")
+    if set(query) - ({"ca"} if kind == "tls" else set()) or len(query.get("ca", [])) > 1:
+        raise Fault("takes no parameter but ?ca=/file, with syslog+tls://")
+    (authority,) = query.get("ca", [""])
+    if authority and not Path(authority).is_absolute():
+        raise Fault("must name the certificates of ?ca= by an absolute path")
+    standard = {"udp": 514, "tcp": 601, "tls": 6514}[kind]
+    return StreamTarget(
+        cast("Literal['udp', 'tcp', 'tls']", kind), parts.hostname, port or standard, authority
+    )
+
+
+def _api_life(reader: _Reader, prefix: str) -> ApiLife | None:
+    """Take the four names of a version's life; what means nothing without the others is a fault."""
+    deprecated = reader.take(f"{prefix}_DEPRECATED_ON", _date, default=None)
+    sunset = reader.take(f"{prefix}_SUNSET_ON", _date, default=None)
+    successor = reader.take(f"{prefix}_SUCCESSOR", _link, default="")
+    info = reader.take(f"{prefix}_DEPRECATION_INFO", _link, default="")
+    named = {"SUNSET_ON": sunset, "SUCCESSOR": successor, "DEPRECATION_INFO": info}
+    if deprecated is None:
+        if not any(name == f"{prefix}_DEPRECATED_ON" for name, _ in reader.faults):
+            reader.faults += [
+                (f"{prefix}_{name}", f"means nothing without {prefix}_DEPRECATED_ON")
+                for name, value in named.items()
+                if value
+            ]
+        return None
+    if sunset is not None and sunset < deprecated:
+        reader.faults.append((f"{prefix}_SUNSET_ON", f"must not be before {prefix}_DEPRECATED_ON"))
+    return ApiLife(deprecated, sunset, successor or "", info or "")
+
+
+def _date(text: str) -> date:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise Fault("must be a day of the form 2027-01-31")
+    try:
+        found = date.fromisoformat(text)
+    except ValueError as error:
+        raise Fault("is no day of the calendar") from error
+    if not 2000 <= found.year <= 2999:
+        raise Fault("is not a day of our time")
+    return found
+
+
+def _link(text: str) -> str:
+    """Parse an https:// address that goes into a header, so without anything that could end it."""
+    if not re.fullmatch(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[!-;=?-~]*)?", text) or len(text) > 500:
+        raise Fault("must be an https:// address in plain ASCII, without < and >")
     return text
 
 

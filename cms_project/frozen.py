@@ -20,6 +20,7 @@ OPEN: Final[Mapping[str, str]] = {
     "accounts_lockdown": "is how it begins; its end is the owner's",
     "accounts_logcheck": "the log is verified",
     "accounts_position": "mails and alerts about the log are still sent",
+    "accounts_ringkey": "a new key of the ring is noted, above all now",
     "accounts_seal": "the log is sealed",
     "accounts_session": "administrators sign in to look, and sessions end",
     "accounts_tally": "what alerts count",

@@ -43,11 +43,13 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_authenticator": (WRITE, NOTHING),
     "accounts_bearer": (READ, READ),
     "accounts_credential": (READ, READ),
+    "accounts_cspreport": (WRITE, NOTHING),
     "accounts_dailyhead": (WRITE, NOTHING),
     "accounts_epoch": (READ, NOTHING),  # written by the owner alone: it lets the log skip positions
     "accounts_event": (APPEND, NOTHING),
     "accounts_freshness": (READ, READ),
     "accounts_generation": (WRITE, READ),
+    "accounts_installation": (READ, READ),  # written by the owner alone: whose copy this is
     "accounts_keyplace": (WRITE, NOTHING),
     "accounts_lockdown": (APPEND, NOTHING),  # the application may begin one; ending it is the owner's
     "accounts_logcheck": (PURGE, NOTHING),
@@ -55,6 +57,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "accounts_policy": (WRITE, READ),
     "accounts_position": (WRITE, NOTHING),
     "accounts_recoverycodes": (WRITE, NOTHING),
+    "accounts_ringkey": (APPEND | UPDATE, NOTHING),  # what was active once is never forgotten
     "accounts_role": (WRITE, READ),
     "accounts_scopeuse": (WRITE, NOTHING),
     "accounts_seal": (APPEND, NOTHING),
@@ -66,6 +69,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     # content
     "content_backup": (READ, NOTHING),  # written by the keeper of backups, as the owner
     "content_collection": (WRITE, READ),
+    "content_datakey": (WRITE, READ),  # wrapped: the key ring is in the environment
     "content_draftdocument": (WRITE, NOTHING),
     "content_draftsearch": (WRITE, NOTHING),
     "content_entry": (WRITE, NOTHING),
@@ -78,6 +82,7 @@ TABLES: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "content_rebuild": (WRITE, NOTHING),
     "content_reference": (WRITE, NOTHING),
     "content_savedview": (WRITE, NOTHING),
+    "content_submission": (WRITE, NOTHING),
     "content_uniquevalue": (WRITE, NOTHING),
     "content_version": (PURGE, NOTHING),
     "content_visit": (WRITE, NOTHING),

@@ -195,7 +195,9 @@ def _keys() -> list[dict[str, Any]]:
 
 def _environment() -> dict[str, Any]:
     """Return the names that are set, never a value, and what runs here."""
-    names = [name for name in environment.NAMES if name in os.environ or f"{name}_FILE" in os.environ]
+    names = [
+        name for name in environment.NAMES if any(form in os.environ for form in environment.forms_of(name))
+    ]
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")
         postgresql = cursor.fetchone()[0]

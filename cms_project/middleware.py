@@ -14,11 +14,11 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from accounts.access import Principal
-from accounts.errors import Problem, UnknownParameterError
+from accounts.errors import Problem, UnavailableError, UnknownParameterError
 from accounts.ids import uuid7
 from accounts.models import User
 from accounts.principals import SESSION_ID_KEY
-from cms_project import logs, problems
+from cms_project import api_life, bodies, logs, problems, standing
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 logger = logging.getLogger("quillkeep.request")
@@ -35,6 +35,7 @@ FORWARDING_HEADERS: Final = (
 )
 MAX_CREDENTIAL_LENGTH: Final = 8 * 1024
 MAX_QUERY_LENGTH: Final = 8 * 1024
+MAX_HEADERS_LENGTH: Final = 32 * 1024  # all of them together
 CREDENTIAL_PARAMETERS: Final = frozenset(
     {
         "access_token",
@@ -63,6 +64,10 @@ CREDENTIAL_VALUE: Final = re.compile(
 )
 
 
+FOR_PROGRAMS: Final = ("/api/", "/hooks/", "/.well-known/")
+HTTPS_REQUIRED: Final = "Use https://. A credential that you sent has been readable on the way: revoke it."
+
+
 class RequestMiddleware:
     """Gives the request its id and the true address of the client, and logs it once it is answered.
 
@@ -83,10 +88,6 @@ class RequestMiddleware:
             response = self.get_response(request)
             response.headers["X-Request-ID"] = identifier
             response.headers["Server"] = "quillkeep"  # or the server would write its own name
-            response.headers.setdefault(
-                "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"
-            )
-            response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
             if request.path.startswith("/api/"):
                 # Only what says so itself is kept by a cache: never what a credential was shown (CVE-2024-45596).
                 response.headers.setdefault("Cache-Control", "private, no-store")
@@ -145,7 +146,9 @@ class GuardMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer 400, 411, 414 or 431, or pass it on."""
+        """Answer 400, 403, 411, 413, 414, 431 or 503, or pass it on."""
+        if standing.is_refused():
+            return problems.for_refusal(request, UnavailableError())
         query = request.META.get("QUERY_STRING", "")
         if len(query) > MAX_QUERY_LENGTH:
             return problems.refuse(request, HTTPStatus.REQUEST_URI_TOO_LONG)
@@ -153,8 +156,20 @@ class GuardMiddleware:
             return problems.refuse(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if "HTTP_TRANSFER_ENCODING" in request.META:
             return problems.refuse(request, HTTPStatus.LENGTH_REQUIRED)
+        if (fault := _body_fault(request)) is not None:
+            return problems.refuse(request, fault)
+        if (
+            sum(len(value) for name, value in request.META.items() if name.startswith("HTTP_"))
+            > MAX_HEADERS_LENGTH
+        ):
+            return problems.refuse(request, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if "\x00" in request.path:
             return problems.refuse(request, HTTPStatus.NOT_FOUND)
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure() and _is_for_programs(request.path):
+            # No redirect: a program would follow it each time, and send its credential in the clear each time.
+            return problems.refuse(
+                request, HTTPStatus.FORBIDDEN, code="https-required", detail=HTTPS_REQUIRED
+            )
         if query and self._holds_credential(request, query):
             return problems.refuse(
                 request,
@@ -177,6 +192,43 @@ class GuardMiddleware:
         )
 
 
+class SunsetMiddleware:
+    """Answers 410 below `/api/v1/` once the version has ended. Inside of the limits and of CORS, like any answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Refuse, or pass it on."""
+        if (
+            request.path.startswith(api_life.PREFIX)
+            and request.path not in api_life.STAYS
+            and api_life.has_ended()
+        ):
+            return problems.refuse(request, HTTPStatus.GONE, code="version-ended", detail=api_life.ended())
+        return self.get_response(request)
+
+
+_BODY_FAULTS: Final = {
+    bodies.CROWDED: HTTPStatus.SERVICE_UNAVAILABLE,
+    bodies.SHORT: HTTPStatus.BAD_REQUEST,
+    bodies.LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
+
+
+def _body_fault(request: HttpRequest) -> HTTPStatus | None:
+    """Return why the body is not there to be read; a server that reads bodies itself says nothing of it."""
+    if (state := request.META.get(bodies.STATE)) is not None:
+        return _BODY_FAULTS[state]
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    is_large = not length.isdecimal() or int(length) > bodies.MAX_BYTES
+    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_large else None
+
+
+def _is_for_programs(path: str) -> bool:
+    return path.startswith(FOR_PROGRAMS)
+
+
 def resolve_client(request: HttpRequest) -> None:
     """Put the client's address and scheme where Django looks for them, believing only our own proxies.
 
@@ -187,9 +239,14 @@ def resolve_client(request: HttpRequest) -> None:
     meta = request.META
     hops = [hop.strip() for hop in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     scheme = meta.get("HTTP_X_FORWARDED_PROTO", "").strip().lower()
+    is_forwarded = (
+        any(name in meta for name in FORWARDING_HEADERS if name != "HTTP_X_REQUEST_ID") or "HTTP_VIA" in meta
+    )
     for name in FORWARDING_HEADERS:
         meta.pop(name, None)
     peer = _address(meta.get("REMOTE_ADDR", ""))
+    # A proxy that nobody told us of hides its clients: its own address, often loopback, says nothing of them.
+    request.is_from_a_stranger_proxy = is_forwarded and (peer is None or not _is_trusted(peer))  # type: ignore[attr-defined]  # ours, read by cms_project.metrics
     if peer is not None and _is_trusted(peer):
         if scheme in ("http", "https"):
             meta["wsgi.url_scheme"] = scheme

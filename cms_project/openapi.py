@@ -6,6 +6,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse
 
+from cms_project import api_life
+
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "RFC 9457",
@@ -83,4 +85,17 @@ def add_problem(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM
     components["securitySchemes"] = {"bearer": BEARER}
+    return result
+
+
+def add_life(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Mark every operation as deprecated once the version is, and say until when it works. The last hook of all."""
+    words = api_life.sentence()
+    if words:
+        info = result.setdefault("info", {})
+        info["description"] = f"{info.get('description', '')}\n\n{words}".strip()
+        for path in result.get("paths", {}).values():
+            for operation in path.values():
+                if isinstance(operation, dict) and "responses" in operation:
+                    operation["deprecated"] = True
     return result

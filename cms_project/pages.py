@@ -6,14 +6,30 @@ no `Vary: Cookie` on public answers, and no session row for a visitor (CVE-2015-
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.messages.storage.cookie import CookieStorage
+from django.contrib.messages.storage.fallback import FallbackStorage
+from django.contrib.messages.storage.session import SessionStorage
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
 from django_otp.middleware import OTPMiddleware
 
 from accounts.sign_in.middleware import LiveSessionMiddleware
 from cms_project.problems import wants_pages
+
+
+class MessageCookie(CookieStorage):
+    """Messages for the next page, in a cookie of this environment."""
+
+    cookie_name = settings.COOKIE_NAME.format("messages")
+
+
+class MessageStorage(FallbackStorage):
+    """In the cookie; in the session what does not fit."""
+
+    storage_classes = (MessageCookie, SessionStorage)
 
 
 def for_pages(middleware: type[Any]) -> type[Any]:

@@ -23,6 +23,7 @@ from rest_framework.response import Response
 
 from accounts import errors
 from accounts.api.json_body import BodyTooLargeError, MalformedBodyError
+from accounts.environments import OtherEnvironmentError
 from accounts.errors import Problem, RefusedError
 from accounts.sign_in.passkeys import PasskeyRefusedError
 from cms_project import lockdown
@@ -44,6 +45,7 @@ STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     errors.RetiredSecretError: HTTPStatus.UNAUTHORIZED,
+    OtherEnvironmentError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.SecondFactorEnrolmentRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.StrongerFactorRequiredError: HTTPStatus.UNAUTHORIZED,
@@ -74,6 +76,7 @@ CODES: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not-found", errors.NotFoundError.default_detail),
     405: ("method-not-allowed", "This method is not possible here."),
     406: ("not-acceptable", "The answer is application/json only."),
+    410: ("gone", "This version of the API has ended."),
     411: ("length-required", "Send the body with a Content-Length."),
     413: ("body-too-large", BodyTooLargeError.default_detail),
     414: ("query-too-long", "The query string is too long."),

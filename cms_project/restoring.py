@@ -7,6 +7,7 @@ restore that is cut off is undone by `backup restore --undo`.
 
 import logging
 import shutil
+import time
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +32,7 @@ from accounts.keys import api_keys
 from accounts.log import HeadError, Subject, head_path, read_head, record, seal_pending
 from accounts.models import ApiKey, Epoch, Lockdown, Session, User
 from accounts.models.generation import ACCESS, KEYS, Generation
-from cms_project import lockdown
+from cms_project import adopting, lockdown
 from content.backups import loading, media, postgres, proving, snapshot, verifying
 from content.backups.errors import BackupError, RefusedError
 from content.backups.manifest import Manifest
@@ -50,6 +51,9 @@ logger = logging.getLogger("quillkeep.backup")
 
 REPLACED: Final = "quillkeep_replaced"
 RESTORED: Final = "backup.restored"
+WATCHED: Final = timedelta(
+    seconds=4
+)  # the sealer asks every two seconds, the web server holds on to a connection
 _AHEAD: Final = 1_000  # versions of a token that could have been given out since the backup was made
 _OWNER: Final = postgres.OWNER
 
@@ -173,17 +177,27 @@ def _require_target(connection: psycopg.Connection[Any], *, replaces: bool) -> N
         raise BackupError(
             "The target is not empty: say --replace, and type the name of the backup, to replace all that it holds."
         )
+    _require_nobody_else(connection)
+
+
+def _require_nobody_else(connection: psycopg.Connection[Any]) -> None:
+    """Refuse while others use the database. Workers come and go within seconds, so one look is not enough."""
     users = [str(item["USER"]) for item in settings.DATABASES.values()]
-    row = connection.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = ANY(%s)"
-        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-        [users],
-    ).fetchone()
-    if row and row[0]:
-        raise BackupError(
-            f"{row[0]} connections of web processes or workers are open. Stop all of them first (web, workers, beat): "
-            "what they write meanwhile would be lost."
-        )
+    until = time.monotonic() + WATCHED.total_seconds()
+    while True:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = ANY(%s)"
+            " AND pid <> pg_backend_pid()",
+            [users],
+        ).fetchone()
+        if row and row[0]:
+            raise BackupError(
+                "Web processes or workers use the database. Stop all of them first (web, workers, beat): what they "
+                "write meanwhile would be lost. In development: stop `make run`, start `make servers`."
+            )
+        if time.monotonic() > until:
+            return
+        time.sleep(0.05)
 
 
 def _exists(connection: psycopg.Connection[Any], schema: str) -> bool:
@@ -295,6 +309,7 @@ def _shut_doors(manifest: Manifest, before: Before, wish: Wish, report: Report, 
         Generation.objects.bump(ACCESS, KEYS)
         record(RESTORED, actor=by, subject=Subject("backup", wish.name), detail=_detail(report, manifest))
     _end_signing_keys(report, by)
+    adopting.adopt(by=by)  # of a backup of another environment; else nothing
     if locked is not None:
         lockdown.begin(reason=locked.reason, by=by)
     report.next_steps = _next_steps(report, before, is_locked=locked is not None)

@@ -25,12 +25,22 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 HOST: Final = "127.0.0.1"
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0  # longer than what is on the wire may take
+THREADS: Final = 128  # made when they are needed; most wait for bodies, few work (`bodies.MOST_WORKING`)
+HEADER_READ_MILLISECONDS: Final = (
+    10_000  # from the first byte of a request, or its end, to the last one of its head
+)
+MAX_HEAD_BYTES: Final = 64 * 1024  # request line and headers together
 # Quiet: its banner would push the lines about signing in off the screen.
 CELERY: Final = (sys.executable, "-m", "celery", "--quiet", "--app", "cms_project.celery")
 KEEPER: Final = "keeper"  # of backups: the one process that can read them
 # What only some processes hold: who owns the tables, and who reads backups.
 FOR_OWNERS: Final = ("OWNER_DATABASE_URL",)
-FOR_THE_KEEPER: Final = ("BACKUP_IDENTITY", "SCRATCH_DATABASE_URL")
+FOR_THE_KEEPER: Final = (
+    "BACKUP_IDENTITY",
+    "BACKUP_S3_ACCESS_KEY_ID",
+    "BACKUP_S3_SECRET_ACCESS_KEY",
+    "SCRATCH_DATABASE_URL",
+)
 # Name, queues, processes.
 WORKERS: Final = (
     ("worker", "default,index,receipts", 2),
@@ -79,7 +89,10 @@ class Supervisor:
         except StoppedError:
             say("Stopping.")
             return 0
-        except (ServerError, EnvironmentFaultsError, FailedError) as error:
+        except EnvironmentFaultsError as error:
+            say(str(error))
+            return environment.STATUS_OF_FAULTS
+        except (ServerError, FailedError) as error:
             say(str(error))
             return 1
         finally:
@@ -192,9 +205,9 @@ class Supervisor:
         `dies_by` is what the kernel sends it when we are killed ourselves.
         """
         values = {**self.values, "PYTHONUNBUFFERED": "1"}
-        for withheld in ((*FOR_OWNERS,) if not owner else ()) + (() if keeper else FOR_THE_KEEPER):
-            values.pop(withheld, None)
-            values.pop(f"{withheld}_FILE", None)
+        for withheld in (() if owner else FOR_OWNERS) + (() if keeper else FOR_THE_KEEPER):
+            for form in environment.forms_of(withheld):
+                values.pop(form, None)
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -263,9 +276,7 @@ def web_command(port: int, *, host: str = HOST, workers: int = 1) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "granian",
-        "--interface",
-        "wsgi",
+        "cms_project.web",
         "--host",
         host,
         "--port",
@@ -273,13 +284,18 @@ def web_command(port: int, *, host: str = HOST, workers: int = 1) -> list[str]:
         "--workers",
         str(workers),
         "--blocking-threads",
-        "8",
+        str(THREADS),
         "--no-ws",
         "--backpressure",
-        "64",
+        str(THREADS),
+        "--http",
+        "1",  # HTTP/2 without TLS is asked for by nobody, and has heads of 16 MB
+        "--http1-header-read-timeout",
+        str(HEADER_READ_MILLISECONDS),
+        "--http1-buffer-size",
+        str(MAX_HEAD_BYTES),
         "--workers-kill-timeout",
         "10",
-        "cms_project.wsgi:application",
     ]
 
 
@@ -341,7 +357,7 @@ def answers(port: int) -> bool:
 
 
 def _has(values: dict[str, str], name: str) -> bool:
-    return bool(values.get(name) or values.get(f"{name}_FILE"))
+    return environment.has(values, name)
 
 
 if __name__ == "__main__":

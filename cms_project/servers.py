@@ -339,7 +339,8 @@ class Servers:
                     + secret
                 )
             for name in (DATABASE, SCRATCH):
-                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+                if not found.fetchone():
                     self.create_database(name, connection=connection)
 
     def create_database(

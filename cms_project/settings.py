@@ -13,13 +13,14 @@ from cms_project import environment, logs
 
 django_stubs_ext.monkeypatch()  # `Lookup[Any]` and the like work at run time
 
-ENVIRONMENT = environment.current()
+ENVIRONMENT = environment.current_or_exit()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = ENVIRONMENT.data_dir
 SECURE = not ENVIRONMENT.is_development  # TLS in front of us: secure cookies, HSTS
 
 DEBUG = False  # also in development: debug pages show settings and local variables
 SECRET_KEY = ENVIRONMENT.secret_key
+SECRET_KEY_FALLBACKS = list(ENVIRONMENT.secret_key_fallbacks)  # former ones: what they signed still counts
 KEY_RING = ENVIRONMENT.key_ring  # (id, 32 bytes) pairs, the first one active; used by accounts.keyring alone
 PUBLIC_URL = (
     ENVIRONMENT.public_url
@@ -28,6 +29,8 @@ ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
 IDLE_KEYS_DISABLED_AFTER_DAYS = ENVIRONMENT.idle_keys_disabled_after_days
 PREVIEW_KEY_ROTATION_DAYS = ENVIRONMENT.preview_key_rotation_days
+METRICS_ALLOWED_NETWORKS = ENVIRONMENT.metrics_allowed_networks
+API_V1_LIFE = ENVIRONMENT.api_v1_life
 
 ROOT_URLCONF = "cms_project.urls"
 WSGI_APPLICATION = "cms_project.wsgi.application"
@@ -60,7 +63,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cms_project.headers.HeadersMiddleware",
     "cms_project.middleware.RequestMiddleware",
+    "cms_project.metrics.MetricsMiddleware",
     "cms_project.middleware.ProblemMiddleware",
     "accounts.limits.RateLimitMiddleware",
     "accounts.keys.usage.ScopeUseMiddleware",
@@ -68,7 +73,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "cms_project.middleware.SunsetMiddleware",
     "cms_project.pages.Sessions",
     "django.middleware.common.CommonMiddleware",
     "cms_project.entry_forms.EntryFormMiddleware",
@@ -93,6 +98,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "accounts.environments.shown",
             ]
         },
     }
@@ -168,6 +174,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "seal-log": {"task": "accounts.seal", "schedule": 2.0, "options": {"queue": "log", "expires": 10}},
     "flush-key-usage": {"task": "accounts.flush_key_usage", "schedule": 60.0, "options": {"expires": 60}},
     "send-mails": {"task": "accounts.send_mails", "schedule": 5.0, "options": {"expires": 10}},
+    "move-to-active-key": {
+        "task": "accounts.move_to_active_key",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "disable-idle-keys": {
         "task": "accounts.disable_idle_keys",
         "schedule": crontab(hour="4", minute="7"),
@@ -184,6 +195,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"queue": "index", "expires": 5},
     },
+    "erase-due-entries": {
+        "task": "content.erase_due",
+        "schedule": crontab(minute="*/10"),
+        "options": {"expires": 600},
+    },
     "verify-log": {
         "task": "accounts.verify_log",
         "schedule": crontab(minute="7"),
@@ -194,6 +210,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 600},
     },
+    "stream-log": {"task": "accounts.stream_log", "schedule": 2.0, "options": {"expires": 5}},
     "record-reads": {
         "task": "accounts.record_reads",
         "schedule": 10.0,
@@ -240,6 +257,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "content.keep_backups",
         "schedule": 300.0,
         "options": {"queue": "backups", "expires": 300},
+    },
+    "erase-submissions": {
+        "task": "content.erase_submissions",
+        "schedule": crontab(minute="19"),
+        "options": {"expires": 3000},
     },
     "clear-ended-sessions": {
         "task": "cms_project.clear_ended_sessions",
@@ -304,6 +326,8 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "cms_project.openapi.add_problem",
         "content.openapi.add_collections",
+        "content.openapi.add_forms",
+        "cms_project.openapi.add_life",
     ],
 }
 
@@ -322,6 +346,7 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
         "object-src": [NONE],
         "frame-ancestors": [NONE],
+        "report-uri": ["/api/v1/csp-reports"],  # and over TLS `report-to`: cms_project.headers
     }
 }
 CORS_ALLOWED_ORIGINS = list(ENVIRONMENT.cors_allowed_origins)
@@ -330,7 +355,16 @@ CORS_ALLOW_CREDENTIALS = False
 CORS_URLS_REGEX = r"^/api/v1/(content|forms)/|^/api/v1/(graphql|openapi\.json)$"
 CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS", "POST"]
 CORS_ALLOW_HEADERS = ["authorization", "content-type", "if-none-match"]
-CORS_EXPOSE_HEADERS = ["etag", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"]
+CORS_EXPOSE_HEADERS = [
+    "deprecation",
+    "etag",
+    "link",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "sunset",
+    "x-request-id",
+]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 CSRF_FAILURE_VIEW = "cms_project.entry_forms.csrf_failure"
 
@@ -348,9 +382,12 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Strict"
-# The prefix makes browsers refuse the cookie from a subdomain or without TLS, so it can't be planted.
-SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
-CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
+# The prefix makes browsers refuse the cookie from a subdomain or without TLS, so it can't be planted. With the name of
+# the environment in them, two behind one host don't take each other's.
+COOKIE_NAME = f"{'__Host-' if SECURE else ''}{{}}-{ENVIRONMENT.name}"
+SESSION_COOKIE_NAME = COOKIE_NAME.format("session")
+CSRF_COOKIE_NAME = COOKIE_NAME.format("csrf")
+MESSAGE_STORAGE = "cms_project.pages.MessageStorage"
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; API bodies have the same limit in cms_project.parsers
 # The form of an entry may be larger for people who are signed in: content.admin.whole_form.
@@ -382,6 +419,7 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
 AUDIT_RETENTION_DAYS = ENVIRONMENT.audit_retention_days  # None: the log keeps everything
 AUDIT_HEAD_TO = ENVIRONMENT.audit_head_to
+AUDIT_STREAM_TO = ENVIRONMENT.audit_stream_to
 EGRESS_ALLOWED_NETWORKS = ENVIRONMENT.egress_allowed_networks
 EGRESS_ALLOWED_HOSTS = ENVIRONMENT.egress_allowed_hosts  # (): every public one
 EGRESS_ALLOWED_PORTS = ENVIRONMENT.egress_allowed_ports  # (): those of https

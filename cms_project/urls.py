@@ -7,7 +7,8 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
-from cms_project import environment, health, schema_view
+from accounts.api import urls as accounts_api
+from cms_project import environment, health, metrics_view, schema_view
 from previews.api import urls as previews
 from webhooks.api import urls as webhooks
 from webhooks.api import urls_incoming as incoming
@@ -22,6 +23,7 @@ FAVICON = lazy(static, str)("quillkeep/favicon.svg")
 OPERATIONS: list[URLPattern | URLResolver] = [
     path("healthz", health.alive, name="alive"),
     path("readyz", health.ready, name="ready"),
+    path("metrics", metrics_view.view, name="metrics"),
 ]
 PLANES: dict[environment.Plane, list[URLPattern | URLResolver]] = {
     "management": [
@@ -35,10 +37,14 @@ PLANES: dict[environment.Plane, list[URLPattern | URLResolver]] = {
         path("api/v1/", include(previews.management)),
         path("api/v1/", include(webhooks.management)),
         path("api/v1/manage/webhooks/", include(incoming.management)),
+        # Browsers send reports to the host that their page came from: where the admin stands alone, to this one.
+        *([] if settings.ENVIRONMENT.serves("edge") else [path("api/v1/", include(accounts_api.reports))]),
     ],
     "edge": [
+        path("api/v1/", include(accounts_api.reports)),
         path("api/v1/", include(previews.edge_api)),
         path(".well-known/", include(previews.well_known)),
+        path("api/v1/", include("content.forms.urls")),
         path("hooks/in/", include(incoming.hooks)),
     ],
     "delivery": [

@@ -26,7 +26,8 @@ def diff(
 ) -> list[dict[str, Json]]:
     """Return what differs in one locale: `{"field", "label", "change", "words": [[op, text], …]}` for each field.
 
-    `change` is added, removed or changed; `op` is `=`, `-` or `+`.
+    A personal or secret field has `"changed": true` instead of words. `change` is added, removed or changed; `op` is
+    `=`, `-` or `+`.
     """
     old, new = documents.in_locale(before, locale), documents.in_locale(after, locale)
     found: list[dict[str, Json]] = []
@@ -35,6 +36,9 @@ def diff(
         if one == other:
             continue
         change = "added" if one is None else "removed" if other is None else "changed"
+        if spec.is_sensitive:  # what changed is said, never from what to what
+            found.append({"field": spec.key, "label": spec.name, "change": change, "changed": True})
+            continue
         words = compare(text_of(one, spec, ctx), text_of(other, spec, ctx))
         shown: list[Json] = [[op, text] for op, text in words]
         found.append({"field": spec.key, "label": spec.name, "change": change, "words": shown})

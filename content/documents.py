@@ -101,11 +101,11 @@ def references(
 def words(
     collection: CollectionSpec, delivered: Mapping[str, Json], schema: Schema, locale: str
 ) -> Iterator[tuple[UUID, ToVector]]:
-    """Yield (field id, vector) for every field of a delivered document that has words."""
+    """Yield (field id, vector) for every field of a delivered document that has words; sensitive ones are not found."""
     title = collection.title_field
     for spec in collection.fields:
         value = delivered.get(str(spec.id))
-        if value is None:
+        if value is None or spec.is_sensitive:
             continue
         text = fields.get(spec.type).search_text(value, spec, schema)
         if text:
@@ -120,7 +120,7 @@ def title_of(collection: CollectionSpec, values: Mapping[str, Json]) -> str:
 
 
 def is_unique(spec: FieldSpec) -> bool:
-    return spec.unique or spec.type == "slug"
+    return (spec.unique or spec.type == "slug") and not spec.is_sensitive
 
 
 def claims(collection: CollectionSpec, data: Mapping[str, Mapping[str, Json]]) -> set[tuple[UUID, str, str]]:
@@ -140,5 +140,5 @@ def digest_of(value: Any) -> str:
 
 
 def hash_of_version(entry_id: UUID, number: int, data: Mapping[str, Any]) -> str:
-    """Return the sha-256 of a version."""
+    """Return the sha-256 of a version, over what is stored: who has the table alone can check it."""
     return hashlib.sha256(canonical_bytes([str(entry_id), number, data])).hexdigest()

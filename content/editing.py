@@ -27,7 +27,8 @@ from content.fields.slug import MAX_SLUG, SlugField, SlugOptions
 from content.models import Collection, DraftDocument, DraftSearch, Entry, Reference, Version
 from content.publishing import withdraw
 from content.rows import flag, rows_of
-from content.schema import CollectionSpec
+from content.schema import CollectionSpec, Schema
+from content.sealing import sealed_values, sealed_version
 from content.witnesses import Vanishing
 from content.writing import (
     Writing,
@@ -379,7 +380,7 @@ def _fill_slug(
     if data[place].get(str(spec.id)) is not None or not isinstance(slug_type, SlugField):
         return
     source = writing.collection.by_key.get(slug_type.options(spec).from_key or "")
-    if source is None:
+    if source is None or source.is_sensitive:
         return
     text = data[place_of(source, writing.collection, locale)].get(str(source.id))
     base = slug_type.suggest(fields.get(source.type).as_text(text), spec)
@@ -409,14 +410,15 @@ def save_version(entry: Entry, data: VersionData, *, writing: Writing, message: 
             errors=[Problem.at(("message",), "max-length", f"At most {MAX_MESSAGE} characters.")]
         )
     number = entry.latest_number + 1
+    sealed = sealed_version(data, entry, writing.collection, writing.schema)
     version = Version.objects.create(
         entry=entry,
         number=number,
-        data=data,
+        sealed=sealed,
         author_id=writing.by.user_id,
         author_label=writing.by.label[:200],
         message=message,
-        sha256=documents.hash_of_version(entry.pk, number, data),
+        sha256=documents.hash_of_version(entry.pk, number, sealed),
         created_at=timezone.now(),  # by the clock that the log's events are dated by: people see both in one line
     )
     entry.latest_number = number
@@ -429,16 +431,20 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
     """Bring the working state of every locale in line with the newest version; what stays the same costs no writing."""
     collection, schema = writing.collection, writing.schema
     existing = {draft.locale: draft for draft in DraftDocument.objects.filter(entry=entry)}
+    for draft in existing.values():
+        draft.entry = entry  # its key is known
     numbers = {draft.published_number for draft in existing.values() if draft.published_number is not None}
     published = {old.number: old for old in entry.versions.filter(number__in=numbers)}
     writing.claim_unique_values(entry, [version, *published.values()])
-    present = documents.locales_of(version.data)
+    newest, public = version.data, {old.number: old.data for old in published.values()}
+    plain: dict[str, dict[str, Json]] = {}  # the values of each draft by locale
+    present = version.locales
     now = timezone.now()
     same: list[DraftDocument] = []
     changed: list[DraftDocument] = []
     new: list[DraftDocument] = []
     for locale in sorted({*present, *existing}):
-        values = documents.in_locale(version.data, locale)
+        values = _without_gone(documents.in_locale(newest, locale), collection, schema)
         draft = existing.get(locale) or DraftDocument(
             entry=entry,
             collection_id=collection.id,
@@ -448,22 +454,22 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
         )
         if locale not in present and draft.published_number is None:
             continue
-        before = (draft.data, draft.title, draft.refs, draft.status)
-        if locale not in existing or draft.data != values:
+        sealed = sealed_values(values, entry, collection, schema)
+        before = (draft.sealed, draft.title, draft.refs, draft.status)
+        if locale not in existing or (draft.sealed != sealed and draft.data != values):
             draft.updated_at = now
-        draft.data = values
+        draft.sealed, plain[locale] = sealed, values
         draft.version_number = version.number
         draft.title = documents.title_of(collection, values)
         draft.refs = sorted({target for _, target in documents.references(collection.fields, values, schema)})
         if draft.published_number is not None:
-            public = documents.in_locale(published[draft.published_number].data, locale)
-            draft.status = (
-                DraftDocument.Status.PUBLISHED if public == values else DraftDocument.Status.CHANGED
-            )
+            shown = documents.in_locale(public[draft.published_number], locale)
+            is_same = _without_gone(shown, collection, schema) == values
+            draft.status = DraftDocument.Status.PUBLISHED if is_same else DraftDocument.Status.CHANGED
         if locale not in existing:
             new.append(draft)
         else:
-            after = (draft.data, draft.title, draft.refs, draft.status)
+            after = (draft.sealed, draft.title, draft.refs, draft.status)
             (same if before == after else changed).append(draft)
     drafts = [*same, *changed, *new]
     unchanged = DraftDocument.objects.filter(pk__in=[draft.pk for draft in same])
@@ -471,7 +477,7 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
     DraftDocument.objects.filter(entry=entry).exclude(
         pk__in=[draft.pk for draft in drafts if draft.pk]
     ).delete()
-    columns = ["data", "version_number", "title", "refs", "status", "updated_at"]
+    columns = ["sealed", "version_number", "title", "refs", "status", "updated_at"]
     unchanged.update(version_number=version.number)
     DraftDocument.objects.bulk_update(changed, columns)
     DraftDocument.objects.bulk_create(new)
@@ -479,11 +485,23 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
         DraftSearch(document=draft, field_id=field_id, vector=vector)
         for draft in (*changed, *new)
         for field_id, vector in documents.words(
-            collection, documents.resolve(collection, draft.data, schema), schema, draft.locale
+            collection, documents.resolve(collection, plain[draft.locale], schema), schema, draft.locale
         )
     )
     Reference.objects.filter(source=entry, published=False).delete()
-    writing.note_references(entry, {draft.locale: draft.data for draft in drafts}, published=False)
+    writing.note_references(entry, {draft.locale: plain[draft.locale] for draft in drafts}, published=False)
+
+
+def _without_gone(values: Mapping[str, Json], collection: CollectionSpec, schema: Schema) -> dict[str, Json]:
+    """Return values without what was written into sensitive parts that are gone: only old versions keep that."""
+    if not schema.gone_sensitive:
+        return dict(values)
+    kept = dict(values)
+    for spec in collection.fields:
+        value = kept.get(str(spec.id))
+        if value is not None and (pruned := fields.get(spec.type).prune(value, spec, schema)) != value:
+            kept[str(spec.id)] = pruned
+    return {key: value for key, value in kept.items() if value is not None}
 
 
 def _authorise_result(

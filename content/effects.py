@@ -1,15 +1,21 @@
 """What a change of a collection does to its entries, told before it is done."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from accounts.access import Principal
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.access import SENSITIVE, Principal
 from accounts.canonical import Json
-from content import documents, fields
+from content import documents, fields, retention
 from content.designing import Design
 from content.fields.base import FieldError, FieldSpec
-from content.models import DraftDocument, Entry
+from content.forms.options import FormOptions
+from content.models import DraftDocument, Entry, Submission
 from content.schema import CollectionSpec, Schema
+from content.sealing import with_keys
 from content.writing import Writing
 
 
@@ -18,7 +24,8 @@ class Effect:
     """What a change does to existing entries: how many it touches, and of how many something is lost."""
 
     field: str
-    change: str  # removed, converted, required, tightened, shared, localized, deleted
+    change: str  # removed, converted, shortened, required, tightened, shared, localized, sealed, opened,
+    # erased, deleted
     affected: int
     lost: int
     detail: str
@@ -41,6 +48,8 @@ def effects_of(before: CollectionSpec, design: Design, present: Schema, by: Prin
             lost = _told(count, "loses its", "lose their")
             detail = f"{spec.name} is removed; {lost} value in it (old versions keep it)."
             effects.append(Effect(spec.key, "removed", count, count, detail))
+    if before.form is not None and design.spec.form is not None:
+        effects += _shorter(before.id, before.form, design.spec.form)
     writing = Writing(present.having(design.spec), design.spec, by).unrestricted
     for spec in design.spec.fields:
         old = design.before.get(spec.id)
@@ -49,21 +58,47 @@ def effects_of(before: CollectionSpec, design: Design, present: Schema, by: Prin
                 effects.append(_required(spec, count))
             continue
         effects += _effects_on_field(before, old, spec, writing)
-    return effects
+    return effects + _effects_of_retention(before, design)
+
+
+def _effects_of_retention(before: CollectionSpec, design: Design) -> list[Effect]:
+    after = design.spec.retention
+    if after is None or after == before.retention:
+        return []
+    count = Entry.objects.filter(retention.due(before, after)).count()
+    detail = (
+        f"{_told(count, 'is', 'are')} older than that already, and erased for good within minutes,"
+        " with every version."
+    )
+    return [Effect("", "erased", count, count, detail)] if count else []
+
+
+def _shorter(form_id: UUID, before: FormOptions, after: FormOptions) -> list[Effect]:
+    """A shorter time holds for what was sent already as well."""
+    if after.retention_days >= before.retention_days:
+        return []
+    count = (
+        Submission.objects.live()
+        .filter(form_id=form_id, received_at__lte=timezone.now() - after.retention)
+        .count()
+    )
+    detail = f"{_number(count, 'submission is', 'submissions are')} older than that and will be erased."
+    return [Effect("", "shortened", count, count, detail)] if count else []
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"1 {one}" if count == 1 else f"{count} {many}"
 
 
 def _effects_on_field(
     before: CollectionSpec, old: FieldSpec, new: FieldSpec, writing: Writing
 ) -> list[Effect]:
-    effects: list[Effect] = []
-    values = DraftDocument.objects.filter(collection_id=before.id, data__has_key=str(old.id)).values_list(
-        "entry_id", "data"
-    )
+    effects: list[Effect] = _effects_of_sealing(before, old, new, writing)
     if old.id != new.id:
         affected, lost = set(), set()
-        for entry_id, data in values.iterator(chunk_size=1000):
+        for entry_id, value in _values(before, old):
             affected.add(entry_id)
-            if convert(old, new, data[str(old.id)], writing) is None:
+            if convert(old, new, value, writing) is None:
                 lost.add(entry_id)
         kind, kept = fields.get(new.type).label.lower(), len(affected) - len(lost)
         detail = (
@@ -73,11 +108,7 @@ def _effects_on_field(
         if affected:
             effects.append(Effect(new.key, "converted", len(affected), len(lost), detail))
     elif old.options != new.options:
-        bad = {
-            entry_id
-            for entry_id, data in values.iterator(chunk_size=1000)
-            if not _is_clean(data[str(old.id)], new, writing)
-        }
+        bad = {entry_id for entry_id, value in _values(before, old) if not _is_clean(value, new, writing)}
         if bad:
             detail = (
                 f"{_told(len(bad), 'has', 'have')} a value in {new.name} that is no longer allowed;"
@@ -112,16 +143,52 @@ def _entries(collection: CollectionSpec) -> int:
     return Entry.objects.filter(collection_id=collection.id).count()
 
 
+def _drafts(collection: CollectionSpec, spec: FieldSpec) -> QuerySet[DraftDocument]:
+    return DraftDocument.objects.filter(collection_id=collection.id, sealed__has_key=str(spec.id))
+
+
+def _values(collection: CollectionSpec, spec: FieldSpec) -> Iterator[tuple[UUID, Json]]:
+    """Yield the values of a field in all drafts, opened, with their entries."""
+    for draft in with_keys(_drafts(collection, spec).order_by("pk").iterator(chunk_size=500)):
+        yield draft.entry_id, draft.data[str(spec.id)]
+
+
+def _effects_of_sealing(
+    before: CollectionSpec, old: FieldSpec, new: FieldSpec, writing: Writing
+) -> list[Effect]:
+    """Say what it means that a field becomes personal or secret, or no longer is."""
+    data_class = fields.get(new.type).data_class(new, writing.schema)
+    is_sealed = data_class in SENSITIVE
+    if is_sealed == old.is_sensitive or old.id != new.id:
+        return []
+    count = _holding(before, old)
+    if not is_sealed:
+        detail = (
+            f"{new.name} is {data_class} from now on: {_told(count, 'shows its', 'show their')} value to whoever may"
+            " read every field, old versions too. Values are opened in the background."
+        )
+        return [Effect(new.key, "opened", count, 0, detail)] if count else []
+    means = [
+        what
+        for what, is_so in (("filtered and sorted by", old.filterable), ("kept unique", old.unique))
+        if is_so
+    ]
+    lost = f" It can no longer be {' or '.join(means)}." if means else ""
+    detail = (
+        f"{new.name} is {data_class} from now on: the values of {count} {'entry' if count == 1 else 'entries'} are"
+        f" sealed in the background, old versions too, and are no longer found by a search.{lost}"
+    )
+    return [Effect(new.key, "sealed", count, count if means else 0, detail)] if count or means else []
+
+
 def _holding(collection: CollectionSpec, spec: FieldSpec) -> int:
-    held = DraftDocument.objects.filter(collection_id=collection.id, data__has_key=str(spec.id))
-    return held.values("entry_id").distinct().count()
+    return _drafts(collection, spec).values("entry_id").distinct().count()
 
 
 def _differing_by_locale(collection: CollectionSpec, spec: FieldSpec) -> int:
     found: dict[UUID, set[bytes]] = {}
-    rows = DraftDocument.objects.filter(collection_id=collection.id, data__has_key=str(spec.id))
-    for entry_id, data in rows.values_list("entry_id", "data").iterator(chunk_size=1000):
-        found.setdefault(entry_id, set()).add(documents.digest_of(data[str(spec.id)]).encode())
+    for entry_id, value in _values(collection, spec):
+        found.setdefault(entry_id, set()).add(documents.digest_of(value).encode())
     return sum(len(values) > 1 for values in found.values())
 
 

@@ -7,9 +7,9 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from accounts.access import Action, Principal
 from content import fields
-from content.fields.base import nullable
+from content.fields.base import FieldSpec, nullable
 from content.parameters import MAX_LIMIT, MAX_OFFSET
-from content.schema import current
+from content.schema import Schema, current
 
 
 def _query(name: str, description: str, type_: Any = OpenApiTypes.STR) -> OpenApiParameter:
@@ -121,6 +121,50 @@ def add_collections(result: dict[str, Any], *, request: Any = None, **_: Any) ->
             one["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
             result["paths"][f"/api/v1/content/{spec.key}/{{id}}"] = {"get": one}
     return result
+
+
+def add_forms(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add what each open form takes (a hook of drf-spectacular); not its honeypot, which robots would read of here."""
+    present = current()
+    schemas = result.setdefault("components", {}).setdefault("schemas", {})
+    for spec in present.collections:
+        if spec.form is None or not spec.form.open:
+            continue
+        name = f"{''.join(part.capitalize() for part in spec.key.split('_'))}Form"
+        schemas[name] = {
+            "type": "object",
+            "title": spec.name,
+            "properties": {field.key: _input(field, present) for field in spec.fields},
+            "required": [field.key for field in spec.fields if _is_needed(field)],
+            "additionalProperties": False,
+        }
+        body = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+        made = {"schema": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}
+        result["paths"][f"/api/v1/forms/{spec.key}"] = {
+            "post": {
+                "operationId": f"submit_{spec.key}",
+                "tags": ["forms"],
+                "summary": spec.name,
+                **({"description": spec.form.notice} if spec.form.notice else {}),
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": body, "application/x-www-form-urlencoded": body},
+                },
+                "responses": {"201": {"description": "Stored.", "content": {"application/json": made}}},
+                "security": [{}],
+            }
+        }
+    return result
+
+
+def _is_needed(field: FieldSpec) -> bool:
+    return field.required and field.condition is None
+
+
+def _input(field: FieldSpec, present: Schema) -> dict[str, Any]:
+    found = fields.get(field.type).json_schema(field, present)
+    found = found if _is_needed(field) else nullable(found)
+    return {**found, "title": field.name, **({"description": field.help} if field.help else {})}
 
 
 def _operation(key: str, verb: str, title: str, content: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from accounts.access import Action, Principal
 from content.models import DraftDocument, Version, Visit
-from content.reading import note_titles
 from content.rows import NO_ROWS, flag, rows_of
 from content.schema import CollectionSpec, Schema
 from content.visits import FRESH
@@ -105,17 +104,13 @@ class Overview:
     def drafts_of(self, entries: Iterable[UUID]) -> dict[tuple[UUID, str], Line]:
         """Return what may be seen of these entries, by entry and locale; what is in the trash is left out."""
         found: dict[tuple[UUID, str], Line] = {}
-        named: list[tuple[CollectionSpec, UUID]] = []
         names = ("entry_id", "collection_id", "locale", "title", "status", "_titled")
         for entry_id, collection_id, locale, title, status, titled in (
             self._seen().filter(entry__in=list(entries)).values_list(*names)
         ):
             collection = self.schema.by_id[collection_id]
-            if is_named := titled and bool(title.strip()):
-                named.append((collection, entry_id))
-            shown = title if is_named else _untitled(entry_id)
+            shown = title if titled and title.strip() else _untitled(entry_id)
             found[entry_id, locale] = Line(entry_id, collection, locale, shown, status, None)
-        note_titles(named, by=self.by)
         return found
 
     def _collections(self) -> list[CollectionSpec]:
@@ -143,23 +138,16 @@ class Overview:
         """Return a line for each entry, in the default locale if it may be seen there."""
         default = self.schema.default_locale.code
         found: dict[UUID, Line] = {}
-        named: set[UUID] = set()
         names = ("entry_id", "collection_id", "locale", "title", "status", "last_published_at", "_titled")
         for entry_id, collection_id, locale, title, status, published_at, titled in rows.values_list(*names):
             if entry_id in found and locale != default:
                 continue
             moment, label = told.get(entry_id, (published_at, ""))
-            if is_named := titled and bool(title.strip()):
-                named.add(entry_id)
-            shown = title if is_named else _untitled(entry_id)
+            shown = title if titled and title.strip() else _untitled(entry_id)
             found[entry_id] = Line(
                 entry_id, self.schema.by_id[collection_id], locale, shown, status, moment, label
             )
-        lines = _newest(found.values())[:most]
-        note_titles(
-            ((line.collection, line.entry_id) for line in lines if line.entry_id in named), by=self.by
-        )
-        return lines
+        return _newest(found.values())[:most]
 
 
 def _untitled(entry_id: UUID) -> str:

@@ -15,8 +15,9 @@ from accounts.models import Generation
 from content import documents, fields, witnesses
 from content.conditions import asked_for
 from content.fields.base import FieldError, moved
-from content.models import DraftDocument, Entry, PublishedDocument, PublishedSearch, Reference, Version
+from content.models import DraftDocument, Entry, PublishedDocument, PublishedSearch, Reference
 from content.schema import CollectionSpec
+from content.sealing import sealed_values
 from content.witnesses import Vanishing
 from content.writing import (
     Writing,
@@ -169,13 +170,14 @@ def write_documents(entry: Entry, collection: CollectionSpec, writing: Writing) 
     if not live or entry.trashed_at is not None:
         return
     numbers = {draft.published_number or 0 for draft in live.values()}
-    data = dict(Version.objects.filter(entry=entry, number__in=numbers).values_list("number", "data"))
+    data = {version.number: version.data for version in entry.versions.filter(number__in=numbers)}
     resolved = {
         locale: documents.resolve(
             collection, documents.in_locale(data[draft.published_number or 0], locale), schema
         )
         for locale, draft in live.items()
     }
+    sealed = {locale: sealed_values(values, entry, collection, schema) for locale, values in resolved.items()}
     rows: list[PublishedDocument] = []
     readers = schema.locales if collection.localized else (schema.default_locale,)
     for locale in readers:
@@ -191,7 +193,7 @@ def write_documents(entry: Entry, collection: CollectionSpec, writing: Writing) 
                 locale=locale.code,
                 content_locale=source,
                 version_number=draft.published_number or 0,
-                data=resolved[source],
+                sealed=sealed[source],
                 refs=sorted(targets),
                 created_by=draft.created_by,
                 published_at=draft.published_at,
@@ -202,7 +204,9 @@ def write_documents(entry: Entry, collection: CollectionSpec, writing: Writing) 
     PublishedSearch.objects.bulk_create(
         PublishedSearch(document=row, field_id=field_id, vector=vector)
         for row in rows
-        for field_id, vector in documents.words(collection, row.data, schema, row.content_locale)
+        for field_id, vector in documents.words(
+            collection, resolved[row.content_locale], schema, row.content_locale
+        )
     )
     writing.note_references(entry, {code: resolved[code] for code in live}, published=True)
 

@@ -39,6 +39,7 @@ from accounts.errors import NotFoundError
 from content import cursors, fields
 from content.fields.base import FieldError, FieldSpec, Kind
 from content.languages import search_config
+from content.models.sealing import DataKey
 from content.ordering import Key, after
 from content.parameters import MAX_VALUE_LENGTH, MAX_VALUES, Filter, Parameters, Tree, refuse
 from content.rows import (
@@ -358,13 +359,13 @@ class Reader:
                         else compare(value_of(spec), Operator.IN, tuple(near))
                     )
                     continue
-            ids = found.annotate(_text=Cast("entry_id", KeyTextTransform("x", "data").output_field)).values(
+            ids = found.annotate(_text=Cast("entry_id", KeyTextTransform("x", "sealed").output_field)).values(
                 "_text"
             )
             if spec.type == "reference":
                 rows |= Q(_InSubquery(value_of(spec), ids))
             else:
-                rows |= Q(OverlapsKeys(KeyTransform(str(spec.id), "data"), ArraySubquery(ids)))
+                rows |= Q(OverlapsKeys(KeyTransform(str(spec.id), "sealed"), ArraySubquery(ids)))
         return rows
 
     def _refers(self, spec: FieldSpec, item: Filter, compared: Q) -> Q:
@@ -377,7 +378,7 @@ class Reader:
         )
         # `refs` holds the targets of every field; these are of this one.
         target = Cast("entry_id", TextField())
-        held = KeyTransform(str(spec.id), OuterRef("data"))
+        held = KeyTransform(str(spec.id), OuterRef("sealed"))
         shown = shown.filter(OverlapsKeys(held, Func(target, template="ARRAY[%(expressions)s]")))
         if item.operator is Operator.EXISTS:
             return Q(Exists(shown)) if _boolean(item) else ~Q(Exists(shown))
@@ -577,7 +578,11 @@ class Reader:
         if len(grant.clauses) > 1:
             extra |= {f"_f{i}": flag(clause_rows(c, collection)) for i, c in enumerate(grant.clauses)}
         chosen = self._chosen(collection, selection.fields)
-        extra["_data"] = F("data") if selection.fields is None else _part_of_data(chosen)
+        extra["_data"] = F("sealed") if selection.fields is None else _part_of_data(chosen)
+        # A draft that is shown as it would be published needs all that conditions look at.
+        is_whole = self.plane.drafts and selection.fields is None
+        if any(spec.is_sealed for spec in (collection.fields if is_whole else chosen)):
+            extra["_key"] = self._wrapped_key()
         targets = self._target_rows(chosen, selection.expand)
         if targets is not None:
             extra["_targets"] = targets
@@ -585,6 +590,11 @@ class Reader:
             extra["_states"] = self._states(collection)
         names = ["entry_id", "content_locale", "version_number", "published_at", "updated_at"]
         return documents.values(*names, **extra)
+
+    def _wrapped_key(self) -> Subquery:
+        """The wrapped key of a document's sealed values, None for an entry without."""
+        keys = DataKey.objects.using(self.plane.using).filter(entry_id=OuterRef("entry_id"))
+        return Subquery(keys.values("wrapped"))
 
     def _states(self, collection: CollectionSpec) -> ArraySubquery:
         """The state of an entry in each locale that the principal may see."""
@@ -614,8 +624,10 @@ class Reader:
                 "version_number": F("version_number"),
                 "published_at": F("published_at"),
                 "updated_at": F("updated_at"),
-                "data": F("data"),
+                "data": F("sealed"),
             }
+            if any(spec.is_sealed for target in targets for spec in self._chosen(target, None)):
+                members["key"] = self._wrapped_key()
             flags = [
                 When(
                     collection_id=target.id,
@@ -658,11 +670,12 @@ class _InSubquery(Exact):
 
 
 def _part_of_data(chosen: Iterable[FieldSpec]) -> Any:
-    return JSONObject(**{str(spec.id): KeyTransform(str(spec.id), "data") for spec in chosen})
+    return JSONObject(**{str(spec.id): KeyTransform(str(spec.id), "sealed") for spec in chosen})
 
 
 def _held(clause: Clause, collection: CollectionSpec) -> list[UUID]:
-    return [spec.id for spec in collection.fields if clause.fields.allows(spec)]
+    """Return the fields to search in; what is sealed has no words, and may have had some a moment ago."""
+    return [spec.id for spec in collection.fields if clause.fields.allows(spec) and not spec.is_sealed]
 
 
 def _paths(tree: Tree) -> list[str]:

@@ -1,42 +1,31 @@
-"""Which personal and secret fields a read shows or asks by, and noting the read in the log."""
+"""Which personal and secret fields a read shows, and noting the read in the log."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
-from accounts.access import DataClass, Principal
+from accounts.access import SENSITIVE, Principal
 from accounts.audit import reads
 from content.fields.base import FieldSpec
-from content.parameters import Parameters
-from content.query import Reader
 from content.schema import CollectionSpec
 from content.shaping import Shaper
-
-SENSITIVE: Final = frozenset({DataClass.PERSONAL, DataClass.SECRET})
-
-
-def is_sensitive(spec: FieldSpec) -> bool:
-    return spec.data_class in SENSITIVE
 
 
 def note_documents(
     shaper: Shaper,
     collection: CollectionSpec,
     rows: Iterable[Mapping[str, Any]],
-    parameters: Parameters,
     *,
     is_list: bool = False,
     is_draft_read: bool = False,
     where: str = "api",
 ) -> bool:
-    """Log the read of documents that were shaped, by what was shown of them and by what they were chosen by.
+    """Log the read of documents that were shaped, by what was shown of them: nothing finds them by more than that.
 
     Without a personal or secret field it is logged only when it `is_draft_read`. Returns whether it was. Asks the
     database nothing. Raises UnavailableError when the read can't be logged.
     """
     reader = shaper.reader
     sensitive = shaper.shown(SENSITIVE)
-    if asked := _asked_by(reader, collection, parameters):
-        sensitive.setdefault(collection.key, set()).update(asked)
     if not sensitive and not is_draft_read:
         return False
     reads.note(
@@ -66,7 +55,7 @@ def note_entry(
     where: str = "api",
 ) -> None:
     """Log the read of an entry's working state, or of old versions of it, with these fields."""
-    named = [spec.key for spec in specs if is_sensitive(spec)]
+    named = [spec.key for spec in specs if spec.is_sensitive]
     reads.note(
         reads.Read(
             collection=collection.key,
@@ -80,64 +69,3 @@ def note_entry(
         ),
         by=by,
     )
-
-
-def note_titles(
-    shown: Iterable[tuple[CollectionSpec, object]],
-    *,
-    by: Principal,
-    asked: Iterable[CollectionSpec] = (),
-    is_draft: bool = True,
-) -> None:
-    """Log what a page of the admin calls entries, where their title is personal or secret: on cards, in choices.
-
-    `shown` are collections and ids; `asked` are collections whose titles were looked through without finding any,
-    which tells of them too.
-    """
-    collections: dict[str, CollectionSpec] = {}
-    ids: dict[str, list[str]] = {}
-    for collection in asked:
-        collections[collection.key], ids[collection.key] = collection, []
-    for collection, entry_id in shown:
-        collections[collection.key] = collection
-        ids.setdefault(collection.key, []).append(str(entry_id))
-    for key, collection in collections.items():
-        title = collection.title_field
-        if title is None or not is_sensitive(title):
-            continue
-        reads.note(
-            reads.Read(
-                collection=key,
-                collection_id=collection.id,
-                ids=ids[key],
-                is_list=True,
-                is_draft=is_draft,
-                sensitive={key: [title.key]},
-                where="admin",
-            ),
-            by=by,
-        )
-
-
-def _asked_by(reader: Reader, collection: CollectionSpec, parameters: Parameters) -> set[str]:
-    """Return the sensitive fields that were filtered, sorted or searched by: an answer tells of them, shown or not."""
-    found: set[str] = set()
-    for item in parameters.filters:
-        spec = collection.by_key.get(item.path[0])
-        if spec is None:
-            continue
-        if is_sensitive(spec):
-            found.add(spec.key)
-        if len(item.path) > 1:
-            targets = (reader.schema.by_id.get(key) for key in reader.schema.target_collections((spec,)))
-            below = (target.by_key.get(item.path[1]) for target in targets if target is not None)
-            if any(target is not None and is_sensitive(target) for target in below):
-                found.add(".".join(item.path))
-    for sort in parameters.sorts:
-        spec = collection.by_key.get(sort.name)
-        if spec is not None and is_sensitive(spec):
-            found.add(spec.key)
-    if parameters.search:
-        grant = reader.grant(collection.id)
-        found.update(spec.key for spec in collection.fields if is_sensitive(spec) and grant.allows(spec))
-    return found

@@ -94,10 +94,10 @@ def value_of(field: FieldSpec) -> Expression:
     """Return the SQL of a field's value as it is compared and indexed: text in code point order, numeric, or jsonb."""
     kind = fields.get(field.type).kind
     if kind is Kind.NUMBER:
-        return AsNumeric(KeyTextTransform(str(field.id), "data"))
+        return AsNumeric(KeyTextTransform(str(field.id), "sealed"))
     if kind is Kind.LIST:
-        return KeyTransform(str(field.id), "data")
-    return Collate(KeyTextTransform(str(field.id), "data", output_field=TextField()), "C")
+        return KeyTransform(str(field.id), "sealed")
+    return Collate(KeyTextTransform(str(field.id), "sealed", output_field=TextField()), "C")
 
 
 SYSTEM_NAMES: dict[str, tuple[str, type[Any]]] = {
@@ -134,7 +134,7 @@ def compare_list(field: FieldSpec, operator: Operator, value: Any) -> Q:
     """Compare a list of strings: `eq` and `in` ask whether it holds the value, or any of them."""
     expression = value_of(field)
     if operator is Operator.EXISTS:
-        return Q(IsNull(KeyTextTransform(str(field.id), "data"), not value))
+        return Q(IsNull(KeyTextTransform(str(field.id), "sealed"), not value))
     values = value if isinstance(value, tuple) else (value,)
     if not values:
         return NO_ROWS
@@ -143,7 +143,7 @@ def compare_list(field: FieldSpec, operator: Operator, value: Any) -> Q:
         held |= Q(HoldsAll(expression, Value([item], output_field=JSONField())))
     if operator in {Operator.EQ, Operator.IN}:
         return held
-    return ~held | Q(IsNull(KeyTextTransform(str(field.id), "data"), True))
+    return ~held | Q(IsNull(KeyTextTransform(str(field.id), "sealed"), True))
 
 
 def compare_field(field: FieldSpec, operator: Operator, value: Any) -> Q:
@@ -175,7 +175,7 @@ def condition_of(condition: Condition, collection: CollectionSpec) -> Q:
         field = collection.by_id.get(UUID(condition.name))
     except ValueError:
         return NO_ROWS
-    if field is None or fields.get(field.type).kind is Kind.NONE:
+    if field is None or field.is_sealed or fields.get(field.type).kind is Kind.NONE:
         return NO_ROWS
     return compare_field(field, condition.operator, condition.value)
 

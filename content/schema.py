@@ -6,13 +6,17 @@ from decimal import Decimal
 from functools import cached_property
 from uuid import UUID
 
-from accounts.access import DataClass, Operator, Resource
+from django.db.models import Q
+
+from accounts.access import SENSITIVE, DataClass, Operator, Resource
 from accounts.canonical import Scalar
 from accounts.directory import CollectionLabel, FieldLabel, Input
 from accounts.models import Generation
 from content import fields
 from content.conditions import Condition
 from content.fields.base import ComponentSpec, FieldError, FieldSpec, Kind
+from content.forms.modelling import at_least_personal
+from content.forms.options import FormOptions
 from content.models.schema import Collection, Field, Locale
 
 GENERATION = "schema"
@@ -34,6 +38,17 @@ class LocaleSpec:
         return (self.code, *(code for code in self.fallback if code != self.code))
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """When entries are erased for good: so many days after they were created, last saved, or put into the trash."""
+
+    after_days: int
+    of: str  # created, updated or trashed
+
+    def as_json(self) -> dict[str, str | int]:
+        return {"after_days": self.after_days, "of": self.of}
+
+
 @dataclass(frozen=True)
 class CollectionSpec:
     """A collection with its live fields, in order."""
@@ -45,6 +60,8 @@ class CollectionSpec:
     localized: bool
     fields: tuple[FieldSpec, ...]
     description: str = field(default="", compare=False)  # says nothing about content
+    retention: Retention | None = field(default=None, compare=False)
+    form: FormOptions | None = None  # of kind `form`
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
@@ -55,15 +72,23 @@ class CollectionSpec:
         return {item.id: item for item in self.fields}
 
     @cached_property
+    def sensitive_ids(self) -> frozenset[str]:
+        """The ids of the fields whose values are sealed where they are written."""
+        return frozenset(str(item.id) for item in self.fields if item.is_sensitive)
+
+    @cached_property
     def slug_field(self) -> FieldSpec | None:
         """The field that names an entry in URLs: the first slug."""
-        return next((item for item in self.fields if item.type == "slug"), None)
+        return next((item for item in self.fields if item.type == "slug" and not item.is_sealed), None)
 
     @cached_property
     def title_field(self) -> FieldSpec | None:
-        """The field that names an entry for people: the first text, else the first of any kind of words."""
+        """The field that names an entry for people: the first text, else the first of any kind of words.
+
+        Never one whose values are sealed: titles stand in lists, on cards and in choices.
+        """
         kinds = ("text", "slug", "email", "url", "long_text")
-        found = (item for kind in kinds for item in self.fields if item.type == kind)
+        found = (item for kind in kinds for item in self.fields if item.type == kind and not item.is_sealed)
         return next(found, None)
 
     @property
@@ -81,6 +106,9 @@ class Schema:
 
     collections: tuple[CollectionSpec, ...]
     locales: tuple[LocaleSpec, ...]
+    gone_sensitive: frozenset[str] = (
+        frozenset()
+    )  # ids of removed fields whose values old versions hold sealed
 
     @cached_property
     def by_key(self) -> dict[str, CollectionSpec]:
@@ -161,6 +189,7 @@ def spec_of(row: Field) -> FieldSpec:
         filterable=row.filterable or row.type == "slug",  # a slug names its entry in URLs
         default=row.default,
         data_class=row.data_class,
+        is_sealed=row.is_sealed,
         options=field_type.load_options(row.options),
         condition=Condition.load(row.condition) if row.condition else None,
     )
@@ -169,7 +198,12 @@ def spec_of(row: Field) -> FieldSpec:
 def read(using: str = "default") -> Schema:
     """Read the whole schema from a database: three queries."""
     by_collection: dict[UUID, list[FieldSpec]] = {}
-    for row in Field.objects.using(using).filter(removed_at=None).order_by("position", "id"):
+    gone: set[str] = set()
+    kept = Q(removed_at=None) | Q(data_class__in=SENSITIVE)
+    for row in Field.objects.using(using).filter(kept).order_by("position", "id"):
+        if row.removed_at is not None:
+            gone.add(str(row.id))
+            continue
         by_collection.setdefault(row.collection_id, []).append(spec_of(row))
     collections = tuple(
         CollectionSpec(
@@ -180,6 +214,8 @@ def read(using: str = "default") -> Schema:
             row.localized,
             tuple(by_collection.get(row.id, ())),
             row.description,
+            Retention(row.retention["after_days"], row.retention["of"]) if row.retention else None,
+            FormOptions.load(row.form or {}) if row.kind == Collection.Kind.FORM else None,
         )
         for row in Collection.objects.using(using).order_by("name", "id")
     )
@@ -188,15 +224,33 @@ def read(using: str = "default") -> Schema:
         for row in Locale.objects.using(using).order_by("-is_default", "code")
     )
     plain = Schema(collections, locales)
-    return Schema(tuple(_with_effective_classes(item, plain) for item in collections), locales)
+    effective = tuple(_with_effective_classes(item, plain) for item in collections)
+    return Schema(effective, locales, frozenset(gone))
 
 
 def _with_effective_classes(collection: CollectionSpec, schema: Schema) -> CollectionSpec:
-    """A component is as sensitive as the most sensitive thing that it holds."""
-    effective = tuple(
-        replace(item, data_class=fields.get(item.type).data_class(item, schema)) for item in collection.fields
+    """A component is as sensitive as the most sensitive thing that it holds; a field of a form personal at least.
+
+    What is sealed can't be found by.
+    """
+    is_form = collection.form is not None
+    return replace(
+        collection, fields=tuple(_effective(item, schema, is_form=is_form) for item in collection.fields)
     )
-    return replace(collection, fields=effective)
+
+
+def _effective(spec: FieldSpec, schema: Schema, *, is_form: bool) -> FieldSpec:
+    data_class = fields.get(spec.type).data_class(spec, schema)
+    if is_form:
+        data_class = at_least_personal(data_class)
+    is_sealed = spec.is_sealed or data_class in SENSITIVE
+    return replace(
+        spec,
+        data_class=data_class,
+        is_sealed=is_sealed,
+        filterable=spec.filterable and not is_sealed,
+        unique=spec.unique and not is_sealed,
+    )
 
 
 _cached: dict[str, tuple[int, Schema]] = {}
@@ -264,6 +318,8 @@ class SchemaDirectory:
         if field is None:
             return "There is no such field."
         kind = fields.get(field.type).kind
+        if field.is_sealed:
+            return f"The field is {field.data_class}: its values are sealed, so nothing can be compared with them."
         if kind is Kind.NONE:
             return f"A field of type {field.type} can't be compared."
         if kind is Kind.LIST and operator not in {"eq", "ne", "in", "nin", "exists"}:
@@ -296,8 +352,10 @@ def _label_of(spec: FieldSpec) -> FieldLabel:
         Kind.LIST: (*_EQUAL, Operator.EXISTS),
         Kind.NUMBER: (*_EQUAL, *_ORDER, Operator.EXISTS),
         Kind.TEXT: (*_EQUAL, *_WORDS, *_ORDER, Operator.EXISTS),
-    }[kind]
-    if spec.type in ("boolean", "choice", "reference", "color"):
+    }[Kind.NONE if spec.is_sealed else kind]
+    if spec.is_sealed:
+        pass
+    elif spec.type in ("boolean", "choice", "reference", "color"):
         operators = (*_EQUAL, Operator.EXISTS)
     elif spec.type in ("date", "datetime"):
         operators = (*_EQUAL, *_ORDER, Operator.EXISTS)

@@ -14,6 +14,7 @@ from content.fields.base import ComponentSpec, FieldSpec, ReadContext
 from content.parameters import Tree
 from content.query import REFERENCES, Reader, Selection
 from content.schema import CollectionSpec, Schema
+from content.sealed_values import EntryKey, is_sealed
 
 Shown = tuple[
     FieldSpec, str, Callable[[Json, FieldSpec, ReadContext], Json]
@@ -26,6 +27,24 @@ def rfc3339(value: datetime | str | None) -> str | None:
         return None
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _opened(
+    data: Mapping[str, Json], wanted: Collection[str] | None, entry_id: object, wrapped: str | None
+) -> Mapping[str, Json]:
+    """Return a document's values with those that are wanted opened (None: all); without a key they are left out."""
+    sealed = [name for name, value in data.items() if is_sealed(value)]
+    if not sealed:
+        return data
+    plain = {name: value for name, value in data.items() if not is_sealed(value)}
+    if wrapped is None:
+        return plain
+    key = None
+    for name in sealed:
+        if wanted is None or name in wanted:
+            key = key or EntryKey.unwrapped(UUID(str(entry_id)), wrapped)
+            plain[name] = key.open(name, data[name])
+    return plain
 
 
 @dataclass(slots=True)
@@ -80,7 +99,14 @@ class Shaper:
         clauses = self.reader.grant(collection.id).clauses
         held = clauses if len(clauses) == 1 else tuple(c for i, c in enumerate(clauses) if row[f"_f{i}"])
         shaped = self._shape(
-            collection, row, held, row["_data"], row.get("_targets"), selection.fields, selection.expand
+            collection,
+            row,
+            held,
+            row["_data"],
+            row.get("_targets"),
+            selection.fields,
+            selection.expand,
+            row.get("_key"),
         )
         if self.drafts:
             shaped["_status"] = {
@@ -95,7 +121,14 @@ class Shaper:
         clauses = self.reader.grant(collection.id).clauses
         held = clauses if len(clauses) == 1 else tuple(c for i, c in enumerate(clauses) if row["flags"][i])
         return self._shape(
-            collection, {**row, "entry_id": row["id"]}, held, row["data"], row.get("targets"), names, expand
+            collection,
+            {**row, "entry_id": row["id"]},
+            held,
+            row["data"],
+            row.get("targets"),
+            names,
+            expand,
+            row.get("key"),
         )
 
     def shown(self, data_classes: Collection[str]) -> dict[str, set[str]]:
@@ -116,6 +149,7 @@ class Shaper:
         targets: list[Mapping[str, Any]] | None,
         names: Tree | None,
         expand: Tree,
+        wrapped: str | None,
     ) -> dict[str, Json]:
         self.entries[str(row["entry_id"])] = None
         shaped: dict[str, Json] = {
@@ -126,6 +160,9 @@ class Shaper:
             "_published_at": rfc3339(row["published_at"]),
             "_updated_at": rfc3339(row["updated_at"]),
         }
+        shown = self._shown(collection, held, names)
+        wanted = None if self.resolves else {field_id for _, field_id, _ in shown}
+        data = _opened(data, wanted, row["entry_id"], wrapped)
         if self.resolves:
             data = resolve(
                 collection,
@@ -134,7 +171,7 @@ class Shaper:
             )
         found = {item["id"]: item for item in targets or ()}
         plain = _Targets(self.reader.schema, found, self)
-        for spec, field_id, shape in self._shown(collection, held, names):
+        for spec, field_id, shape in shown:
             context = plain
             if spec.type in REFERENCES and spec.key in expand:
                 below = (names or Tree()).get(spec.key) or None

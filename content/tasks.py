@@ -1,13 +1,14 @@
-"""What the worker does for content: indexes and rebuilds. The database says what waits; a task is a wake-up."""
+"""What the worker does for content: indexes, rebuilds, the end of submissions. The database says what waits."""
 
 from celery import shared_task
 from django.conf import settings
 from django.db import connections
 
 from accounts.access import system
-from content import indexing, purging, rebuilding
-from content.backups import keeping
+from content import indexing, purging, rebuilding, retention
+from content.backups import keeping as backups
 from content.backups.stores import store
+from content.forms import keeping
 
 _LOCK = 0x71_6B_69_64_78  # "qkidx": the advisory lock of the one worker that makes indexes
 
@@ -35,9 +36,9 @@ def rebuild() -> None:
 def keep_backups() -> None:
     """Make, verify, prove and prune backups as far as they are due; also during a lockdown: now above all."""
     if settings.BACKUPS.to:
-        keeping.keep(store(), by=system("keeping backups"))
+        backups.keep(store(), by=system("keeping backups"))
     elif not settings.ENVIRONMENT.is_development:
-        keeping.tell_overdue(by=system("keeping backups"))
+        backups.tell_overdue(by=system("keeping backups"))
 
 
 @shared_task(
@@ -47,3 +48,15 @@ def watch_caches() -> None:
     """See that the caches in front are told of what changes."""
     if settings.PURGE_URLS:
         purging.watch()
+
+
+@shared_task(name="content.erase_due", queue="default")
+def erase_due() -> None:
+    """Erase the entries whose collection keeps them no longer."""
+    retention.erase_due()
+
+
+@shared_task(name="content.erase_submissions", queue="default", ignore_result=True, expires=3000)
+def erase_submissions() -> None:
+    """Erase submissions of forms whose time is over."""
+    keeping.erase_expired(by=system("retention of submissions"))

@@ -154,7 +154,7 @@ def read(entry: Entry, writing: Writing, *, behind: Place | None = None, size: i
     """
     behind = behind or Place()
     sight = Sight.of(entry, writing)
-    versions = entry.versions.defer("data").order_by("-number")
+    versions = entry.versions.defer("sealed").order_by("-number")
     if behind.version is not None:
         versions = versions.filter(number__lt=behind.version)
     events: Iterable[Version | Event] = _events(entry, writing, sight, behind)[: size + 1]

@@ -154,10 +154,15 @@ def hold_schema(writing: Writing) -> None:
 
     Writers share the lock, `content.modeling` takes it alone; so no save writes values into fields that just moved.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", schema_lock(writing.collection.id))
+    share_schema(writing.collection.id)
     if current().by_id.get(writing.collection.id) != writing.collection:
         raise ConflictError("The collection was changed at this moment. Try again.", code="schema-changed")
+
+
+def share_schema(collection_id: UUID) -> None:
+    """Keep a collection from being remodelled until this transaction ends; what it was a moment ago may be over."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", schema_lock(collection_id))
 
 
 def schema_lock(collection_id: UUID) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 
 from accounts import jws, limits, principals
 from accounts.access import Principal
+from accounts.environments import OtherEnvironmentError
 from accounts.errors import NotAuthenticatedError
 from accounts.log import Subject
 from previews import opening, refusals, secrets, state, tokens
@@ -43,6 +44,8 @@ class PreviewAuthentication(BaseAuthentication):
                 limits.count_ended(django_request, header, credential=f"preview:{secrets.digest(header)}")
             else:
                 limits.count_failure(django_request, header)
+            if error.detail:
+                raise OtherEnvironmentError(error.detail) from error
             raise NotAuthenticatedError("This preview is not valid, or is over.") from error
         limits.note_good(header)
         principal = principals.at_request(found.principal, django_request)

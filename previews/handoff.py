@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import jws, limits
+from accounts import environments, jws, limits
 from accounts.access import Action, Principal
 from accounts.errors import (
     ConflictError,
@@ -65,8 +65,8 @@ class RefusedCodeError(NotAuthenticatedError):
     code = "invalid-code"
     default_detail = "The code is not valid (any more), or the client secret is not the one of its site."
 
-    def __init__(self, reason: str, preview: Preview | None = None) -> None:
-        super().__init__()
+    def __init__(self, reason: str, preview: Preview | None = None, *, detail: str = "") -> None:
+        super().__init__(detail)
         self.reason, self.preview = reason, preview
 
 
@@ -222,6 +222,10 @@ def exchange(code: str, client_secret: str, *, by: Principal) -> Exchanged:
     Raises RefusedCodeError, the same whatever is wrong, and UnavailableError when no key can sign: the code still
     works then.
     """
+    for what, text in (("code", code), ("client secret", client_secret)):
+        sentence = environments.refusal(what, secrets.made_in(text))
+        if sentence:
+            raise RefusedCodeError("other-environment", detail=sentence)
     if not secrets.is_one(code, secrets.CODE):
         raise RefusedCodeError("unknown-code")
     with transaction.atomic():

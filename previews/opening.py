@@ -150,7 +150,7 @@ def read_draft(
     row, selection = reader.one(collection, str(claims.entry_id), parameters)
     shaper = Shaper(reader, as_published=True)
     document = shaper.document(collection, row, selection)
-    note_documents(shaper, collection, [row], parameters, is_draft_read=True, where="preview")
+    note_documents(shaper, collection, [row], is_draft_read=True, where="preview")
     return document
 
 

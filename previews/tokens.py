@@ -13,7 +13,7 @@ import jwt
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import jws
+from accounts import environments, jws
 from accounts.jws import Header, MalformedTokenError, header_of
 from previews.models import Preview, PreviewSite, SigningKey
 from previews.models.site import DEFAULT, LONGEST
@@ -37,6 +37,7 @@ class InvalidTokenError(Exception):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
+        self.detail = ""  # what may be said of it all the same
         super().__init__(reason)
 
 
@@ -96,7 +97,7 @@ def _written(preview: Preview, sid: str, now: datetime) -> dict[str, object]:
         "exp": int(preview.expires_at.timestamp()),
         "scope": SCOPE,
         "locale": preview.locale,
-        "environment": settings.ENVIRONMENT.name,
+        "environment": environments.name(),
         "sid": sid,
     }
 
@@ -126,12 +127,17 @@ def verify(text: str, *, at_least: int = 0) -> PreviewClaims:
         raise InvalidTokenError("key")
     table = tables.current(at_least=at_least)
     try:
-        return _read(text, header, table)
+        try:
+            return _read(text, header, table)
+        except InvalidTokenError as error:
+            newer = _newer(table, error.reason)
+            if newer is None:
+                raise
+            return _read(text, header, newer)
     except InvalidTokenError as error:
-        newer = _newer(table, error.reason)
-        if newer is None:
-            raise
-        return _read(text, header, newer)
+        # Believed no further than to say why it is refused, whether its key is known here or not.
+        error.detail = environments.refusal("preview token", jws.claims_of(text).get("environment"))
+        raise
 
 
 def _newer(table: Table, reason: str) -> Table | None:
@@ -184,7 +190,7 @@ def _claims(claims: dict[str, Any], table: Table, verifier: Verifier) -> Preview
         raise InvalidTokenError("lifetime")
     if claims["scope"] != SCOPE:
         raise InvalidTokenError("scope")
-    if claims["environment"] != settings.ENVIRONMENT.name:
+    if claims["environment"] != environments.name():
         raise InvalidTokenError("environment")
     site_id = _uuid(claims["aud"], "audience")
     if table.sites.get(site_id) != verifier.algorithm or verifier.site_id not in (None, site_id):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cms_project.environment import NAMES
+from cms_project.environment import NAMES, forms_of
 from cms_project.servers import Servers
 from tests import database, throwaway
 
@@ -36,8 +36,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         sys.dont_write_bytecode = False
         _servers = database.start_servers()
         for name in NAMES:  # whatever the developer's shell holds is not what we test
-            os.environ.pop(name, None)
-            os.environ.pop(f"{name}_FILE", None)
+            for form in forms_of(name):
+                os.environ.pop(form, None)
         os.environ["QUILLKEEP_TEST_RUN"] = _servers.folder.name
         os.environ["QUILLKEEP_TEST_ADMINISTRATOR"] = database.administrator_url(_servers)
         os.environ.update(

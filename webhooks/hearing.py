@@ -13,6 +13,7 @@ from accounts.access import Action, Area, Principal, Resource
 from accounts.models.user import User
 from accounts.principals import of_user, scopes_of
 from content import schema
+from content.forms import rights
 from content.models import DraftDocument, PublishedDocument
 from content.rows import flag, rows_of
 from content.schema import CollectionSpec
@@ -117,6 +118,9 @@ def _is_open(endpoint: Endpoint, principal: Principal, delivery: Delivery) -> bo
     area = _AREAS.get(delivery.type)
     if area is not None:
         return principal.administers(area)
+    if delivery.type == "form.submitted" and delivery.collection_id is not None:
+        form = schema.current().by_id.get(delivery.collection_id)
+        return form is not None and rights.may(principal, Action.READ, form)
     if delivery.type == "collection.changed" and delivery.collection_id is not None:
         if delivery.collection_id in schema.current().by_id:
             return knows(principal, Resource(delivery.collection_id))

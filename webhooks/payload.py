@@ -110,6 +110,8 @@ def _url(delivery: Delivery, collection: str | None) -> str | None:
         return None
     if delivery.type == "collection.changed":
         return f"{base}/api/v1/manage/collections/{collection}"
+    if delivery.type == "form.submitted":
+        return f"{base}/api/v1/manage/forms/{collection}/submissions/{delivery.subject_id}"
     if not delivery.type.startswith("entry."):
         return None
     plane = "content" if delivery.type in _PUBLIC else "manage/content"
@@ -133,8 +135,8 @@ def _slugs(deliveries: Collection[Delivery], present: Schema) -> dict[UUID, str]
         ).values_list(
             "entry_id",
             "number",
-            KeyTextTransform(str(slug.id), KeyTransform(locale, "data")),
-            KeyTextTransform(str(slug.id), KeyTransform(SHARED, "data")),
+            KeyTextTransform(str(slug.id), KeyTransform(locale, "sealed")),
+            KeyTextTransform(str(slug.id), KeyTransform(SHARED, "sealed")),
         )
         texts = {(str(entry_id), number): own or shared for entry_id, number, own, shared in rows}
         for delivery in about:

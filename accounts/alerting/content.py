@@ -30,16 +30,23 @@ def _each(event: Event, _known: Known) -> Iterable[Hit]:
 
 def _erased(event: Event, _known: Known) -> Iterable[Hit]:
     group, words, subject = _who(event)
-    if event.type == "entry.deleted":
+    if event.type in ("entry.deleted", "submission.erased"):
         yield Hit(group, words, subject)
-    elif event.detail.get("change") == "deleted" and event.detail.get("entries"):
-        yield Hit(group, words, subject, weight=event.detail["entries"])  # with their collection
+    elif event.detail.get("change") == "deleted":  # with their collection
+        lost = event.detail.get("entries", 0) + event.detail.get("submissions", 0)
+        if lost:
+            yield Hit(group, words, subject, weight=lost)
 
 
 def _counted(event: Event, _known: Known) -> Iterable[Hit]:
     group, words, subject = _who(event)
     count = event.detail.get("count", 1)
     yield Hit(group, words, subject, weight=max(1, count) if isinstance(count, int) else 1)
+
+
+def _full(event: Event, _known: Known) -> Iterable[Hit]:
+    words = {"form": str(event.detail.get("collection", "that is gone"))}
+    yield Hit(event.subject_id, words, Subject("collection", event.subject_id))
 
 
 def _given_away(event: Event, _known: Known) -> Iterable[Hit]:
@@ -98,8 +105,8 @@ RULES: Final = (
         "Many personal or secret fields read",
         Severity.CRITICAL,
         # Through the eyes of others whole documents are seen, whatever is in them.
-        frozenset({"sensitive.read", "access.viewed-as"}),
-        "{who} read personal or secret fields of {count} entries, from {where}.",
+        frozenset({"sensitive.read", "access.viewed-as", "submission.read", "values.revealed"}),
+        "{who} read personal or secret fields of {count} entries or submissions, from {where}.",
         "Revoke the key or switch the account off unless it was meant: this may have to be reported as a breach.",
         _counted,
         threshold=200,
@@ -109,7 +116,9 @@ RULES: Final = (
         "mass-export",
         "Much was exported",
         Severity.WARNING,
-        frozenset({"log.exported", "content.exported", "entry.exported"}),
+        frozenset(
+            {"log.exported", "content.exported", "entry.exported", "submissions.exported", "person.exported"}
+        ),
         "{who} exported {count} rows, from {where}.",
         "See that it was meant, and where the file is now.",
         _counted,
@@ -131,12 +140,21 @@ RULES: Final = (
         "mass-purge",
         "Many entries were erased for good",
         Severity.CRITICAL,
-        frozenset({"entry.deleted", "collection.changed"}),
-        "{who} erased {count} entries for good.",
+        frozenset({"entry.deleted", "submission.erased", "collection.changed"}),
+        "{who} erased {count} entries or submissions for good.",
         "Switch the account off or revoke the key unless it was meant; only a backup has them now.",
         _erased,
         threshold=20,
         window=_TEN_MINUTES,
+    ),
+    Rule(
+        "form-full",
+        "A form can take no more",
+        Severity.WARNING,
+        frozenset({"form.full"}),
+        "The form {form} holds as many submissions as a form may: visitors are refused.",
+        "See whether robots filled it. Close the form, or erase what is not needed; a shorter retention helps too.",
+        _full,
     ),
     Rule(
         "preview-site-leaks",

@@ -133,6 +133,15 @@ RULES: Final = (
         _not_told,
     ),
     Rule(
+        "log-not-streamed",
+        "Events don't reach the SIEM",
+        Severity.WARNING,
+        frozenset({"log.not-streamed"}),
+        "For more than ten minutes events could not be sent to AUDIT_STREAM_TO: {problem}.",
+        "See whether the receiver answers. Nothing is lost: what waits is sent in order once it does.",
+        _house,
+    ),
+    Rule(
         "limits-unavailable",
         "Limits can't be counted",
         Severity.CRITICAL,

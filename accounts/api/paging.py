@@ -1,8 +1,5 @@
 """Lists of the management API: `{"data": […], "meta": {"limit", "next_cursor"}}`, in the order of ids."""
 
-import base64
-import binascii
-import hmac
 import json
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -11,8 +8,9 @@ from django.db.models import Model, QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import cursors
+from accounts.cursors import CursorError
 from accounts.errors import InvalidInputError, Problem
-from accounts.keyring import key_ring
 
 M = TypeVar("M", bound=Model)
 DEFAULT_LIMIT: Final = 20
@@ -58,24 +56,22 @@ def read_limit(parameters: dict[str, str]) -> int:
 def make_cursor(value: Any, about: str) -> str:
     """Return an opaque, signed place in a list."""
     payload = json.dumps([about, value if isinstance(value, int) else str(value)]).encode()
-    _, mac = key_ring().mac(payload, purpose=_PURPOSE)
-    return base64.urlsafe_b64encode(bytes.fromhex(mac)[:16] + payload).decode().rstrip("=")
+    return cursors.sealed(payload, purpose=_PURPOSE)
 
 
 def read_cursor(text: str | None, about: str) -> Any:
     """Return the place that a cursor of this very list means, None without one. Raises InvalidInputError."""
     if text is None:
         return None
+    detail = "This cursor is not one of this list."
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        _, mac = key_ring().mac(raw[16:], purpose=_PURPOSE)
-        if not hmac.compare_digest(bytes.fromhex(mac)[:16], raw[:16]):
-            raise _wrong("cursor", "This cursor is not one of this list.")
-        made_about, value = json.loads(raw[16:])
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise _wrong("cursor", "This cursor is not one of this list.") from error
+        made_about, value = json.loads(cursors.opened(text, purpose=_PURPOSE))
+    except CursorError as error:
+        raise _wrong("cursor", error.detail or detail) from error
+    except (ValueError, TypeError) as error:
+        raise _wrong("cursor", detail) from error
     if made_about != about:
-        raise _wrong("cursor", "This cursor is not one of this list.")
+        raise _wrong("cursor", detail)
     return value
 
 

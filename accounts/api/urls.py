@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import alerts, audit, auth, manage
+from accounts.api import alerts, audit, auth, csp_reports, manage
 
 urlpatterns = [
     path("auth/login", auth.LoginView.as_view()),
@@ -29,3 +29,4 @@ urlpatterns = [
     path("manage/alerts/<uuid:alert_id>", alerts.AlertView.as_view()),
     path("manage/alerts/<uuid:alert_id>/acknowledge", alerts.AlertAcknowledgementView.as_view()),
 ]
+reports = [path("csp-reports", csp_reports.ReportsView.as_view())]

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import environments
 from accounts.access import Area, Principal, Scopes
 from accounts.addresses import is_within
 from accounts.errors import (
@@ -86,11 +87,9 @@ def parse(text: str) -> KeyText:
     match = _FORM.fullmatch(text)
     if match is None or not hmac.compare_digest(_checksum(text[:-_CHECKSUM_LENGTH]), match["checksum"]):
         raise NotAuthenticatedError("This is not an API key: it may be cut off or mistyped.")
-    environment = settings.ENVIRONMENT.name
-    if match["environment"] != environment:
-        raise NotAuthenticatedError(
-            f"This API key is for the environment {match['environment']}, and this is {environment}."
-        )
+    environments.require_own("API key", match["environment"])
+    if match["environment"] != environments.name():
+        raise NotAuthenticatedError("This API key is of an environment that there is not.")
     return KeyText(match["environment"], match["public_id"], match["secret"])
 
 
@@ -170,7 +169,7 @@ def mint(
         problems.append(Problem.at(["browser"], "not-possible", "A key for browsers can't administer."))
     if problems:
         raise InvalidInputError(errors=problems)
-    text = KeyText(settings.ENVIRONMENT.name, _random(_PUBLIC_LENGTH), _random(_SECRET_LENGTH))
+    text = KeyText(environments.name(), _random(_PUBLIC_LENGTH), _random(_SECRET_LENGTH))
     key = ApiKey.objects.create(
         public_id=text.public_id,
         secret_hash=secret_hash(text.secret),
@@ -217,7 +216,7 @@ def rotate(key: ApiKey, *, overlap: timedelta = DEFAULT_OVERLAP, by: Principal) 
         raise ConflictError("A revoked or expired key can't be rotated. Make a new one.")
     if key.state == ApiKey.State.DISABLED:
         raise ConflictError("This key is switched off. Enable it first.")
-    text = KeyText(settings.ENVIRONMENT.name, key.public_id, _random(_SECRET_LENGTH))
+    text = KeyText(environments.name(), key.public_id, _random(_SECRET_LENGTH))
     key.previous_secret_hash = key.secret_hash
     key.previous_valid_until = now + overlap
     key.secret_hash = secret_hash(text.secret)

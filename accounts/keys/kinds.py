@@ -27,6 +27,7 @@ class Rotated:
     name: str = ""  # of what was rotated, where one name stands for several keys
     former: str | None = None  # the id of the key before, where it is another one
     signs_at: datetime | None = None  # from when on the new one is used, where that is not at once
+    told: str = ""  # what is to be done with `text`, where it is not in use by itself
 
 
 class KeyKind(Protocol):

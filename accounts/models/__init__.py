@@ -4,10 +4,13 @@ from accounts.models.alert import Alert, KeyPlace, Severity, Tally
 from accounts.models.api_key import ApiKey, ScopeUse
 from accounts.models.archive import Archive, DailyHead, Epoch, LogCheck
 from accounts.models.credential import Bearer, Credential
+from accounts.models.csp_report import CspReport
 from accounts.models.device import Authenticator, Passkey, RecoveryCodes
 from accounts.models.event import Event, Position, Seal, Unsealed
 from accounts.models.generation import Generation
+from accounts.models.installation import Installation
 from accounts.models.lockdown import Lockdown
+from accounts.models.ring_key import RingKey
 from accounts.models.role import Policy, Role
 from accounts.models.service import ServiceAccount
 from accounts.models.session import Session
@@ -20,10 +23,12 @@ __all__ = [
     "Authenticator",
     "Bearer",
     "Credential",
+    "CspReport",
     "DailyHead",
     "Epoch",
     "Event",
     "Generation",
+    "Installation",
     "KeyPlace",
     "Lockdown",
     "LogCheck",
@@ -31,6 +36,7 @@ __all__ = [
     "Policy",
     "Position",
     "RecoveryCodes",
+    "RingKey",
     "Role",
     "ScopeUse",
     "Seal",

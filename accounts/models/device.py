@@ -15,6 +15,7 @@ from django.db import models
 from django_otp.models import Device, ThrottlingMixin, TimestampMixin
 from django_otp.oath import TOTP
 
+from accounts import environments
 from accounts.ids import uuid7
 from accounts.keyring import key_ring
 from accounts.models.role import Strength
@@ -25,8 +26,8 @@ DIGITS = 6
 
 def issuer() -> str:
     """Return the name that authenticators show; each environment has one, so that entries never clash."""
-    name = settings.ENVIRONMENT.name
-    return "Quillkeep" if name == "production" else f"Quillkeep {name.title()}"
+    name = environments.name()
+    return "Quillkeep" if name == "production" else f"Quillkeep ({name})"
 
 
 class OwnedDevice(Device):  # type: ignore[misc]
@@ -67,12 +68,12 @@ class Authenticator(TimestampMixin, ThrottlingMixin, OwnedDevice):  # type: igno
     def set_new_secret(self) -> bytes:
         """Put in a new random secret of 160 bits and return it."""
         raw = os.urandom(20)
-        self.secret = key_ring().encrypt(raw, context=self._context)
+        self.secret = key_ring().encrypt(raw, context=self.context)
         return raw
 
     @property
     def raw_secret(self) -> bytes:
-        return key_ring().decrypt(self.secret, context=self._context)
+        return key_ring().decrypt(self.secret, context=self.context)
 
     @property
     def secret_base32(self) -> str:
@@ -117,7 +118,8 @@ class Authenticator(TimestampMixin, ThrottlingMixin, OwnedDevice):  # type: igno
         return cast("float", getattr(settings, "OTP_TOTP_THROTTLE_FACTOR", 1))
 
     @property
-    def _context(self) -> str:
+    def context(self) -> str:
+        """What the secret is bound to when it is encrypted."""
         return f"accounts.authenticator:{self.id}"
 
 

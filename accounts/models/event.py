@@ -147,6 +147,12 @@ class PositionManager(models.Manager["Position"]):
         self.bulk_create([self.model(consumer=consumer)], ignore_conflicts=True)
         return self.select_for_update().get(consumer=consumer).position
 
+    def free(self, consumer: str) -> int | None:
+        """Lock the position of a consumer and return it, None while another worker holds it."""
+        self.bulk_create([self.model(consumer=consumer)], ignore_conflicts=True)
+        found = self.select_for_update(skip_locked=True).filter(consumer=consumer).first()
+        return found.position if found is not None else None
+
     def unread(self, consumer: str) -> models.QuerySet["Seal"]:
         """Return the seals behind a consumer's position, in one question."""
         position = self.filter(consumer=consumer).values("position")

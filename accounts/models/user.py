@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group
 from django.db import models
@@ -107,12 +108,16 @@ class User(AbstractBaseUser):  # type: ignore[django-manager-missing]  # django-
 
     def get_session_auth_hash(self) -> str:
         """Bind Django sessions to the password and to the token version, so that moving either ends them all."""
-        value = f"{self.id}:{self.token_version}:{self.password}"
-        return salted_hmac("accounts.User.session", value, algorithm="sha256").hexdigest()
+        return self._session_hash(None)
 
     def get_session_auth_fallback_hash(self) -> Iterable[str]:
-        """No hash of a former secret key is accepted: a rotated secret key ends the sessions."""
-        return ()
+        """Let sessions go on that a former secret key has signed, as long as it is among the fallbacks."""
+        for key in settings.SECRET_KEY_FALLBACKS:
+            yield self._session_hash(key)
+
+    def _session_hash(self, secret: str | None) -> str:
+        value = f"{self.id}:{self.token_version}:{self.password}"
+        return salted_hmac("accounts.User.session", value, secret=secret, algorithm="sha256").hexdigest()
 
     def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
         """Answer Django's question with the one of the house: see `accounts.rights.django_permissions`."""

@@ -30,7 +30,7 @@ from accounts.pages.frame import (
     see_other,
 )
 from accounts.principals import at_request, of_user
-from accounts.sign_in import browsers, devices, passkeys, sessions, steps
+from accounts.sign_in import browsers, devices, passkeys, session_store, sessions, steps
 from accounts.sign_in.passkeys import Ceremony
 from accounts.sign_in.steps import Next, Pending
 
@@ -62,7 +62,7 @@ def password_step(request: HttpRequest) -> HttpResponse:
         return _finish(request, passkey.user, passkey, target)
 
     email = canonical_email(request.POST.get("email", "")) or ""
-    context = {"next": target}
+    context = {"next": target, "elsewhere": session_store.elsewhere(request)}
     return answer(
         request, "accounts/sign_in.html", form, by_password, context, passkey=by_passkey, email=email
     )

@@ -11,12 +11,13 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from accounts import environments
 from accounts.keyring import key_ring
 
 _PURPOSE: Final = "known-browser"
 _LIFE: Final = 365 * 24 * 3600
 _FORM: Final = re.compile(r"(?P<id>[A-Za-z0-9_-]{22})\.(?P<key>[a-z0-9_-]{1,32})\.(?P<mac>[0-9a-f]{64})")
-_NAME: Final = "__Host-browser" if settings.SESSION_COOKIE_SECURE else "browser"
+_NAME: Final = settings.COOKIE_NAME.format("browser")
 
 
 def known(request: HttpRequest, email: str) -> str:
@@ -45,4 +46,4 @@ def remember(response: HttpResponse, email: str) -> None:
 
 
 def _bytes(identifier: str, email: str) -> bytes:
-    return f"{identifier}:{email}".encode()
+    return f"{environments.name()}:{identifier}:{email}".encode()

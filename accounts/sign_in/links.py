@@ -18,6 +18,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 
+from accounts import environments
 from accounts.addresses import canonical_email
 from accounts.canonical import canonical_bytes
 from accounts.errors import NotFoundError
@@ -30,7 +31,7 @@ from accounts.sign_in import lockout
 
 RESET_ASKED: Final = "user.reset-asked"
 _FORM: Final = re.compile(
-    r"(?P<purpose>[a-z]{1,12})\.(?P<user>[0-9a-f]{32})\.(?P<made>[0-9]{10})\.(?P<key>[a-z0-9_-]{1,32})\.(?P<mac>[A-Za-z0-9_-]{43})"
+    r"(?P<purpose>[a-z]{1,12})\.(?P<environment>[a-z]{1,20})\.(?P<user>[0-9a-f]{32})\.(?P<made>[0-9]{10})\.(?P<key>[a-z0-9_-]{1,32})\.(?P<mac>[A-Za-z0-9_-]{43})"
 )
 
 
@@ -54,14 +55,20 @@ def make_token(user: User, purpose: Purpose) -> str:
     made = int(time.time())
     key_id, mac = key_ring().mac(_bytes(user, purpose, made), purpose=f"link:{purpose.value}")
     text = base64.urlsafe_b64encode(bytes.fromhex(mac)).decode().rstrip("=")
-    return f"{purpose.value}.{user.pk.hex}.{made}.{key_id}.{text}"
+    return f"{purpose.value}.{environments.name()}.{user.pk.hex}.{made}.{key_id}.{text}"
 
 
 def read(token: str) -> tuple[User, Purpose]:
-    """Return whose link it is and for what. Raises NotFoundError for one that is wrong, old or used."""
+    """Return whose link it is and for what. Raises NotFoundError for one that is wrong, old or used.
+
+    Raises OtherEnvironmentError for one that says that it is of another environment.
+    """
     match = _FORM.fullmatch(token)
     try:
         if match is None:
+            raise NotFoundError
+        environments.require_own("link", match["environment"])
+        if match["environment"] != environments.name():
             raise NotFoundError
         purpose, made = Purpose(match["purpose"]), int(match["made"])
         mac = base64.urlsafe_b64decode(match["mac"] + "=").hex()
@@ -111,4 +118,4 @@ def ask_for_reset(request: HttpRequest, email: str) -> None:
 
 def _bytes(user: User, purpose: Purpose, made: int) -> bytes:
     state = [user.password, user.token_version, user.email, str(user.last_login or "")]
-    return canonical_bytes([purpose.value, str(user.pk), made, *state])
+    return canonical_bytes([environments.name(), purpose.value, str(user.pk), made, *state])

@@ -30,7 +30,7 @@ TIMES: Final = (1, 5, 5)
 MOST_IN_A_ROW: Final = (
     100  # NIST SP 800-63B-4, 3.2.2: then strangers wait until the person has signed in or reset
 )
-_MARK: Final = "#"  # stands in no address that can be kept
+MARK: Final = "#"  # stands in no address that can be kept
 
 
 class Handler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is untyped
@@ -40,7 +40,7 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is untyped
         """Return the count that is nearest to its limit, as one of the smallest limit."""
         attempts = self.get_user_attempts(request, credentials)
         found: list[int] = [sum(rows.values_list("failures_since_start", flat=True)) for rows in attempts]
-        if _MARK in counted_name(request, credentials):
+        if MARK in counted_name(request, credentials):
             return found[
                 1
             ]  # a known browser, wherever it is: what strangers do at its address is not its doing
@@ -56,7 +56,7 @@ def counted_name(request: HttpRequest, credentials: dict[str, str] | None) -> st
     """Return under which name failures are counted: the account's, or for a known browser of it one of its own."""
     username = str((credentials or {}).get("username") or "-")
     browser = browsers.known(request, username)
-    return f"{browser}{_MARK}{username}"[:255] if browser else username
+    return f"{browser}{MARK}{username}"[:255] if browser else username
 
 
 def is_locked(request: HttpRequest, username: str) -> bool:
@@ -73,7 +73,7 @@ def lift(user: User, *, by: Principal) -> None:
         by.require_area(Area.USERS)
         by.require_step_up()
     AccessAttempt.objects.filter(
-        Q(username=user.email) | Q(username__endswith=f"{_MARK}{user.email}")
+        Q(username=user.email) | Q(username__endswith=f"{MARK}{user.email}")
     ).delete()
     record(LIFTED, actor=by, subject=Subject("user", str(user.pk)))
 

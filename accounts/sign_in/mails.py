@@ -16,6 +16,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from accounts import environments
 from accounts.access import system
 from accounts.log import Subject, record
 from accounts.models.device import issuer
@@ -27,7 +28,7 @@ from accounts.sign_in.links import Purpose
 
 logger = logging.getLogger("quillkeep.mails")
 
-_CONSUMER: Final = "mails"
+CONSUMER: Final = "mails"
 SENT, REFUSED = "mail.sent", "mail.refused"
 _MOST_RESETS: Final = 3  # an hour: nobody's mailbox is to be filled by strangers
 
@@ -108,14 +109,14 @@ def send_due() -> int:
     sent = 0
     while True:
         with transaction.atomic(durable=True):
-            position = Position.objects.of(_CONSUMER, lock=True)
+            position = Position.objects.of(CONSUMER, lock=True)
             waiting = Event.objects.after(position).filter(type__in=WRITERS, seal__position__lte=last)
             event = waiting.first()
             if event is None:
-                Position.objects.advance(_CONSUMER, to=last)
+                Position.objects.advance(CONSUMER, to=last)
                 return sent
             sent += _send(event)
-            Position.objects.advance(_CONSUMER, to=event.seal.position)
+            Position.objects.advance(CONSUMER, to=event.seal.position)
 
 
 def _send(event: Event) -> int:
@@ -149,9 +150,11 @@ def deliver(
 ) -> bool:
     """Send a mail to one address and write down whether it was taken. Raises OSError when no server answers."""
     text = render_to_string(mail.template, {"name": name, "place": issuer(), **mail.words})
+    place = environments.name()
+    mark = "" if place == "production" or mail.subject.startswith("[") else f"[{place}] "
     by, detail = system("mail"), {"about": about, **(detail or {})}
     try:
-        EmailMessage(subject=mail.subject, body=text, to=[to]).send()
+        EmailMessage(subject=mark + mail.subject, body=text, to=[to]).send()
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
         # This one mail will never be taken; those behind it shall not wait for it.
         logger.warning("The mail server refuses a mail about %s: %s.", about, type(error).__name__)

@@ -3,17 +3,29 @@
 import hashlib
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.http import HttpRequest
 from django.utils import timezone
+
+from accounts import environments
 
 
 class SessionStore(DatabaseStore):
-    """As Django's own, but for the name under which a row is kept: what the cookie says is written nowhere."""
+    """As Django's own, but for the name under which a row is kept: what the cookie says is written nowhere.
+
+    Keys begin with the environment, and the name is a hash of all of it: a copy of the table opens none elsewhere.
+    """
+
+    def _get_new_session_key(self) -> str:
+        return f"{environments.name()}-{super()._get_new_session_key()}"  # type: ignore[misc]  # not in the stubs
 
     def _get_session_from_db(self) -> Any:
         key = self.session_key
         found = (
-            key and self.model.objects.filter(session_key=hashed(key), expire_date__gt=timezone.now()).first()
+            key
+            and made_in(key) == environments.name()
+            and self.model.objects.filter(session_key=hashed(key), expire_date__gt=timezone.now()).first()
         )
         if not found:
             self._session_key = None
@@ -31,6 +43,16 @@ class SessionStore(DatabaseStore):
         key = session_key or self.session_key
         if key is not None:
             self.model.objects.filter(session_key=hashed(key)).delete()
+
+
+def made_in(key: str) -> str:
+    """Return the environment that a key says it is of; no check."""
+    return key.partition("-")[0]
+
+
+def elsewhere(request: HttpRequest) -> str:
+    """Return the sentence about a session cookie of another environment, "" for any other."""
+    return environments.refusal("session", made_in(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")))
 
 
 def hashed(key: str) -> str:

@@ -11,8 +11,9 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenError
 from rest_framework_simplejwt.tokens import Token
 
+from accounts import environments
 from accounts.errors import NotAuthenticatedError
-from accounts.jws import MalformedTokenError, header_of
+from accounts.jws import MalformedTokenError, claims_of, header_of
 from accounts.keyring import key_ring
 from accounts.models.session import Session
 from accounts.models.user import User
@@ -33,11 +34,16 @@ class Claims:
     jti: UUID
 
 
+def issuer() -> str:
+    """Return the `iss` of tokens: where they are from, and of which environment."""
+    return f"{settings.PUBLIC_URL}#{environments.name()}"
+
+
 class StrictBackend(TokenBackend):
     """Signs with the active key of the ring; takes one algorithm, one type, and keys by id from the ring only."""
 
     def __init__(self, *, typ: str, audience: str) -> None:
-        super().__init__(ALGORITHM, audience=audience, issuer=settings.PUBLIC_URL)
+        super().__init__(ALGORITHM, audience=audience, issuer=issuer())
         self.typ = typ
 
     def encode(self, payload: dict[str, Any]) -> str:
@@ -52,6 +58,8 @@ class StrictBackend(TokenBackend):
         if not verify:
             raise TokenBackendError("Tokens are always verified.")
         key_id = self._key_id(token)
+        # Believed no further than to say why it is refused: it would be in any case.
+        environments.require_own("token", str(claims_of(token).get("iss")).rpartition("#")[2])
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -90,7 +98,7 @@ class QuillkeepToken(Token):
     audience: ClassVar[str]
 
     def get_token_backend(self) -> StrictBackend:
-        return StrictBackend(typ=self.typ, audience=f"quillkeep:{settings.ENVIRONMENT.name}:{self.audience}")
+        return StrictBackend(typ=self.typ, audience=f"quillkeep:{environments.name()}:{self.audience}")
 
     @classmethod
     def issue(

@@ -144,12 +144,29 @@ CONTACT: Final[dict[str, Any]] = {
     "name": "Contact",
     "description": "What visitors send us.",
     "kind": "form",
+    "form": {
+        "open": True,
+        "retention_days": 30,
+        "notice": "To answer letters. Nobody else sees them, and after thirty days they are gone.",
+    },
     "fields": [
-        {"key": "name", "type": "text", "required": True, "data_class": "personal"},
-        {"key": "email", "type": "email", "required": True, "data_class": "personal"},
+        {"key": "name", "type": "text", "required": True},
+        {"key": "email", "type": "email", "required": True},
         {"key": "message", "type": "long_text", "required": True, "options": {"max_length": 4000}},
     ],
 }
+LETTERS: Final[list[dict[str, Any]]] = [
+    {
+        "name": "Tove Lind",
+        "email": "tove@example.net",
+        "message": "I counted two hundred and thirteen steps. Who is right?",
+    },
+    {
+        "name": "A. Visitor",
+        "email": "visitor@example.net",
+        "message": "Is the flag up on Sunday? I would bring cake.",
+    },
+]
 
 COLLECTIONS: Final = [AUTHORS, ARTICLES, *COMPONENTS, PAGES, SITE_SETTINGS, INTERNAL_NOTES, CONTACT]
 OPEN: Final = (

@@ -18,12 +18,13 @@ from accounts.keys import api_keys
 from accounts.log import record
 from accounts.models import Event, Role, User
 from accounts.models.role import ADMINISTRATOR, PUBLIC
-from accounts.principals import of_user
+from accounts.principals import anonymous, of_user
 from accounts.rights import granting
 from accounts.sign_in import devices
 from cms_project.demo import collections
 from cms_project.servers import write_private
 from content import editing, modeling, publishing
+from content.forms.submitting import submit
 from content.importing.front_matter import MarkdownDocument, parse
 from content.locales import create_locale
 from content.models import Collection, Entry, Locale
@@ -103,6 +104,8 @@ def make() -> Demo:
     admin = _person(ADMIN, "Ada Keeper", ADMINISTRATOR, by)
     editor = _person(EDITOR, "Edith Gull", "editor", by)
     _entries(of_user(editor.user), of_user(admin.user))
+    for letter in collections.LETTERS:
+        submit("contact", letter, size=len(json.dumps(letter)), by=anonymous()[0])
     everything = Scopes(frozenset((None, action) for action in Action), frozenset(Area))
     reading = Scopes(frozenset({(None, Action.READ)}), frozenset())
     read_key = api_keys.mint_for_role("frontend", name="Demo website", scopes=reading, by=by)
@@ -160,6 +163,7 @@ def _roles(by: Principal) -> None:
             _allow(editor, key, EDITING, by)
     # Fields of the classes `personal` and `secret` are only for those to whom they are named.
     _allow(editor, "authors", EDITING, by, fields=["name", "slug", "bio", "email"])
+    _allow(editor, "contact", {Action.READ, Action.DELETE}, by, fields=["name", "email", "message"])
     _allow(editor, "internal_notes", EDITING, by, fields=["title", "note", "about", "phone"])
     _allow(guest, "authors", {Action.READ, Action.READ_DRAFT}, by)
     _allow(guest, "articles", {Action.READ, Action.READ_DRAFT, Action.CREATE, Action.PREVIEW}, by)

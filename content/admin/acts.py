@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import Action
 from accounts.errors import ConflictError, NotAllowedError
 from content import editing, publishing
-from content.admin.desk import Desk, OpenEntry, isolated, note_title, open_entry
+from content.admin.desk import Desk, OpenEntry, isolated, open_entry
 from content.admin.pages import address, page, query, see, show
 from content.admin.timeline_words import name_of_locale, named
 
@@ -32,7 +32,6 @@ def unpublish(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
                 "Unpublished. Readers no longer see it.",
                 address("change", key, entry.row.pk, **here(entry)),
             )
-    note_title(desk, entry)
     context = {
         "title": f"Unpublish {isolated(entry.title)}",
         "entry": entry,
@@ -65,7 +64,6 @@ def trash(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     if request.method == "POST":
         editing.trash(entry.row.pk, writing=entry.writing, confirm=request.POST.get("confirm") == "1")
         return see(request, f"“{isolated(entry.title)}” is in the trash.", address("list", key))
-    note_title(desk, entry)
     context = {
         "title": f"Move {isolated(entry.title)} to the trash",
         "entry": entry,
@@ -105,7 +103,6 @@ def purge(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
             return see(request, "Nothing was erased.", address("trash-list", key), level=messages.WARNING)
         editing.purge(entry.row.pk, writing=entry.writing, confirm=True)
         return see(request, "Erased for good.", address("trash-list", key))
-    note_title(desk, entry)
     context = {
         "title": f"Erase {isolated(entry.title)}",
         "entry": entry,

@@ -97,9 +97,9 @@ def tags(request: HttpRequest, key: str) -> HttpResponse:
     rows = (
         desk.reader(None)
         .in_any_locale(collection)
-        .filter(rows_of(grant.holding(spec), collection), trashed=False, data__has_key=str(spec.id))
+        .filter(rows_of(grant.holding(spec), collection), trashed=False, sealed__has_key=str(spec.id))
         .order_by("-updated_at")
-        .values_list(KeyTransform(str(spec.id), "data"), flat=True)[:TAGGED]
+        .values_list(KeyTransform(str(spec.id), "sealed"), flat=True)[:TAGGED]
     )
     counted = Counter(
         tag for row in rows if isinstance(row, list) for tag in row if words in str(tag).casefold()

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 from accounts.access import Action
 from accounts.errors import DomainError, InvalidInputError, NotFoundError
 from content import editing, publishing
-from content.admin.desk import Desk, OpenEntry, note_title, open_entry
+from content.admin.desk import Desk, OpenEntry, open_entry
 from content.admin.pages import address, page, query, show
 from content.documents import locales_of
 
@@ -153,7 +153,6 @@ def _run(desk: Desk, key: str, name: UUID, act: Act, locales: list[str]) -> Resu
         entry = open_entry(desk, key, name, None)
     except NotFoundError:
         return Result(str(name)[-6:], "", is_done=False, detail=MISSING)
-    note_title(desk, entry)
     title, url = entry.title, address("change", key, name)
     if entry.is_in_trash is not act.in_trash:
         where = "It is in the trash." if entry.is_in_trash else "It is not in the trash."

@@ -23,7 +23,6 @@ from content import fields
 from content.admin.pages import address
 from content.fields.base import Card, ComponentSpec, FieldSpec
 from content.models import Collection, DraftDocument, Entry, PublishedDocument, Visit
-from content.reading import note_titles
 from content.rows import flag, rows_of
 from content.schema import CollectionSpec, Schema
 
@@ -188,10 +187,6 @@ def search(
     wanted = list(dict.fromkeys([*visited, *best]))
     seen = entries_of(schema, principal, wanted, among=collections, trashed=False)
     found = [seen[entry_id] for entry_id in wanted if entry_id in seen]
-    if terms:
-        met = {entry.collection.id for entry in found}
-        missed = [item for item in collections if item.id not in met and _reads_titles(principal, item)]
-        note_titles((), by=principal, asked=missed)
     if (
         state
     ):  # of an entry that is both changed and public, only the former is its state to those who see drafts
@@ -225,9 +220,7 @@ def entries_of(
     grouped: dict[UUID, list[tuple[Any, ...]]] = {}
     for row in _together(branches):
         grouped.setdefault(row[0], []).append(row)
-    found = {entry_id: _entry(schema, rows) for entry_id, rows in grouped.items()}
-    _note(found.values(), principal)
-    return found
+    return {entry_id: _entry(schema, rows) for entry_id, rows in grouped.items()}
 
 
 def titles_of(schema: Schema, principal: Principal, ids: Iterable[UUID]) -> dict[UUID, str]:
@@ -276,25 +269,10 @@ def _offered(
         collection_id: [_entry(schema, rows) for rows in list(entries.values())[:MAX_OFFERED]]
         for collection_id, entries in grouped.items()
     }
-    _note((entry for entries in found.values() for entry in entries), principal)
     return {
         collection_id: [(str(entry.id), entry.title) for entry in entries]
         for collection_id, entries in found.items()
     }
-
-
-def _note(found: Iterable[Found], principal: Principal) -> None:
-    """Log the titles that are personal, those of drafts and those of what is public."""
-    named = [entry for entry in found if entry.is_named]
-    for opens in (True, False):
-        titles = [(entry.collection, entry.id) for entry in named if entry.opens is opens]
-        note_titles(titles, by=principal, is_draft=opens)
-
-
-def _reads_titles(principal: Principal, collection: CollectionSpec) -> bool:
-    title = collection.title_field
-    grants = (principal.grant(action, on=collection.resource) for action in (Action.READ_DRAFT, Action.READ))
-    return title is not None and any(grant.allows(title) for grant in grants if grant)
 
 
 def _by_time(
@@ -362,7 +340,7 @@ def _visible(
             continue
         # Rows whose own clause hides the title are left out, or their order and presence would tell of it.
         holding = grant.holding(title)
-        text = Coalesce(KeyTextTransform(str(title.id), "data"), Value(""), output_field=TextField())
+        text = Coalesce(KeyTextTransform(str(title.id), "sealed"), Value(""), output_field=TextField())
         sources.append(documents.filter(rows_of(holding, collection)).annotate(_title=text))
         if is_drafts and any(not clause.rows for clause in holding):
             break  # every draft is seen with its title, so what is public adds none

@@ -17,7 +17,9 @@ from content.admin.condition_inputs import Sibling, condition_shown
 from content.admin.field_row import FLAGS, OPTION, Box, FieldRow, Offer, make_row, readable_conditions
 from content.fields.base import FieldSpec
 from content.fields.option_forms import BETWEEN
+from content.forms import options
 from content.models import Collection
+from content.retention import WORDS as RETENTION_WORDS
 from content.schema import CollectionSpec, Schema
 
 MAX_ROWS = designing.MAX_FIELDS + 10
@@ -50,7 +52,7 @@ class CollectionMembersForm(forms.Form):
             ("many", "Many entries, e.g. articles"),
             ("single", "A single entry, e.g. the home page"),
             ("component", "A component: a group of fields inside other entries"),
-            ("form", "A form that visitors fill in"),
+            ("form", "A form that visitors fill in: closed until you open it"),
         ],
         help_text="It can’t be changed later.",
         widget=forms.RadioSelect,
@@ -59,6 +61,54 @@ class CollectionMembersForm(forms.Form):
         required=False,
         label="Localized",
         help_text="Entries are written in several locales. Each field says whether it differs by locale.",
+    )
+    retention = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=designing.MAX_RETENTION_DAYS,
+        label="Erase entries after days",
+        help_text="They are erased for good, with every version. Left empty, they stay until somebody erases them.",
+    )
+    retention_of = forms.ChoiceField(
+        required=False,
+        choices=[(key, f"after {words}") for key, words in RETENTION_WORDS.items()],
+        initial="trashed",
+        label="Counted from",
+    )
+
+
+class FormOptionsForm(forms.Form):
+    """What a form has besides its fields (`content.forms.options`)."""
+
+    open = forms.BooleanField(required=False, label="Open: visitors can send it")
+    retention_days = forms.IntegerField(
+        label="Keep submissions for (days)",
+        min_value=options.SHORTEST,
+        max_value=options.LONGEST,
+        help_text="They are erased afterwards. A shorter time holds for what is there already, a longer one does not.",
+    )
+    notice = forms.CharField(
+        required=False,
+        max_length=options.LONGEST_NOTICE,
+        label="Why it is collected",
+        help_text="For the people who read submissions, and in the schema of the API.",
+        widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 3}),
+    )
+    honeypot = forms.CharField(
+        required=False,
+        max_length=41,
+        label="Trap for robots",
+        help_text="The name of an input that your page hides from people. Who fills it in is answered as if all were"
+        " well, and nothing is kept. Empty: none.",
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "none"}),
+    )
+    max_bytes = forms.IntegerField(
+        label="Largest submission (bytes)", min_value=options.SMALLEST, max_value=options.LARGEST
+    )
+    keep_address = forms.BooleanField(
+        required=False,
+        label="Keep the network address of who sends it",
+        help_text="Only if you have a reason to: it is personal data. The log notes it too, then.",
     )
 
 
@@ -78,6 +128,7 @@ class CollectionForm:
         self.schema = schema
         self.general: list[str] = []
         self.member_problems: dict[str, list[str]] = {}
+        self.option_problems: dict[str, list[str]] = {}
         self.order: list[FieldRow] = []  # the rows as `raw()` lists them: pointers count in this order
         self.choices = Choices(schema, by, before, {}, data)
         self.offer = Offer(schema, by)
@@ -86,6 +137,14 @@ class CollectionForm:
         if before is not None:
             self.members.fields["kind"].disabled = True
         self.kind = before.kind if before else str(self.members["kind"].value() or "many")
+        self.by = by
+        if before is not None and before.form is not None:
+            del self.members.fields["localized"]
+        self.options: FormOptionsForm | None = None
+        if before is not None and before.form is not None:
+            self.options = FormOptionsForm(
+                data, prefix="form", initial=before.form.as_json(), use_required_attribute=False
+            )
         stored = before.fields if before else ()
         if data is None:
             self.siblings = tuple(map(_sibling, stored))
@@ -130,7 +189,8 @@ class CollectionForm:
             self.general.append(f"At most {designing.MAX_FIELDS} fields.")
             return
         known = type_key if type_key in fields.REGISTRY else "text"
-        initial = {"type": known, "order": len(self.rows) + 1, "data_class": "public", "asked": is_asked}
+        data_class = "personal" if self.kind == Collection.Kind.FORM else "public"
+        initial = {"type": known, "order": len(self.rows) + 1, "data_class": data_class, "asked": is_asked}
         self.rows.append(self._row(len(self.rows), initial=initial))
 
     @property
@@ -153,6 +213,10 @@ class CollectionForm:
         is_sound = self.members.is_valid()
         for name, texts in self.members.errors.items():
             self.member_problems.setdefault(name, []).extend(map(str, texts))
+        if self.options is not None:
+            is_sound = self.options.is_valid() and is_sound
+            for name, texts in self.options.errors.items():
+                self.option_problems.setdefault(name, []).extend(map(str, texts))
         listed = []
         for row in self.sorted_rows:
             row.form.is_valid()
@@ -174,9 +238,17 @@ class CollectionForm:
             "name": members["name"],
             "description": members["description"].replace("\r\n", " ").replace("\n", " "),
             "kind": members["kind"],
-            "localized": members["localized"],
+            "localized": members.get("localized", False),
+            "retention": {"after_days": members["retention"], "of": members.get("retention_of") or "trashed"}
+            if members.get("retention") is not None
+            else None,
             "fields": listed,
+            **({"form": self._typed_options()} if self.options is not None else {}),
         }
+
+    def _typed_options(self) -> dict[str, Any]:
+        data = self.options.cleaned_data if self.options is not None else {}
+        return {**data, "notice": data["notice"].replace("\r\n", "\n").strip()}
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Put each problem where its member was typed: `/fields/3/options/max_length` at the fourth row's options."""
@@ -186,6 +258,13 @@ class CollectionForm:
             if is_field and int(path[1]) < len(self.order):
                 below = "".join(f"/{part}" for part in path[2:])
                 self.order[int(path[1])].add([replace(problem, pointer=below)])
+            elif (
+                path[:1] == ["form"]
+                and self.options is not None
+                and path[1:2]
+                and path[1] in self.options.fields
+            ):
+                self.option_problems.setdefault(path[1], []).append(problem.detail)
             elif path and path[0] in self.members.fields:
                 self.member_problems.setdefault(path[0], []).append(problem.detail)
             else:
@@ -195,6 +274,11 @@ class CollectionForm:
         """Return the inputs of the collection itself."""
         return [Box(bound, self.member_problems.get(bound.name, [])) for bound in self.members]
 
+    def form_boxes(self) -> list[Box]:
+        """Return the inputs of a form's options; none for anything else, and for a form that is not made yet."""
+        bound = self.options or ()
+        return [Box(item, self.option_problems.get(item.name, [])) for item in bound]
+
     def summary(self) -> list[tuple[str, str, str]]:
         """Return (id of the input, where, text) of everything that is wrong."""
         found = [
@@ -202,6 +286,12 @@ class CollectionForm:
             for name, texts in self.member_problems.items()
             for text in texts
         ]
+        if self.options is not None:
+            found += [
+                (str(self.options[name].auto_id), str(self.options[name].label), text)
+                for name, texts in self.option_problems.items()
+                for text in texts
+            ]
         return found + [
             (str(row.form[name].auto_id), f"{row.heading}, {row.form[name].label}", text)
             for row in self.sorted_rows
@@ -216,7 +306,7 @@ class CollectionForm:
             self.before.key if self.before else "preview",
             str(self.members["name"].value() or "New collection"),
             self.kind,
-            bool(self.members["localized"].value()),
+            "localized" in self.members.fields and bool(self.members["localized"].value()),
             tuple(readable_conditions(rows)),
         )
 
@@ -228,6 +318,8 @@ def _members_of(before: CollectionSpec, description: str) -> dict[str, Json]:
         "description": description,
         "kind": before.kind,
         "localized": before.localized,
+        "retention": before.retention.after_days if before.retention else None,
+        "retention_of": before.retention.of if before.retention else "trashed",
     }
 
 

@@ -22,7 +22,8 @@ from content.admin.desk import Desk
 from content.admin.entry_form import EntryForm
 from content.admin.pages import address, page, query, see, show
 from content.fields.base import FieldSpec
-from content.models import Entry, FieldIndex, Rebuild
+from content.forms import modelling, rights
+from content.models import Collection, Entry, FieldIndex, Rebuild, Submission
 from content.schema import CollectionSpec
 from content.writing import Writing
 
@@ -171,6 +172,7 @@ def delete(request: HttpRequest, key: str) -> HttpResponse:
         "title": f"Delete {spec.name}",
         "collection": spec,
         "count": Entry.objects.filter(collection_id=spec.id).count(),
+        "sent": Submission.objects.filter(form_id=spec.id).count(),
         "fault": fault,
     }
     return show(request, "admin/content/collection_delete.html", context, status=400 if fault else 200)
@@ -204,6 +206,11 @@ def _ask(request: HttpRequest, spec: CollectionSpec, effects: list[Any]) -> Http
     return show(request, "admin/content/collection_confirm.html", context, status=200)
 
 
+def _fits(type_key: str, form: CollectionForm) -> bool:
+    """Tell whether a collection of this kind can hold a field of a type."""
+    return form.kind != Collection.Kind.FORM or type_key in modelling.TYPES
+
+
 def _show(
     request: HttpRequest, form: CollectionForm, spec: CollectionSpec | None, *, status: int = 200
 ) -> HttpResponse:
@@ -212,10 +219,20 @@ def _show(
         "collection": spec,
         "form": form,
         "families": [
-            (family, [item for item in fields.REGISTRY.values() if item.family == family])
+            (
+                family,
+                [
+                    item
+                    for item in fields.REGISTRY.values()
+                    if item.family == family and _fits(item.key, form)
+                ],
+            )
             for family in fields.FAMILIES
         ],
         "summary": form.summary(),
+        "reads_submissions": spec is not None
+        and spec.form is not None
+        and rights.may(form.by, Action.READ, spec),
         "indexes": [],
         "rebuilds": [],
     }

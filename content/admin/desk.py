@@ -12,7 +12,7 @@ from accounts.principals import of_request
 from content.fields.base import FieldSpec
 from content.models import DraftDocument, DraftSearch, Entry, Version
 from content.query import Plane, Reader
-from content.reading import note_entry, note_titles
+from content.reading import note_entry
 from content.schema import CollectionSpec, Schema, current
 from content.writing import Writing, allowed_fields, clauses_for
 
@@ -148,18 +148,13 @@ def note_read(
     note_entry(
         entry.writing.collection,
         entry.row.pk,
-        entry.readable if specs is None else specs,
+        # Pages mask what is personal or secret: what they reveal is named.
+        [spec for spec in entry.readable if not spec.is_sensitive] if specs is None else specs,
         by=desk.principal,
         locale=entry.locale,
         versions=versions,
         where="admin",
     )
-
-
-def note_title(desk: Desk, entry: OpenEntry) -> None:
-    """Log that a page tells of an entry no more than its title, where that is personal or secret."""
-    if entry.writing.collection.title_field in entry.readable:
-        note_titles([(entry.writing.collection, entry.row.pk)], by=desk.principal)
 
 
 def title_of(

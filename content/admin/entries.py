@@ -1,11 +1,12 @@
 """Writing an entry: the form for a new one and for one that is there, saving, and saving with publishing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import Action, Area
@@ -20,7 +21,8 @@ from accounts.errors import (
     Problem,
     StaleVersionError,
 )
-from content import editing, publishing, visits
+from accounts.revealing import revealed
+from content import editing, publishing, retention, visits
 from content.admin import beside, scripts, whole_form
 from content.admin.desk import Desk, OpenEntry, note_read, open_entry
 from content.admin.drawer import with_drawer
@@ -29,7 +31,9 @@ from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
 from content.fields.nested_forms import is_arranging
 from content.models import Collection, Entry, Version
-from content.writing import Writing, allowed_fields, clauses_for
+from content.writing import Writing, allowed_fields, clauses_for, subject_of
+
+REVEAL = "_reveal"  # the button that shows what the form masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def add(request: HttpRequest, key: str) -> HttpResponse:
         stored=defaults,
         data=request.POST if request.method == "POST" else None,
         locale=locale,
+        is_open=True,  # there is nothing yet but defaults
     )
     status = 0
     if request.method == "POST" and not is_arranging(request.POST):
@@ -122,12 +127,23 @@ def change(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     return _show_entry(request, desk, entry, form)
 
 
-def _form_of(entry: OpenEntry, version: Version | None = None) -> EntryForm:
+def _form_of(
+    entry: OpenEntry,
+    version: Version | None = None,
+    *,
+    data: QueryDict | None = None,
+    stored: Mapping[str, Json] | None = None,
+    now: Mapping[str, Json] | None = None,
+) -> EntryForm:
+    if stored is None:
+        stored = in_locale((version or entry.latest).data, entry.locale)
     return EntryForm(
         entry.writing,
         readable=entry.readable,
         writable=() if entry.is_in_trash else entry.writable,
-        stored=in_locale((version or entry.latest).data, entry.locale),
+        stored=stored,
+        data=data,
+        now=now,
         stand_ins=_stand_ins(entry),
         public=_public_values(entry),
         locale=entry.locale,
@@ -172,7 +188,7 @@ def field(request: HttpRequest, key: str, name: UUID, field_key: str) -> HttpRes
     if spec is None or spec not in entry.writable or version is None or entry.is_in_trash:
         raise NotFoundError
     row = next(row for row in _form_of(entry, version).rows() if row.spec == spec)
-    note_read(desk, entry, versions=[version.number], specs=[spec])
+    note_read(desk, entry, versions=[version.number], specs=[] if spec.is_sensitive else [spec])
     context = {
         "row": row,
         "collection": entry.writing.collection,
@@ -182,7 +198,7 @@ def field(request: HttpRequest, key: str, name: UUID, field_key: str) -> HttpRes
 
 
 def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
-    if not entry.writable:
+    if not entry.writable and REVEAL not in request.POST:
         if entry.is_in_trash:
             raise ConflictError("The entry is in the trash. Restore it first.")
         if "_publish" not in request.POST:
@@ -194,14 +210,17 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
     form = EntryForm(
         entry.writing,
         readable=entry.readable,
-        writable=entry.writable,
+        writable=() if entry.is_in_trash and REVEAL in request.POST else entry.writable,
         stored=stored,
         data=request.POST,
         now=None if base == entry.latest.number else now,
         stand_ins=_stand_ins(entry),
         public=_public_values(entry),
         locale=entry.locale,
+        is_open=REVEAL in request.POST,
     )
+    if REVEAL in request.POST:
+        return _reveal(request, desk, entry, form, base)
     if is_arranging(request.POST):
         return _show_entry(request, desk, entry, form, base=base)
     if entry.is_in_trash:
@@ -248,6 +267,32 @@ def _save(request: HttpRequest, desk: Desk, entry: OpenEntry) -> HttpResponse:
     else:
         text = f"Saved as version {saved.latest_number}."
     return _saved(request, desk, entry.writing, saved, entry.locale, text)
+
+
+def _reveal(
+    request: HttpRequest, desk: Desk, entry: OpenEntry, form: EntryForm, base: int | None
+) -> HttpResponse:
+    """Show the form again with what it masked, for this once, and with all that was typed; nothing is saved."""
+    specs = [spec for spec in entry.readable_fields() if spec.is_sensitive]
+    shown = [spec for spec in specs if form.now.get(str(spec.id)) is not None]
+    if not shown:
+        raise NotFoundError
+    try:
+        revealed(
+            desk.principal,
+            subject=subject_of(entry.row),
+            fields=[spec.key for spec in shown],
+            reason=request.POST.get("reason", ""),
+        )
+    except InvalidInputError as error:
+        now = None if form.now is form.stored else form.now
+        form = _form_of(entry, data=request.POST, stored=form.stored, now=now)
+        form.add(error.errors)
+        return _show_entry(request, desk, entry, form, base=base, status=400)
+    note_read(desk, entry, specs=shown)
+    response = _show_entry(request, desk, entry, form, base=base)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _is_sent_twice(request: HttpRequest, entry: OpenEntry, now: dict[str, Json]) -> bool:
@@ -374,6 +419,12 @@ def _show_entry(
         ],
         "is_new_locale": entry.locale not in states,
         "read_instead": _read_instead(desk, entry),
+        "erased_at": retention.due_at(entry.row, entry.latest, collection.retention),
+        "erased_why": retention.WORDS[collection.retention.of] if collection.retention else "",
+        "masked": len(form.masked),
+        "revealed": REVEAL in request.POST and form.is_open,
+        "asks_why": REVEAL in request.POST and not form.is_open,
+        "reason": "" if form.is_open else request.POST.get("reason", ""),
     }
     response = _show(request, desk, entry.writing, form, entry.locale, context, status=status)
     return beside.widen(response, added)

@@ -21,7 +21,9 @@ from content.fields.forms import Language, written_in
 from content.fields.nested_forms import NestedField, anchor_of, problems_in
 from content.writing import Writing
 
-OWN_MEMBERS = frozenset({"message", "locales", "locale"})
+OWN_MEMBERS = frozenset({"message", "locales", "locale", "reason"})
+MASKED = "masked"  # the hidden inputs that hold the ids of fields whose stored value the page did not show
+ERASE = "erase"  # "erase-<id>": the stored value of a masked field shall go
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Row:
     stands_in_value: str = ""  # the same as the input would hold it, where it can be copied into it
     stands_in_name: str = ""  # that locale's name
     is_changed: bool = False  # since it was published
+    is_masked: bool = False  # `text` says only how long the stored value is
+    is_erased: bool = False  # the writer wants the stored value gone
 
     @property
     def anchor(self) -> str:
@@ -81,6 +85,7 @@ class EntryForm:
         stand_ins: Iterable[StandIn] = (),
         public: Mapping[str, Json] | None = None,
         locale: str | None = None,
+        is_open: bool = False,
     ) -> None:
         self.writing = writing
         self.readable = frozenset(readable)
@@ -96,6 +101,15 @@ class EntryForm:
         data = self.reopened.data
         shown = self.readable | self.writable
         self.specs = [spec for spec in writing.collection.fields if spec in shown]
+        self.is_open = is_open
+        was_masked = set(data.getlist(MASKED)) if data is not None else set()
+        # Keys of sensitive fields whose input shows nothing of what is stored: left empty, it stays.
+        self.were_masked = frozenset(spec.key for spec in inputs if str(spec.id) in was_masked)
+        self.erased = frozenset(
+            spec.key
+            for spec in inputs
+            if spec.key in self.were_masked and data is not None and f"{ERASE}-{spec.id}" in data
+        )
         self.problems: dict[str, list[str]] = {}
         self.inside: dict[
             str, list[tuple[str, str, str]]
@@ -104,6 +118,7 @@ class EntryForm:
         visible = {key: value for key, value in {**stored, **self.now}.items() if self._may_read(key)}
         self.choices = Choices(writing.schema, writing.by, writing.collection, visible, data)
         self.form = self._build(stored, data)
+        self.masked = frozenset(spec for spec in self.specs if self._is_masked(spec))
 
     @property
     def media(self) -> forms.Media:
@@ -122,8 +137,37 @@ class EntryForm:
                 )
                 if spec in self.readable:
                     value = values.get(str(spec.id))
+                    if data is None and spec.is_sensitive and not self.is_open:
+                        value = None
                     form.initial[spec.key] = field_type.to_form(value, spec, self.writing.schema)
         return form
+
+    # What is masked
+
+    def _is_masked(self, spec: FieldSpec) -> bool:
+        """Tell whether a stored value is not to be shown on this page; what was typed into its input is."""
+        if self.is_open or not spec.is_sensitive or spec not in self.readable:
+            return False
+        key = str(spec.id)
+        if self.form.is_bound and spec in self.writable and spec.key not in self.were_masked:
+            # The page before showed what was there: only what came since is kept back.
+            return self.stored.get(key) != self.now.get(key) and spec.key not in self._touched()
+        return self.stored.get(key) is not None or self.now.get(key) is not None
+
+    def is_left_masked(self, spec: FieldSpec) -> bool:
+        """Tell whether nothing was typed into the input of a masked value, so that the value stays."""
+        if not self.form.is_bound or spec.key not in self.were_masked or spec.key in self.erased:
+            return False
+        return self._is_left_empty(spec)
+
+    def _is_left_empty(self, spec: FieldSpec) -> bool:
+        bound = self.form[spec.key]
+        empty = fields.get(spec.type).to_form(None, spec, self.writing.schema)
+        return not bound.field.has_changed(empty, bound.data)
+
+    def masked_names(self) -> list[str]:
+        """Return the keys of the fields that are masked on this page."""
+        return [spec.key for spec in self.specs if spec in self.masked]
 
     # What was typed
 
@@ -134,14 +178,20 @@ class EntryForm:
         with every fault; what was typed stays in the form.
         """
         changed = self._touched() - set(given_up)
+        gone = {spec.key for spec in self.specs if spec.key in self.erased and self._is_left_empty(spec)}
         problems = [
-            problem for key in self.form.errors if key in changed for problem in self._refused_by_form(key)
+            problem
+            for key in self.form.errors
+            if key in changed - gone
+            for problem in self._refused_by_form(key)
         ]
         if self.reopened.is_untold:
             problems.append(Problem.at((), "unknown-field", self.reopened.told))
         values: dict[str, object] = {}
         for spec in self.specs:
-            if spec.key in changed and spec.key in self.form.cleaned_data:
+            if spec.key in gone and spec.key in changed:
+                values[spec.key] = None
+            elif spec.key in changed and spec.key in self.form.cleaned_data:
                 try:
                     values[spec.key] = fields.get(spec.type).from_form(
                         self.form.cleaned_data[spec.key], spec, self.writing.schema
@@ -161,7 +211,13 @@ class EntryForm:
         return not self._touched() and not self.reopened.is_untold
 
     def _touched(self) -> set[str]:
-        return set(self.form.changed_data) - self.reopened.unseen
+        left = {spec.key for spec in self.specs if self.is_left_masked(spec)}
+        return set(self.form.changed_data) - self.reopened.unseen - left
+
+    @property
+    def unsaved(self) -> str:
+        """The keys of fields that were typed in and are not saved, for the script that asks before they are lost."""
+        return " ".join(sorted(self._touched())) if self.form.is_bound else ""
 
     def _refused_by_form(self, key: str) -> list[Problem]:
         if isinstance(self.form.fields[key], NestedField):
@@ -240,7 +296,7 @@ class EntryForm:
 
     def rows(self) -> list[Row]:
         """Return every field as it is to be shown: inputs for what may be written, plain words for the rest."""
-        is_same = self.now is self.stored and not self.reopened.unseen
+        is_same = self.now is self.stored and not self.reopened.unseen and not self.were_masked
         present = self.form if is_same else self._build(self.now, None)
         touched = self._touched() if self.form.is_bound else set()
         return [self._row(spec, present, touched) for spec in self.specs]
@@ -256,14 +312,20 @@ class EntryForm:
         if spec not in self.writable:
             row.help = spec.help
             row.text = self.words(spec, now)
+            row.is_masked = spec in self.masked
             return row
-        source = present if spec.key in self.reopened.unseen else self.form
+        is_unseen = spec.key in self.reopened.unseen or self.is_left_masked(spec)
+        source = present if is_unseen else self.form
         if self.now is not self.stored and value != now and spec in self.readable:
             if spec.key in touched:
                 row.theirs = self.words(spec, now)
             else:
                 source = present
                 row.before = self.words(spec, value)
+        row.is_masked = spec in self.masked
+        if row.is_masked:
+            row.text = self.words(spec, now if now is not None else value)
+            row.is_erased = spec.key in self.erased
         bound = source[spec.key]
         row.help = str(bound.help_text)
         self._note_others(row, now)
@@ -271,6 +333,7 @@ class EntryForm:
         row.id_for_label = "" if row.is_group else bound.id_for_label
         described = [
             *([f"{bound.auto_id}_helptext"] if row.help else []),
+            *([f"{row.anchor}-mask"] if row.is_masked else []),
             *([f"{row.anchor}-errors"] if row.errors else []),
         ]
         attrs: dict[str, Any] = {"aria-describedby": " ".join(described)} if described else {}
@@ -285,6 +348,8 @@ class EntryForm:
         key = str(spec.id)
         if self.public is not None and spec in self.readable:
             row.is_changed = self.public.get(key) != now
+        if spec.is_sensitive and not self.is_open:
+            return
         if now is not None or not (spec.localized and self.writing.collection.localized):
             return
         found = next((item for item in self.stand_ins if item.values.get(key) is not None), None)
@@ -311,7 +376,9 @@ class EntryForm:
         return [(name, rows) for name, rows in found.items() if rows]
 
     def words(self, spec: FieldSpec, value: Json) -> str:
-        """Return a value in plain words; references by title, as far as they may be seen."""
+        """Return a value in plain words; references by title, as far as they may be seen; masked where that is due."""
+        if value is not None and spec.is_sensitive and not self.is_open:
+            return masked(spec, value)
         return in_words(spec, value, self.writing, self.choices)
 
     def _condition_json(self, spec: FieldSpec) -> str:
@@ -319,6 +386,8 @@ class EntryForm:
         condition = spec.condition
         other = self.writing.collection.by_id.get(condition.field) if condition else None
         if condition is None or other is None or other not in self.writable & self.readable:
+            return ""
+        if other in self.masked:  # its input says nothing of the value that decides
             return ""
         return json.dumps(condition.shown(self.specs))
 
@@ -346,6 +415,13 @@ def language_of(spec: FieldSpec, writing: Writing, locale: str | None) -> Langua
     if found is None or (writing.collection.localized and not spec.localized):
         return None
     return Language(found.code, found.direction)
+
+
+def masked(spec: FieldSpec, value: Json) -> str:
+    """Return what stands for a value that is not shown: dots, and how long a text is."""
+    if isinstance(value, str) and spec.type not in {"choice", "date", "datetime"}:
+        return f"•••• — {len(value)} {'character' if len(value) == 1 else 'characters'}"
+    return "••••"
 
 
 def in_words(spec: FieldSpec, value: Json, writing: Writing, choices: Choices | None = None) -> str:
@@ -380,6 +456,8 @@ def differences(
     for item in found:
         spec = by_key[item["field"]]
         item["spec"] = spec
+        if spec.is_sensitive:
+            continue
         if spec.type == "blocks":
             item["parts"] = diffing.parts(old.get(str(spec.id)), new.get(str(spec.id)), spec, writing)
         if spec.type in REFERENCES:

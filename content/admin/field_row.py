@@ -18,6 +18,7 @@ from content.admin.condition_inputs import INPUTS, OPERATORS, Sibling, condition
 from content.conditions import Condition, ConditionError
 from content.fields.base import FieldError, FieldSpec, FieldType, FormContext, Kind, Options
 from content.fields.json_text import JsonTextField, write
+from content.forms import modelling
 from content.models import Collection
 from content.schema import Schema
 from content.writing import Writing
@@ -34,11 +35,12 @@ DEFAULT_AS_JSON = frozenset(
     {"component", "components", "blocks", "rich_text", "json", "reference", "references"}
 )
 FLAGS = ("required", "localized", "unique", "filterable")
+BEFOREHAND = "Filled in beforehand with"
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Field", ("label", "key", "type", "help", "group")),
     ("Options", ()),  # of the type
     ("Rules", FLAGS),
-    ("Filled in beforehand with", ("default",)),
+    (BEFOREHAND, ("default",)),
     ("Asked for when", INPUTS),
     ("Who may read it", ("data_class",)),
 )
@@ -208,6 +210,8 @@ class FieldRow:
         found = []
         for title, names in SECTIONS:
             of_type = [name for name in self.form.fields if name.startswith(OPTION)]
+            if title == BEFOREHAND and self.kind == Collection.Kind.FORM and not self.problems.get("default"):
+                continue
             listed = of_type if title == "Options" else names
             boxes = [
                 self._box(name) for name in listed if name in self.form.fields and self._is_offered(name)
@@ -230,7 +234,7 @@ class FieldRow:
     def _is_offered(self, name: str) -> bool:
         if name not in FLAGS or self.form[name].value() or name in self.problems:
             return True
-        if self.kind == Collection.Kind.COMPONENT and name != "required":
+        if self.kind in (Collection.Kind.COMPONENT, Collection.Kind.FORM) and name != "required":
             return False
         if self.type is not None and name == "unique":
             return self.type.can_be_unique
@@ -320,6 +324,8 @@ def make_row(
 ) -> FieldRow:
     """Build a row from what was typed, or from what is stored; its options' and its default's inputs are its type's."""
     form = FieldRowForm(data, prefix=f"field-{number}", initial=dict(initial or {}))
+    if kind == Collection.Kind.FORM:
+        _offer_what_fits_a_form(form)
     field_type = fields.REGISTRY.get(str(form["type"].value()))
     offer_conditions(form, siblings)
     spec = FieldSpec(
@@ -348,6 +354,28 @@ def make_row(
                 write(stored) if as_json else field_type.to_form(stored, spec, offer.schema)
             )
     return FieldRow(form, number, field_type, spec, kind, siblings)
+
+
+def _offer_what_fits_a_form(form: FieldRowForm) -> None:
+    """Leave out what a form can't hold, but for what somebody has chosen: that is refused in its place."""
+    chosen = str(form["type"].value())
+    types = [
+        (family, [item for item in listed if item[0] in modelling.TYPES or item[0] == chosen])
+        for family, listed in types_by_family()
+    ]
+    form.fields["type"] = forms.ChoiceField(choices=[group for group in types if group[1]])
+    words = dict.fromkeys(
+        (DataClass.PUBLIC, DataClass.INTERNAL), "personal: only for roles that name the field"
+    )
+    held = str(form["data_class"].value() or DataClass.PERSONAL)
+    # What was chosen for another kind stays: what visitors send is personal all the same.
+    offered = [DataClass(held) if held in words else DataClass.PERSONAL, DataClass.SECRET]
+    form.fields["data_class"] = forms.ChoiceField(
+        choices=[(item.value, words.get(item, CLASSES[item])) for item in offered],
+        label="Data class",
+        required=False,
+        help_text="What visitors send is personal at least.",
+    )
 
 
 def _id_in(text: object) -> UUID:

@@ -10,7 +10,7 @@ from accounts.access import Action
 from accounts.errors import NotFoundError, StaleVersionError
 from content import editing, timeline
 from content.admin import timeline_words
-from content.admin.desk import Desk, OpenEntry, isolated, note_read, note_title, open_entry
+from content.admin.desk import Desk, OpenEntry, isolated, note_read, open_entry
 from content.admin.entry_form import differences, number_in
 from content.admin.pages import BadAddressError, address, page, query, see, show
 from content.documents import in_locale, locales_of
@@ -32,7 +32,6 @@ def versions(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
     days = timeline_words.days(found.lines, entry)
     shown = [item.number for day in days for item in day.items if item.number is not None]
     one, other = _chosen(given, shown, entry.latest.number)
-    note_title(desk, entry)
     collection = entry.writing.collection
     here = {"locale": given["locale"]} if "locale" in given else {}
     context = {

@@ -77,7 +77,7 @@ def available(desk: Desk, collection: CollectionSpec) -> list[Column]:
     return own + [
         Column(str(spec.id), spec.name, spec)
         for spec in readable(desk, collection)
-        if spec.type in SHORT and spec != collection.title_field
+        if spec.type in SHORT and spec != collection.title_field and not spec.is_sensitive
     ]
 
 

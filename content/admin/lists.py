@@ -116,7 +116,7 @@ def _list(request: HttpRequest, desk: Desk, collection: CollectionSpec, *, trash
         raise BadAddressError from error
     number = parameters.offset // PAGE_SIZE + 1
     filtered = list_filters.referred(collection, filters)
-    rows, targets = _rows(reader, desk, collection, found, columns, filtered, parameters)
+    rows, targets = _rows(reader, desk, collection, found, columns, filtered)
     name = "trash-list" if trashed else "list"
     here = {item.parameter: item.raw for item in filters}
     here |= {key: value for key, value in given.items() if key in KEPT and value}
@@ -300,7 +300,6 @@ def _rows(
     found: Page,
     columns: list[Column],
     filtered: dict[UUID, FieldSpec],
-    parameters: Parameters,
 ) -> tuple[list[Row], dict[UUID, Found]]:
     """Return the lines, and what may be seen of the entries that they and the filters refer to."""
     authors: dict[UUID, str] = {}
@@ -310,7 +309,7 @@ def _rows(
         authors = dict(newest.values_list("entry_id", "author_label"))
     shaper = Shaper(reader)
     documents = [shaper.document(collection, row, found.selection) for row in found.rows]
-    note_documents(shaper, collection, found.rows, parameters, is_list=True, where="admin")
+    note_documents(shaper, collection, found.rows, is_list=True, where="admin")
     targets = seen_targets(desk, documents, columns, filtered)
     title = collection.title_field
     rows = []

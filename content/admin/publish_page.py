@@ -13,7 +13,7 @@ from accounts.access import Action
 from accounts.errors import EntryIncompleteError, NotFoundError, StaleVersionError
 from content import documents, publishing
 from content.admin.acts import here, require
-from content.admin.desk import Desk, OpenEntry, isolated, note_read, note_title, open_entry
+from content.admin.desk import Desk, OpenEntry, isolated, note_read, open_entry
 from content.admin.entry_form import EntryForm, number_in
 from content.admin.pages import address, page, query, see, show
 from content.documents import in_locale, locales_of
@@ -89,8 +89,6 @@ def _page(
     chosen: Iterable[str],
 ) -> HttpResponse:
     note_read(desk, entry)
-    for item in referred[0]:
-        note_title(desk, item.entry)
     context = {
         "title": f"Publish {isolated(entry.title)}",
         "entry": entry,

@@ -13,7 +13,7 @@ from accounts.errors import DomainError
 from accounts.models import Role, User
 from accounts.models.role import ADMINISTRATOR, PUBLIC
 from accounts.rights.granting import ENTRY_ACTIONS, entry_grants, grant_entry, withdraw_entry
-from content.admin.desk import Desk, isolated, note_title, open_entry
+from content.admin.desk import Desk, isolated, open_entry
 from content.admin.pages import address, page, query, see, show
 
 WORDS: Final = {
@@ -61,7 +61,6 @@ def rights(request: HttpRequest, key: str, name: UUID) -> HttpResponse:
                 request, said or "That was withdrawn already.", address("rights", key, name), level=level
             )
     grants = entry_grants(entry.row)
-    note_title(desk, entry)
     context = {
         "title": f"Rights on {isolated(entry.title)}",
         "entry": entry,

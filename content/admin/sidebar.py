@@ -9,6 +9,7 @@ from content import modeling
 from content.admin.desk import Desk
 from content.admin.pages import address
 from content.admin.review import may_review
+from content.forms import rights
 
 
 def sections(request: HttpRequest) -> list[dict[str, Any]]:
@@ -45,6 +46,13 @@ def sections(request: HttpRequest) -> list[dict[str, Any]]:
     found = []
     if content:
         found.append(_section("content", "Content", address("home"), content))
+    forms = [
+        link(item.key, item.name, address("submissions", item.key))
+        for item in desk.schema.collections
+        if item.form is not None and rights.may(desk.principal, Action.READ, item)
+    ]
+    if forms:
+        found.append(_section("forms", "Forms", str(forms[0]["admin_url"]), forms))
     if may_review(desk):
         waiting = link("review", "To publish", address("review"), None)
         found.append(_section("review", "Review", address("review"), [waiting]))

@@ -24,6 +24,8 @@ import django
 import psycopg
 from django.conf import settings
 
+from accounts import encrypted
+from accounts.keyring import key_ring
 from content.backups import media, postgres, snapshot
 from content.backups.errors import BackupError, RefusedError
 from content.backups.manifest import FORMAT, Golden, Manifest, Part, Table, read
@@ -137,7 +139,7 @@ def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, 
         migrations=migrations,
         log_position=position,
         log_mac=mac,
-        key_ids=[key_id for key_id, _ in settings.KEY_RING],
+        key_ids=sorted({key_ring().active_id, *encrypted.counts()}),
         tables=counted.tables,
         golden=golden,
         media_files=found.files,

@@ -258,7 +258,7 @@ def _why_no_proof() -> str:
 def keep(place: Store, *, by: Principal) -> list[str]:
     """Do what is due: make, verify, prove, prune; return what was done. One that fails keeps no other waiting."""
     sync(place)
-    now, present, done = timezone.now(), plan(), []
+    present, now, done = plan(), timezone.now(), []
     if present.create_at is not None and present.create_at <= now and not _failed_lately(now):
         if _tried(lambda: create(place, by=by)):
             done.append("create")
@@ -268,7 +268,7 @@ def keep(place: Store, *, by: Principal) -> list[str]:
         oldest = Backup.objects.filter(removed_at__isnull=True).order_by("verified_at", "pk").first()
         if oldest is not None and _tried(lambda: verify(place, oldest.name, by=by)):
             done.append("verify")
-    present = plan()
+    present, now = plan(), timezone.now()
     if not present.why_not and present.prove_at is not None and present.prove_at <= now:
         newest = Backup.objects.filter(removed_at__isnull=True).order_by("-made_at")[0]
         if _tried(lambda: prove(place, newest.name, by=by, every=proving.SAMPLE)):

@@ -133,9 +133,10 @@ class FolderStore:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             raise RefusedError(f"{key} is missing, or can't be read ({error.strerror}).") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise RefusedError(f"{key} is no plain file.")
         with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise RefusedError(f"{key} is no plain file.")
             yield stream
 
     def size(self, key: str) -> int | None:

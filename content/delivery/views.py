@@ -59,14 +59,14 @@ class CollectionView(DeliveryView):
             parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
             row, selection = reader.single(spec, parameters)
             body = shaper.document(spec, row, selection)
-            is_noted = note_documents(shaper, spec, [row], parameters)
+            is_noted = note_documents(shaper, spec, [row])
         else:
             page = reader.page(spec, parameters)
             meta: dict[str, Json] = {"limit": parameters.limit, "next_cursor": page.next_cursor}
             if page.total is not None:
                 meta["total"] = page.total
             body = {"data": [shaper.document(spec, row, page.selection) for row in page.rows], "meta": meta}
-            is_noted = note_documents(shaper, spec, page.rows, parameters, is_list=True)
+            is_noted = note_documents(shaper, spec, page.rows, is_list=True)
         return answer(request, body, spec, shaper.entries, is_noted=is_noted)
 
 
@@ -81,7 +81,7 @@ class DocumentView(DeliveryView):
         parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
         reader = self.reader(request, parameters)
         spec, row, shaper, body = read_document(reader, collection, name, parameters)
-        is_noted = note_documents(shaper, spec, [row], parameters)
+        is_noted = note_documents(shaper, spec, [row])
         return answer(request, body, spec, shaper.entries, is_noted=is_noted)
 
 

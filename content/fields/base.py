@@ -19,7 +19,7 @@ from uuid import UUID
 from django import forms
 from django.utils.safestring import SafeString
 
-from accounts.access import DataClass
+from accounts.access import SENSITIVE, DataClass
 from accounts.canonical import Json
 from accounts.errors import Problem
 from content.conditions import Condition
@@ -128,6 +128,9 @@ class FieldSpec:
     filterable: bool = False
     default: Json = dataclasses.field(default=None, hash=False)
     data_class: str = DataClass.PUBLIC
+    is_sealed: bool = dataclasses.field(
+        default=False, compare=False
+    )  # its values lie sealed, or may do so yet
     options: Options = Options()
     condition: Condition | None = None
 
@@ -135,6 +138,11 @@ class FieldSpec:
     def name(self) -> str:
         """What people call the field."""
         return self.label or self.key.replace("_", " ").capitalize()
+
+    @property
+    def is_sensitive(self) -> bool:
+        """Whether its values are personal or secret: sealed, masked, and found by nothing."""
+        return self.data_class in SENSITIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from content.fields.base import (
 from content.fields.forms import LinesField, common
 from content.fields.numbers import MAX_INTEGER
 from content.fields.options import Plain
+from content.sealed_values import is_sealed
 
 MAX_JSON_BYTES = 64 * 1024
 MAX_JSON_DEPTH = 20
@@ -233,6 +234,8 @@ class JsonField(FieldType[JsonOptions]):
         if value is None or value == "":
             return None
         found = json_in(value)
+        if is_sealed(found):
+            raise FieldError.at((), "reserved", "An object with this member alone means something else here.")
         schema = self.options(field).schema
         if schema is not None:
             problems = list(against(schema, found))

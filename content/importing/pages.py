@@ -18,6 +18,7 @@ from content.importing.references import Names
 from content.importing.sources import Source
 from content.importing.values import REFERENCES, input_for
 from content.models import DraftDocument, Entry, UniqueValue, Version
+from content.sealing import with_keys
 from content.writing import Writing
 
 
@@ -90,11 +91,8 @@ class Pages:
             .order_by("entry_id", "message", "-number")
             .distinct("entry_id", "message")
         )
-        imported = {
-            (entry, message): data
-            for entry, message, data in versions.values_list("entry_id", "message", "data")
-        }
-        drafts = DraftDocument.objects.filter(entry_id__in=states).defer("data", "refs")
+        imported = {(version.entry_id, version.message): version.data for version in with_keys(versions)}
+        drafts = DraftDocument.objects.filter(entry_id__in=states).defer("sealed", "refs")
         return Known(
             {key: states[entry] for key, entry in owners.items()},
             imported,
@@ -230,7 +228,7 @@ class Pages:
         """Publish what the import brought. It neither brings back what people withdrew nor shows what they work on."""
         now = {
             draft.locale: draft
-            for draft in DraftDocument.objects.filter(entry_id=entry_id).defer("data", "refs")
+            for draft in DraftDocument.objects.filter(entry_id=entry_id).defer("sealed", "refs")
         }
         chosen: list[str] = []
         for page in group:

@@ -92,7 +92,7 @@ class Names:
         visible = rows_of(self.by.grant(Action.READ_DRAFT, on=target.resource), target)
         same = Q(title=name)
         if target.slug_field is not None:
-            same |= Q(**{f"data__{target.slug_field.id}": name})
+            same |= Q(**{f"sealed__{target.slug_field.id}": name})
         rows = DraftDocument.objects.filter(visible & same, collection_id=target.id, trashed=False)
         found = rows.order_by("entry_id").values_list("entry_id", flat=True).first()
         return str(found) if found else None

@@ -165,6 +165,8 @@ def collection_json(
         "description": description,
         "kind": spec.kind,
         "localized": spec.localized,
+        "retention": dict(spec.retention.as_json()) if spec.retention else None,
+        **({"form": spec.form.as_json()} if spec.form is not None else {}),
         "fields": [field_json(field, shown, known) for field in shown],
     }
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from content.manage import schema_views, views
+from content.manage import form_views, schema_views, views
 
 _ENTRY = "content/<str:collection>/<str:name>"
 
@@ -11,6 +11,13 @@ urlpatterns = [
     path("collections/<str:key>", schema_views.CollectionView.as_view(), name="manage-collection"),
     path("locales", schema_views.LocalesView.as_view(), name="manage-locales"),
     path("locales/<str:code>", schema_views.LocaleView.as_view(), name="manage-locale"),
+    path("forms/<str:form>/submissions", form_views.SubmissionsView.as_view(), name="manage-submissions"),
+    path(
+        "forms/<str:form>/submissions/<uuid:submission_id>",
+        form_views.SubmissionView.as_view(),
+        name="manage-submission",
+    ),
+    path("forms/<str:form>/export", form_views.ExportView.as_view(), name="manage-form-export"),
     path("content/<str:collection>", views.EntriesView.as_view(), name="manage-entries"),
     path(_ENTRY, views.EntryView.as_view(), name="manage-entry"),
     path(f"{_ENTRY}/publish", views.PublishView.as_view(), name="manage-publish"),

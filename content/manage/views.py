@@ -55,7 +55,7 @@ class EntriesView(ManagementView):
         if page.total is not None:
             meta["total"] = page.total
         data = [shaper.document(spec, row, page.selection) for row in page.rows]
-        note_documents(shaper, spec, page.rows, parameters, is_list=True, is_draft_read=True)
+        note_documents(shaper, spec, page.rows, is_list=True, is_draft_read=True)
         return Response({"data": data, "meta": meta})
 
     @extend_schema(operation_id="manage_content_create", responses={201: document_response(drafts=True)})
@@ -229,7 +229,7 @@ class DiffView(ManagementView):
 
     @extend_schema(operation_id="manage_content_diff")
     def get(self, request: Request, collection: str, name: str) -> Response:
-        """Return what differs between two versions in one locale, by field and word."""
+        """Return what differs between two versions in one locale, by field and word; of sensitive ones only that."""
         given = dict(request.query_params.lists())
         for key, values in given.items():
             if key not in {"from", "to", "locale"}:
@@ -245,7 +245,7 @@ class DiffView(ManagementView):
         note_entry(
             writing.collection,
             entry.pk,
-            shown,
+            [spec for spec in shown if not spec.is_sensitive],  # of the others it tells no value
             by=writing.by,
             locale=locale,
             versions=[before.number, after.number],
@@ -277,7 +277,7 @@ def document(
         if is_done:
             return Response({"_id": str(name), "_collection": spec.key}, status=status)
         raise
-    note_documents(shaper, spec, [row], asked, is_draft_read=is_draft_read)
+    note_documents(shaper, spec, [row], is_draft_read=is_draft_read)
     return Response(body, status=status, headers={"ETag": f'"{body["_version"]}"'})
 
 
@@ -410,5 +410,5 @@ def version_json(version: Version, *, is_hash_shown: bool) -> dict[str, Json]:
         "author": version.author_label,
         "message": version.message,
         "sha256": version.sha256 if is_hash_shown else None,
-        "locales": sorted(key for key in version.data if key != "*"),
+        "locales": [*version.locales],
     }

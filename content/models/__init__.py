@@ -6,10 +6,13 @@ from content.models.entries import DraftDocument, DraftSearch, Entry, Reference,
 from content.models.maintenance import FieldIndex, Rebuild
 from content.models.published import PublishedDocument, PublishedSearch
 from content.models.schema import Collection, Field, Locale
+from content.models.sealing import DataKey
+from content.models.submission import Submission
 
 __all__ = [
     "Backup",
     "Collection",
+    "DataKey",
     "DraftDocument",
     "DraftSearch",
     "Entry",
@@ -22,6 +25,7 @@ __all__ = [
     "Rebuild",
     "Reference",
     "SavedView",
+    "Submission",
     "UniqueValue",
     "Version",
     "Visit",

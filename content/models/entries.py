@@ -1,6 +1,7 @@
 """What editors work on: entries, their immutable versions, and the working state of each locale."""
 
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
@@ -11,6 +12,8 @@ from accounts.access import Action, Resource
 from accounts.ids import uuid7
 from content.models.published import Document, SearchRow
 from content.models.schema import Collection
+from content.models.sealing import SealedRow, key_of, opened_places
+from content.sealed_values import EntryKey, is_sealed
 
 
 class Entry(models.Model):
@@ -38,21 +41,29 @@ class Entry(models.Model):
     def __str__(self) -> str:
         return str(self.id)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the key behind: what is pickled goes somewhere else."""
+        return {name: value for name, value in super().__getstate__().items() if name != "sealing_key"}
+
     @property
     def resource(self) -> Resource:
         return Resource(self.collection_id, self.id)
 
+    @cached_property
+    def sealing_key(self) -> EntryKey:
+        """The key of its sealed values. Raises KeyRingError; `content.sealing` makes it with the first of them."""
+        return key_of(self.pk)
 
-class Version(models.Model):
+
+class Version(SealedRow):
     """The whole of an entry as it was saved once; nothing ever changes it, and only purging removes it.
 
     `data` maps `"*"` (the same in every locale) and each locale to field ids and values.
-    `sha256` is over the canonical bytes of entry, number and data.
+    `sha256` is over the canonical bytes of entry, number and what is stored (`sealed`).
     """
 
     entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
-    data = models.JSONField()
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
@@ -69,6 +80,19 @@ class Version(models.Model):
 
     def __str__(self) -> str:
         return f"version {self.number}"
+
+    @property
+    def data(self) -> Any:
+        return opened_places(self.sealed, self)
+
+    @property
+    def has_sealed(self) -> bool:
+        return any(is_sealed(value) for values in self.sealed.values() for value in values.values())
+
+    @property
+    def locales(self) -> list[str]:
+        """The locales that it has content in."""
+        return sorted(key for key in self.sealed if key != "*")
 
 
 class DraftDocument(Document):

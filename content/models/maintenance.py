@@ -41,6 +41,7 @@ class Rebuild(models.Model):
 
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="rebuilds")
     reason = models.CharField(max_length=200)
+    reseals = models.BooleanField(default=False, db_default=False)  # versions and drafts too
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)

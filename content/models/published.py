@@ -10,8 +10,10 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 
+from content.models.sealing import SealedRow
 
-class Document(models.Model):
+
+class Document(SealedRow):
     """An entry in one locale: `data` maps field ids to values; `refs` names every entry that it refers to."""
 
     entry = models.ForeignKey("content.Entry", on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -21,7 +23,6 @@ class Document(models.Model):
     locale = models.CharField(max_length=24)
     content_locale = models.CharField(max_length=24)
     version_number = models.PositiveIntegerField()
-    data = models.JSONField(default=dict)
     refs = ArrayField(models.UUIDField(), default=list)
     created_by = models.UUIDField(null=True)
     published_at = models.DateTimeField(null=True)

@@ -53,10 +53,23 @@ class Collection(models.Model):
     description = models.CharField(max_length=300, blank=True)
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.MANY)
     localized = models.BooleanField(default=False)
+    retention = models.JSONField(null=True, blank=True)  # {"after_days": 30, "of": "trashed"}, None: for ever
+    form = models.JSONField(null=True, blank=True)  # `content.forms.options`, of kind `form` alone
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         ordering: ClassVar = ["name", "id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(form__isnull=True) | models.Q(kind="form"),
+                name="only_a_form_has_form_options",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(form__isnull=True)
+                | models.Q(form__retention_days__gte=1, form__retention_days__lte=3650),
+                name="a_form_keeps_submissions_from_a_day_to_ten_years",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -87,6 +100,7 @@ class Field(models.Model):
         choices=[(item.value, item.value) for item in DataClass],
         default=DataClass.PUBLIC.value,
     )
+    is_sealed = models.BooleanField(default=False, db_default=False)  # was sensitive, not all is opened yet
     options = models.JSONField(default=dict)
     condition = models.JSONField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, editable=False)

@@ -148,10 +148,11 @@ def test_a_link_is_bound_to_its_person_its_purpose_and_their_state(rita: Person,
     parts = token.split(".")
     for number, other in (
         (0, "invitation"),
-        (1, ada.user.pk.hex),
-        (2, str(int(parts[2]) + 1)),
-        (3, "k2"),
-        (4, "A" * 43),
+        (1, "nowhere"),
+        (2, ada.user.pk.hex),
+        (3, str(int(parts[3]) + 1)),
+        (4, "k2"),
+        (5, "A" * 43),
     ):
         forged = ".".join([*parts[:number], other, *parts[number + 1 :]])
         with pytest.raises(NotFoundError):

@@ -67,7 +67,7 @@ def test_an_authenticator_is_set_up_by_another_hand_s_codes(walter: Person, own:
 def test_the_issuer_names_the_environment(walter: Person) -> None:
     url = devices.new_authenticator(walter.user).config_url
     parsed = pyotp.parse_uri(url)
-    assert (parsed.issuer, parsed.name) == ("Quillkeep Development", walter.email)
+    assert (parsed.issuer, parsed.name) == ("Quillkeep (development)", walter.email)
 
 
 def test_a_wrong_code_changes_nothing_and_shows_the_same_key(own: Client) -> None:

@@ -114,7 +114,7 @@ def test_the_session_key_changes_at_each_step(ada: Person, browser: Client) -> N
     planted = browser.session
     planted["x"] = 1
     planted.save()
-    browser.cookies["session"] = planted.session_key or ""
+    browser.cookies["session-development"] = planted.session_key or ""
     first_step(browser, ada)
     middle = browser.session.session_key
     browser.post(CODE, {"code": ada.code()})

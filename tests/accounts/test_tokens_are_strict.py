@@ -30,7 +30,7 @@ def forge(
     now = int(time.time())
     whole_header = {"alg": "HS256", "typ": "at+jwt", "kid": key_ring().active_id} | (header or {})
     whole_claims = {
-        "iss": settings.PUBLIC_URL,
+        "iss": f"{settings.PUBLIC_URL}#development",
         "aud": "quillkeep:development:api",
         "sub": str(uuid4()),
         "sid": str(uuid4()),
@@ -94,7 +94,7 @@ def test_a_header_that_is_not_ours_is_refused(header: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "claims",
     [
-        {"iss": None}, {"iss": "https://other.example"}, {"aud": None}, {"aud": "quillkeep:staging:api"},
+        {"iss": None}, {"iss": "https://other.example"}, {"iss": "http://testserver"}, {"iss": 5}, {"iss": "https://other.example#development"}, {"aud": None}, {"aud": "quillkeep:staging:api"},
         {"aud": ["quillkeep:development:api", "other"]}, {"aud": "quillkeep:development:refresh"}, {"exp": None},
         {"exp": 1}, {"exp": "soon"}, {"iat": None}, {"iat": 99_999_999_999}, {"nbf": 99_999_999_999}, {"sub": None},
         {"sub": "1"}, {"sub": 1}, {"sid": None}, {"sid": "x"}, {"tv": None}, {"tv": "0"}, {"tv": True}, {"tv": 0.0},
@@ -177,5 +177,5 @@ def test_a_token_of_a_deleted_user_is_worth_nothing_to_the_next_one(rita: Person
 
 def test_cookies_mean_nothing_to_the_api(rita: Person) -> None:
     api = Api(rita.sign_in().client)
-    api.client.cookies["session"] = "whatever"
+    api.client.cookies["session-development"] = "whatever"
     assert api.get("auth/me").status_code == 401

@@ -77,7 +77,7 @@ def test_a_site_is_set_up_with_the_mouse(ada: Watched) -> None:
             "CMS_ENVIRONMENT=development",
             f"SITE_ID={site.pk}",
             "ALGORITHM=EdDSA",
-            re.compile(r"^CLIENT_SECRET=qkps_\S{43}$"),
+            re.compile(r"^CLIENT_SECRET=qkps_development_\S{43}$"),
         ]
     )
     look(ada, "shown once")

@@ -203,7 +203,7 @@ def test_the_picker_answers_quickly_at_ten_thousand_entries(ada: Watched) -> Non
         (
             DraftDocument(
                 entry=entry, collection_id=draft.collection_id, locale="en", content_locale="en", version_number=1,
-                title=f"Author {number}", data={title: f"Author {number}"}, updated_at=draft.updated_at,
+                title=f"Author {number}", sealed={title: f"Author {number}"}, updated_at=draft.updated_at,
             )
             for number, entry in enumerate(entries)
         ),

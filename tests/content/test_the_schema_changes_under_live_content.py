@@ -3,10 +3,14 @@
 import pytest
 
 from accounts.errors import ConflictError
+from accounts.ids import uuid7
 from accounts.models import Event, Policy
-from content import editing, rebuilding
+from content import editing, modeling, rebuilding
+from content.designing import NewIds
 from content.models import Collection, Entry, Field, Version
+from content.schema import current
 from tests.builders import (
+    ROOT,
     administrator,
     allow,
     anonymous,
@@ -254,3 +258,36 @@ def test_an_old_version_is_restored_into_the_places_of_today(books):
     assert api.post(f"{path}/versions/1/restore").json()["title"] == "One"
     after = api.patch(path, {"fields": {"title": None}}, **{"If-Match": '"4"'}).json()
     assert after["title"] is None  # nothing of the old place shines through
+
+
+def test_two_fields_change_their_keys_with_each_other(books):
+    fields = fields_of(administrator())
+    fields[0]["key"], fields[1]["key"] = fields[1]["key"], fields[0]["key"]
+    changed = administrator().patch(URL, {"fields": fields})
+    assert changed.status_code == 200, changed.content
+    read = anonymous().get(f"/api/v1/content/books/{books[0].pk}").json()
+    assert (read["title"], read["year"]) == ("1984", "One")
+
+
+def test_what_is_new_may_bring_its_id_but_none_that_is_taken(books):
+    spec = current().by_key["books"]
+    with pytest.raises(ConflictError):
+        modeling.create_collection({"key": "other", "name": "Other"}, by=ROOT, ids=NewIds(spec.id))
+    with pytest.raises(ConflictError):
+        modeling.create_collection(
+            {"key": "other", "name": "Other", "fields": [{"key": "a", "type": "text"}]},
+            by=ROOT,
+            ids=NewIds(None, {"a": spec.by_key["title"].id}),
+        )
+    new = uuid7()
+    made = modeling.create_collection(
+        {"key": "other", "name": "Other", "fields": [{"key": "a", "type": "text"}]}, by=ROOT, ids=NewIds(new)
+    )
+    assert made.id == new
+
+
+def test_a_client_of_the_api_chooses_no_ids(books):
+    body = {"key": "other", "name": "Other", "fields": [{"id": str(uuid7()), "key": "a", "type": "text"}]}
+    refused = administrator().post("/api/v1/manage/collections", body)
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["pointer"] == "/fields/0/id"

@@ -178,7 +178,7 @@ def test_a_taken_port_and_a_faulty_environment_are_said_plainly(folder: Path, ru
 
     runs.append(Run(folder, PORT="many", TRUSTED_PROXIES="canary"))
     output, _ = runs[-1].process.communicate(timeout=90)  # the supervisor itself gives each part its time
-    assert runs[-1].process.returncode == 1
+    assert runs[-1].process.returncode == 2
     assert "PORT: must be" in output
     assert "TRUSTED_PROXIES: must be" in output
     assert "canary" not in output

@@ -4,6 +4,7 @@ import base64
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ def test_every_missing_name_is_listed_at_once() -> None:
 
 
 WRONG = [
+    ("ENVIRONMENT_COLOUR", "canary"),
+    ("ENVIRONMENT_COLOUR", "#ff0000"),
+    ("SECRET_KEY_FALLBACKS", "short-canary"),
+    ("SECRET_KEY_FALLBACKS", "abcdefghijklmnop" * 4 + ",canary"),
+    ("SECRET_KEY_FALLBACKS", ",".join(["abcdefghijklmnop" * 4] * 2)),
+    ("SECRET_KEY_FALLBACKS", ",".join(f"{number}" + "abcdefghijklmnop" * 4 for number in range(6))),
     ("QUILLKEEP_ENVIRONMENT", "canary"),
     ("QUILLKEEP_PLANE", "canary"),
     ("SECRET_KEY", "short-canary"),
@@ -75,6 +82,21 @@ WRONG = [
     ("VALKEY_URL", "http://canary"),
     ("VALKEY_URL", "unix:canary"),
     ("CELERY_BROKER_URL", "amqp://canary"),
+    ("BACKUP_TO", "canary"),
+    ("BACKUP_TO", "file://host/canary"),
+    ("BACKUP_TO", "ftp://canary/x"),
+    ("BACKUP_TO", "s3://canary/x?endpoint=http://plain.example.com"),
+    ("BACKUP_TO", "s3://canary/x?acl=public"),
+    ("BACKUP_TO", "s3://user:canary@bucket/x"),
+    ("BACKUP_RECIPIENTS", "canary"),
+    ("BACKUP_RECIPIENTS", ","),
+    ("BACKUP_IDENTITY", "canary"),
+    ("BACKUP_EVERY_HOURS", "0"),
+    ("BACKUP_PROVE_EVERY_DAYS", "canary"),
+    ("BACKUP_KEEP", "canary"),
+    ("BACKUP_KEEP", "0d 4w 12m"),
+    ("SCRATCH_DATABASE_URL", "mysql://u:canary@host/name"),
+    ("POSTGRESQL_BIN", "canary/bin"),
     ("ALLOWED_HOSTS", "*"),
     ("ALLOWED_HOSTS", "cms.example.com,*.example.com"),
     ("ALLOWED_HOSTS", "https://canary.example.com"),
@@ -138,6 +160,23 @@ WRONG = [
     ("SECURITY_ALERT_THRESHOLDS", "mass-read=canary"),
     ("SECURITY_ALERT_THRESHOLDS", "mass-read=-1"),
     ("SECURITY_ALERT_THRESHOLDS", "mass-read=1,mass-read=2"),
+    ("METRICS_ALLOWED_NETWORKS", "canary"),
+    ("METRICS_ALLOWED_NETWORKS", "0.0.0.0/0"),
+    ("AUDIT_STREAM_TO", "canary"),
+    ("AUDIT_STREAM_TO", "stdout:canary"),
+    ("AUDIT_STREAM_TO", "syslog://canary.example.com:514"),
+    ("AUDIT_STREAM_TO", "syslog+tls://user:canary@siem.example.com:6514"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com/canary"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com:0"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com:70000"),
+    ("AUDIT_STREAM_TO", "syslog+tls://?ca=/canary"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com?ca=canary"),
+    ("AUDIT_STREAM_TO", "syslog+tls://siem.example.com?verify=canary"),
+    ("AUDIT_STREAM_TO", "syslog+tcp://siem.example.com?ca=/canary"),
+    ("API_V1_DEPRECATED_ON", "canary"),
+    ("API_V1_DEPRECATED_ON", "2027-02-30"),
+    ("API_V1_DEPRECATED_ON", "0001-01-01"),
+    ("API_V1_DEPRECATED_ON", "@1700000000"),
 ]
 
 
@@ -147,6 +186,56 @@ def test_a_wrong_value_is_refused_by_name_and_not_shown(name: str, value: str) -
         environment.read(throwaway.values(**{name: value}))
     assert [fault for fault, _ in caught.value.faults] == [name]
     assert "canary" not in str(caught.value)
+
+
+DEPRECATED = {"API_V1_DEPRECATED_ON": "2027-01-31"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"API_V1_SUNSET_ON": "2027-06-30"}, "API_V1_SUNSET_ON"),  # without the other it means nothing
+        ({"API_V1_SUCCESSOR": "https://cms.example.com/api/v2/"}, "API_V1_SUCCESSOR"),
+        ({"API_V1_DEPRECATION_INFO": "https://example.com/end"}, "API_V1_DEPRECATION_INFO"),
+        ({**DEPRECATED, "API_V1_SUNSET_ON": "2027-01-30"}, "API_V1_SUNSET_ON"),
+        ({**DEPRECATED, "API_V1_SUNSET_ON": "canary"}, "API_V1_SUNSET_ON"),
+        ({**DEPRECATED, "API_V1_SUCCESSOR": "http://canary.example.com/"}, "API_V1_SUCCESSOR"),
+        ({**DEPRECATED, "API_V1_SUCCESSOR": "https://canary.example.com/>; rel=x"}, "API_V1_SUCCESSOR"),
+        (
+            {**DEPRECATED, "API_V1_DEPRECATION_INFO": "https://user:canary@example.com/"},
+            "API_V1_DEPRECATION_INFO",
+        ),
+    ],
+)
+def test_the_end_of_a_version_is_told_whole_or_not_at_all(given: dict[str, str], named: str) -> None:
+    faults = faults_of(**given)
+    assert set(faults) == {named}
+    assert "canary" not in faults[named]
+
+
+def test_the_end_of_a_version_the_stream_and_metrics_are_read() -> None:
+    read = environment.read(throwaway.values())
+    assert read.api_v1_life is None
+    assert read.audit_stream_to is None
+    assert read.metrics_allowed_networks == environment.LOOPBACK
+    given = {
+        **DEPRECATED,
+        "API_V1_SUNSET_ON": "2027-01-31",
+        "AUDIT_STREAM_TO": "syslog+tls://siem.example.com?ca=/etc/siem.pem",
+        "METRICS_ALLOWED_NETWORKS": "10.0.0.0/8, fd00::/8",
+    }
+    read = environment.read(throwaway.values(**given))
+    assert read.api_v1_life == environment.ApiLife(date(2027, 1, 31), date(2027, 1, 31), "", "")
+    assert read.audit_stream_to == environment.StreamTarget("tls", "siem.example.com", 6514, "/etc/siem.pem")
+    assert [str(network) for network in read.metrics_allowed_networks] == ["10.0.0.0/8", "fd00::/8"]
+    for text, kind, port in (
+        ("syslog+udp://[::1]", "udp", 514),
+        ("syslog+tcp://siem", "tcp", 601),
+        ("syslog+tcp://siem:1514/", "tcp", 1514),
+    ):
+        target = environment.read(throwaway.values(AUDIT_STREAM_TO=text)).audit_stream_to
+        assert target is not None
+        assert (target.kind, target.port) == (kind, port)
 
 
 def test_the_log_keeps_everything_and_nothing_private_is_reached_unless_ops_say_so() -> None:
@@ -253,16 +342,35 @@ def run(*command: str, **given: str) -> "subprocess.CompletedProcess[str]":
     clean = {
         name: value
         for name, value in os.environ.items()
-        if name.removesuffix("_FILE") not in environment.NAMES
+        if name.removesuffix("_FILE").removesuffix("_VAULT") not in environment.NAMES
     }
     return subprocess.run(
         [sys.executable, *command], env={**clean, **given}, cwd=ROOT, capture_output=True, text=True
     )
 
 
-def test_a_command_stops_with_the_list_and_no_traceback(tmp_path: Path) -> None:
-    done = run("manage.py", "check", DATA_DIR=str(tmp_path), PORT="canary")
-    assert done.returncode != 0
+STARTS = {
+    "a command": ("manage.py", "check"),
+    "the web process": ("-m", "cms_project.web", "--port", "8999"),
+    "a worker": ("-m", "celery", "-A", "cms_project", "worker", "-Q", "default"),
+    "beat": ("-m", "celery", "-A", "cms_project", "beat"),
+    "the application alone": ("-c", "import cms_project.wsgi"),
+}
+
+
+@pytest.mark.parametrize("process", STARTS)
+def test_each_process_stops_with_status_2_the_whole_list_and_no_traceback(
+    process: str, tmp_path: Path
+) -> None:
+    done = run(
+        *STARTS[process],
+        DATA_DIR=str(tmp_path),
+        PORT="canary",
+        DJANGO_SETTINGS_MODULE="cms_project.settings",
+    )
+    assert done.returncode == 2
+    for name in ("QUILLKEEP_KEY_RING", "DATABASE_URL", "VALKEY_URL", "ALLOWED_HOSTS", "PUBLIC_URL"):
+        assert f"  {name}: is missing" in done.stderr
     assert "SECRET_KEY: is missing" in done.stderr
     assert "PORT: must be" in done.stderr
     assert "canary" not in done.stderr
@@ -285,8 +393,8 @@ def test_unset_names_are_taken_from_the_file_of_make_run_and_said_so(tmp_path: P
 @pytest.mark.parametrize("name", ["OWNER_DATABASE_URL", "OWNER_DATABASE_URL_FILE"])
 def test_a_web_process_refuses_the_owner_of_the_tables(name: str) -> None:
     refused = run("-c", "import cms_project.wsgi", **throwaway.values(**{name: throwaway.NOWHERE}))
-    assert refused.returncode != 0
-    assert "OWNER_DATABASE_URL must not be set in a web process" in refused.stderr
+    assert refused.returncode == 2
+    assert "OWNER_DATABASE_URL: must not be set in a web process" in refused.stderr
     assert "nobody" not in refused.stderr
     accepted = run("-c", "import cms_project.wsgi", **throwaway.values())
     assert accepted.returncode == 0, accepted.stderr

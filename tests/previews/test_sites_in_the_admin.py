@@ -28,7 +28,7 @@ from tests.security.world import Unchanged, text_of
 
 pytestmark = pytest.mark.django_db
 SITES: Final = "/admin/previews/previewsite/"
-SECRET: Final = re.compile(r"qkps_[A-Za-z0-9_-]{43}")
+SECRET: Final = re.compile(r"qkps_development_[A-Za-z0-9_-]{43}")
 FORM: Final[dict[str, Any]] = {
     "name": "Docs",
     "origins": "https://docs.example.com\r\n\r\nhttps://www.example.com",

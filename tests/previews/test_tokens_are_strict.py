@@ -131,7 +131,7 @@ WRONG: Final[dict[str, list[object]]] = {
     "exp": [*NOT_TIME],
     "scope": [*NOT_TEXT, "preview", "preview:read preview:write", "PREVIEW:READ", "*", "preview:read "],
     "locale": [*NOT_TEXT, "x" * 25, "en\x00", "xx", "*", "EN", "en "],
-    "environment": [*NOT_TEXT, "staging", "production", "DEVELOPMENT", "*"],
+    "environment": [*NOT_TEXT, "Staging", "elsewhere", "DEVELOPMENT", "*"],
     "sid": [*NOT_TEXT, "0" * 64, "0" * 63, "G" * 64, "x"],
 }  # fmt: skip
 
@@ -169,7 +169,7 @@ def test_of_the_wrong_issuer_audience_subject_scope_and_environment_the_log_says
         ("aud", OTHER, "audience"),
         ("sub", "user:" + OTHER, "subject"),
         ("scope", "preview:write", "scope"),
-        ("environment", "staging", "environment"),
+        ("environment", "elsewhere", "environment"),
         ("sid", "0" * 64, "session"),
         ("sub", f"draft:{OTHER}", "not-as-minted"),
         ("locale", "de", "not-as-minted"),

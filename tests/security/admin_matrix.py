@@ -8,7 +8,9 @@ from django.test import Client
 from accounts import people
 from accounts.log import seal_pending
 from accounts.models import Alert, ApiKey, Event, Policy, Role, Session, User
+from accounts.principals import anonymous
 from content import editing
+from content.forms.submitting import submit
 from content.models import Entry
 from previews.models import Preview, PreviewSite, SigningKey
 from tests.accounts.cast import Person, make_person
@@ -27,6 +29,7 @@ from tests.builders import (
     writing,
 )
 from tests.content.admin.conftest import sign_in
+from tests.content.forms.world import make_form
 from tests.previews.world import make_preview, make_site
 from tests.security.world import World, build_world
 from tests.webhooks.incoming.world import make_failed_receipt, make_source
@@ -129,6 +132,8 @@ class Stage:
     source: Source
     receipt: Receipt
     other_receipt: Receipt
+    submission: str
+    other_submission: str
 
 
 def make_stage(number: int, by: Person) -> Stage:
@@ -155,6 +160,7 @@ def make_stage(number: int, by: Person) -> Stage:
     site = make_site(f"Site {number}").site
     endpoint = make_endpoint("https://www.example.com/hook", name=f"Hook {number}", owner=by.user).endpoint
     source = make_source(f"source{number}")
+    make_form(f"form{number}", [{"key": "name", "type": "text"}])
     return Stage(
         "articles",
         entry,
@@ -188,6 +194,7 @@ def make_stage(number: int, by: Person) -> Stage:
         source,
         make_failed_receipt(source),
         make_failed_receipt(source),
+        *(str(submit(f"form{number}", {"name": "x"}, size=1, by=anonymous()[0])) for _ in range(2)),
     )
 
 
@@ -199,6 +206,7 @@ def visits(stage: Stage, number: int) -> list[Visit]:
         *_previews_of_an_entry(stage),
         *_content(stage),
         *_modeling(number),
+        *_forms(stage, number),
         *_accounts(stage, number),
         *_previews(stage, number),
         *_webhooks(stage, number),
@@ -367,6 +375,22 @@ def _modeling(number: int) -> list[Visit]:
         Visit("GET", "modeling/locales/<str:code>/delete/", f"modeling/locales/{code}/delete/", {}, (ADA,)),
         Visit("POST", "modeling/locales/<str:code>/delete/", f"modeling/locales/{code}/delete/", {}, (ADA,), 302),
     ]  # fmt: skip
+
+
+def _forms(stage: Stage, number: int) -> list[Visit]:
+    """Submissions: a right on all collections opens none of them."""
+    at, form = "forms/<str:key>/", f"forms/form{number}/"
+    one, page = f"{at}<uuid:submission_id>/", f"{form}{stage.submission}/"
+    return [
+        Visit("GET", at, form, {}, (ADA,)),
+        Visit("POST", at, form),
+        Visit("GET", f"{at}export/", f"{form}export/", {}, (ADA,)),
+        Visit("POST", f"{at}export/", f"{form}export/", {"format": "csv", "reason": "A test"}, (ADA,)),
+        Visit("GET", one, page, {}, (ADA,)),
+        Visit("POST", one, page, {"reason": "A test"}, (ADA,)),
+        Visit("GET", f"{one}erase/", f"{page}erase/", {}, (ADA,)),
+        Visit("POST", f"{one}erase/", f"{form}{stage.other_submission}/erase/", {}, (ADA,), 302),
+    ]
 
 
 def _accounts(stage: Stage, number: int) -> list[Visit]:
@@ -545,8 +569,18 @@ def _rest() -> list[Visit]:
     owners = {"app_label": "accounts", "model_name": "apikey", "field_name": "owner", "term": ""}
     nowhere = "(?P<url>.*)$"
     return [
+        Visit("GET", "operations/backups/", "operations/backups/", {}, (ADA,)),
+        Visit("POST", "operations/backups/", "operations/backups/", {}, (ADA,), 405),
+        Visit("GET", "keys/", "keys/", {}, (ADA,)),
+        Visit("POST", "keys/", "keys/", {}, (ADA,), 405),
+        Visit("GET", "person/", "person/", {}, (ADA,)),
+        Visit("POST", "person/", "person/", {"email": ""}, (ADA,), 400),
         Visit("GET", "lockdown/", "lockdown/", {}, (ADA,)),
         Visit("POST", "lockdown/", "lockdown/", {"reason": ""}, (ADA,), 400),
+        Visit("GET", "security/", "security/", {}, (ADA,)),
+        Visit("POST", "security/", "security/", {}, NOBODY, 405),
+        Visit("GET", "csp-reports/", "csp-reports/", {}, (ADA,)),
+        Visit("POST", "csp-reports/", "csp-reports/", {"report": "all"}, (ADA,), 302),
         Visit("GET", "", "", {}, STAFF),
         Visit("POST", "", ""),
         Visit("GET", "autocomplete/", "autocomplete/", owners, (ADA,)),

@@ -6,7 +6,9 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import ApiKey, Policy
+from accounts.principals import anonymous
 from content import editing
+from content.forms.submitting import submit
 from previews import sites
 from previews.signing.table import tables
 from tests.builders import (
@@ -22,6 +24,7 @@ from tests.builders import (
     make_user,
     writing,
 )
+from tests.content.forms.world import make_form
 from tests.security.world import World
 from tests.webhooks.incoming.world import make_failed_receipt
 from tests.webhooks.world import make_endpoint
@@ -30,6 +33,7 @@ from webhooks.incoming import sources as incoming
 
 V1 = "api/v1/"
 ENTRY = V1 + "manage/content/<str:collection>/<str:name>"
+SUBMISSION = V1 + "manage/forms/<str:form>/submissions/<uuid:submission_id>"
 DRAFT = V1 + "preview/content/<str:collection>/<str:name>"
 
 
@@ -68,6 +72,8 @@ def calls(world: World) -> list[Call]:
     key = ApiKey.objects.get(owner__email="owner@example.com")
     entry = make_entry("articles", title="Acted on", rating=7, published=False)
     editing.save(entry.pk, {"rating": 8}, writing=writing("articles"), base=1)
+    make_form("contact", [{"key": "name", "type": "text"}])
+    sent = [str(submit("contact", {"name": "Somebody"}, size=10, by=anonymous()[0])) for _ in range(2)]
     lost = make_entry("articles", title="Lost", rating=7, published=False)
     alert = make_alert()
     probed = sites.add({"name": "Probed", "origins": ["https://www.example.com"]}, {}, by=ROOT).site
@@ -131,6 +137,11 @@ def calls(world: World) -> list[Call]:
         Call("DELETE", ENTRY, f"{at}content/articles/{world.draft.pk}", status=204),
         Call("POST", ENTRY + "/restore", f"{at}content/articles/{world.draft.pk}/restore", {}),
         Call("DELETE", ENTRY, f"{at}content/articles/{lost.pk}?purge=true", status=204),
+        Call("POST", V1 + "forms/<str:form>", V1 + "forms/contact", {"name": "Somebody"}, 201, who="anyone"),
+        Call("GET", at + "forms/<str:form>/submissions", at + "forms/contact/submissions"),
+        Call("GET", SUBMISSION, f"{at}forms/contact/submissions/{sent[0]}"),
+        Call("DELETE", SUBMISSION, f"{at}forms/contact/submissions/{sent[1]}", status=204),
+        Call("POST", at + "forms/<str:form>/export", at + "forms/contact/export", {"format": "csv", "reason": "A test"}),
         Call("GET", at + "roles", at + "roles"),
         Call("POST", at + "roles", at + "roles", {"key": "fresh", "name": "Fresh"}, 201),
         Call("GET", roles, role_path),
@@ -154,6 +165,7 @@ def calls(world: World) -> list[Call]:
         Call("POST", keys + "/enable", f"{at}api-keys/{key.pk}/enable", {}),
         Call("DELETE", keys, f"{at}api-keys/{key.pk}", status=204),
         Call("GET", at + "audit", at + "audit"),
+        Call("POST", V1 + "csp-reports", V1 + "csp-reports", [], 415, who="anyone"),
         Call("GET", at + "alerts", at + "alerts"),
         Call("GET", at + "alerts/<uuid:alert_id>", f"{at}alerts/{alert.pk}"),
         Call("POST", V1 + "previews/exchange", V1 + "previews/exchange", {"code": "x", "client_secret": "y"}, 401, who="anyone"),

@@ -291,7 +291,7 @@ def test_a_day_of_signing_in_leaves_no_secret_behind(ada: Person, told: Callable
     secrets["refreshed"] = api.post("auth/refresh", {"refresh": api.refresh}).json()["refresh"]
     Api(Client()).post("auth/login", {"email": secrets["wrong"], "password": secrets["wrong"]})
     browser = into_admin(ada)
-    secrets["session"] = browser.cookies["session"].value
+    secrets["session"] = browser.cookies["session-development"].value
     codes = devices.make_recovery_codes(ada.user, by=ada.principal)
     secrets |= {f"code {number}": code for number, code in enumerate(codes)}
     secrets |= {f"plain code {number}": code.replace("-", "") for number, code in enumerate(codes)}
@@ -336,10 +336,10 @@ def test_a_copied_row_of_a_session_is_no_cookie(ada: Person) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT session_key FROM django_session")
         keys = [row[0] for row in cursor.fetchall()]
-    assert browser.cookies["session"].value not in keys
+    assert browser.cookies["session-development"].value not in keys
     for key in keys:
         thief = Client()
-        thief.cookies["session"] = key
+        thief.cookies["session-development"] = key
         assert thief.get("/admin/account/").status_code == 302
 
 

@@ -72,7 +72,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "refresh token": api.refresh,
         "link of a mail": links.make_token(User.objects.get(pk=ada.user.pk), Purpose.RESET),
         "cookie of the admin": browser.cookies[settings.SESSION_COOKIE_NAME].value,
-        "cookie of a known browser": browser.cookies["browser"].value,
+        "cookie of a known browser": browser.cookies["browser-development"].value,
         "password": PASSWORD,
     }
 
@@ -80,7 +80,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def sent(kind: str, credential: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return cookies and headers that carry it, each where it could possibly count."""
     if kind.startswith("cookie"):
-        name = settings.SESSION_COOKIE_NAME if "admin" in kind else "browser"
+        name = settings.SESSION_COOKIE_NAME if "admin" in kind else "browser-development"
         return {name: credential}, {}
     return {}, {"Authorization": f"Bearer {credential}"}
 

@@ -30,6 +30,8 @@ PUBLIC = {
     ("POST", V1 + "auth/login"),
     ("POST", V1 + "auth/refresh"),
     ("GET", V1 + "openapi.json"),  # in development only, see below
+    ("POST", V1 + "forms/<str:form>"),  # that a form is open lets visitors send it
+    ("POST", V1 + "csp-reports"),  # browsers send no credential with what a policy blocked
     ("POST", V1 + "previews/exchange"),  # a site's server, by what is in the body
 }
 # Open to no credential of people: whoever holds the token of a preview, which its own authentication looks for.
@@ -41,6 +43,7 @@ SYSTEM = {
     "accounts/access.py": "makes it",
     "accounts/audit/heads.py": "notes that the head of the log was not sent",
     "accounts/audit/results.py": "notes that the log is not intact",
+    "accounts/audit/streaming.py": "notes that events don't reach the SIEM, and that they do again",
     "accounts/sign_in/mails.py": "tells which mails were sent",
     "accounts/alerting/reading.py": "tells of alerts",
     "accounts/keys/whereabouts.py": "tells of new places",
@@ -50,6 +53,7 @@ SYSTEM = {
     "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
     "content/purging.py": "tells that caches are not told of changes",
+    "content/management/commands/content.py": "the operator on the machine",
     "accounts/tasks.py": "what time does to keys, and to the log",
     "webhooks/clock.py": "telling that a clock is wrong",
     "webhooks/management/commands/webhooks.py": "the operator on the machine",
@@ -58,9 +62,17 @@ SYSTEM = {
     "previews/management/commands/previews.py": "the operator on the machine",
     "previews/tasks.py": "what time does to signing keys, and the leak probe, which tells nobody what it reads",
     "accounts/outages.py": "says that the store of limits is gone, and back",
+    "cms_project/management/commands/environment.py": "the operator on the machine",
     "cms_project/management/commands/lockdown.py": "the operator on the machine",
+    "content/backups/golden.py": "reads documents whole, to compare them by their hashes",
+    "content/tasks.py": "makes and proves backups when they are due, and the end of what forms have kept",
+    "cms_project/management/commands/backup.py": "the operator on the machine",
+    "cms_project/management/commands/schema.py": "the operator on the machine",
+    "cms_project/standing.py": "the ring as the operator put it, noted at start",
+    "cms_project/management/commands/person.py": "the operator on the machine",
     "content/writing.py": "checks what is stored already",
-    "content/rebuilding.py": "writes documents of published versions anew",
+    "content/rebuilding.py": "writes documents of published versions anew, and seals or opens what is stored",
+    "content/retention.py": "erases what its collection keeps no longer",
     "webhooks/incoming/tasks.py": "erases secrets of sources whose overlap is over",
     "cms_project/demo/making.py": "content of our own",
 }
@@ -114,6 +126,7 @@ def test_everybody_is_refused_what_is_not_theirs_and_nothing_changes() -> None:
         # A failed sign-in is counted and logged; that is all that a refusal may ever write.
         is_counted = call.path.startswith(V1 + "auth/") and call.who == "anyone"
         but = changing if is_counted or call.path.endswith("auth/step-up") else ()
+        but = (*REFUSAL, "content_submission") if call.route == V1 + "forms/<str:form>" else but
         but = REFUSAL if call.who == "token" or call.path.endswith("exchange") else but
         for name, api in {"anonymous": anonymous(), **world.apis}.items():
             if name == "administrator" or (call.path.endswith("logout") and name in ("editor", "nobody")):
@@ -226,13 +239,15 @@ HOOK = {"name", "url", "types", "collections", "owner", "algorithm", "is_active"
 # What each write takes beside what its call in the matrix sends: the writable members, checked in (GHSA-p3hx-pwf3-j8wr).
 ACCEPTED = {
     ("POST", V1 + "auth/login"): {"otp"},
-    ("POST", V1 + "manage/collections"): {"description", "kind", "localized"},
+    ("POST", V1 + "manage/collections"): {"description", "kind", "localized", "retention", "form"},
     ("PATCH", V1 + "manage/collections/<str:key>"): {
         "key",
         "description",
         "kind",
         "localized",
+        "retention",
         "fields",
+        "form",
         "confirm",
         "dry_run",
     },

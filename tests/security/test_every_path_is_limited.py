@@ -5,6 +5,7 @@ import pytest
 from accounts import limits
 from accounts.limits import Policy
 from accounts.valkey import valkey
+from content.forms.api import FormView
 from tests.builders import Api, anonymous, make_key, make_role
 from tests.security.paths import UNKNOWN, api_paths
 from tests.security.world import assert_problem
@@ -20,6 +21,7 @@ def _one_of_each(_no_quota: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, name, ONE)
     for throttle in (limits.SignInThrottle, limits.RefreshThrottle):
         monkeypatch.setattr(throttle, "policy", ONE)
+    monkeypatch.setattr(FormView, "limited_as", ONE)
 
 
 @pytest.mark.parametrize("who", ["nobody", "a key without rights", "a bad key"])

@@ -22,6 +22,7 @@ BY_HAND = {
     "accounts/keys/usage.py": "one constant statement with parameters",
     "accounts/models/generation.py": "an upsert; names are parameters",
     "content/writing.py": "advisory locks; numbers are parameters",
+    "content/bundles/writing.py": "how a transaction sees the others; a constant",
     "content/modeling.py": "advisory locks; numbers are parameters",
     "content/indexing.py": "index names and expressions made of ids of our own",
     "content/tasks.py": "advisory locks; constants",
@@ -31,6 +32,7 @@ BY_HAND = {
     "cms_project/lockdown.py": "ends what is older than a lockdown; constants, the time is a parameter",
     "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "makes the databases of `make run`",
+    "cms_project/security_check/database.py": "what our roles are; one constant statement, the schema is a parameter",
     "cms_project/health.py": "SELECT 1",
     "webhooks/clock.py": "the database's clock, and an advisory lock; a number is a parameter",
     "webhooks/rewriting.py": "two constant statements, which update from arrays that are parameters",
@@ -39,6 +41,13 @@ BY_HAND = {
     "previews/state.py": "an advisory lock; a number is a parameter",
     "previews/signing/life.py": "an advisory lock; a number is a parameter",
     "cms_project/management/commands/migrate.py": "grants after migrating",
+    "content/backups/creating.py": "an advisory lock and the size of the database; constants",
+    "content/backups/golden.py": "one look at the database, which a process of ours names",
+    "content/backups/loading.py": "one constant statement; the schema anew, whose name is a constant",
+    "content/backups/media.py": "a table of its own in SQLite, by constants with parameters",
+    "content/backups/proving.py": "constants; the mark of the scratch database",
+    "content/backups/snapshot.py": "sums over tables whose names the catalog gives, as identifiers",
+    "cms_project/restoring.py": "schemas of our own names; what is replaced is read by constants",
     "webhooks/health.py": "how endpoints are doing, by two constant statements with parameters",
 }
 NEVER = {"raw", "extra", "RawSQL"}
@@ -52,6 +61,11 @@ MAY = {
     "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "starts PostgreSQL and Valkey of its own by argument lists",
     "cms_project/run.py": "starts our processes by argument lists",
+    "cms_project/management/commands/backup.py": "names what processes that it waits for may raise",
+    "content/backups/creating.py": "starts pg_dump and manage.py by argument lists",
+    "content/backups/loading.py": "starts pg_restore by argument lists",
+    "content/backups/postgres.py": "asks PostgreSQL's tools for their version",
+    "content/backups/proving.py": "starts manage.py by argument lists",
 }
 
 
@@ -112,6 +126,7 @@ def test_no_client_text_is_a_keyword_of_the_orm() -> None:
         "accounts/api/paging.py": 1,
         "accounts/rights/granting.py": 2,
         "accounts/principals.py": 2,
+        "content/backups/keeping.py": 1,
         "content/importing/references.py": 1,
         "content/query.py": 1,
         "accounts/admin": 99,

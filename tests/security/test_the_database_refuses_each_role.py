@@ -21,6 +21,7 @@ PUBLISHED = {
     "content_publisheddocument",
     "content_publishedsearch",
     "content_collection",
+    "content_datakey",  # wrapped by the key ring, which is in no table
     "content_field",
     "content_locale",
 }
@@ -31,6 +32,7 @@ CREDENTIALS = {
     "accounts_role",
     "accounts_freshness",
     "accounts_generation",
+    "accounts_installation",  # which environment the database is of, asked at start
 }
 
 

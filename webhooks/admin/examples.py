@@ -29,7 +29,7 @@ WORDS: Final[Mapping[str, str]] = {
     "collection.changed": "Its fields or settings changed.",
     "asset.created": "A file was uploaded. Nothing sends it yet.",
     "asset.deleted": "A file was removed. Nothing sends it yet.",
-    "form.submitted": "A visitor sent a form. Nothing sends it yet.",
+    "form.submitted": "A visitor sent a form.",
     "backup.completed": "A backup was made. Nothing sends it yet.",
     "backup.failed": "A backup could not be made. Nothing sends it yet.",
     "security.alert": "A rule found something to look at.",
@@ -68,13 +68,18 @@ def kinds(chosen: Iterable[str] = ()) -> list[tuple[str, list[Choice]]]:
 
 def examples(by: Principal) -> list[Example]:
     """Return an example of every type, in a collection that the viewer can name."""
-    seen = [item for item in endpoints.seen_collections(by).values() if item.has_entries]
-    return [Example(name, _example(name, seen)) for name in types.TYPES]
+    known = list(endpoints.seen_collections(by).values())
+    seen = [item for item in known if item.has_entries]
+    forms = [item for item in known if item.form is not None]
+    return [
+        Example(name, _example(name, forms if name.startswith("form.") else seen)) for name in types.TYPES
+    ]
 
 
 def _example(name: str, seen: Sequence[CollectionSpec]) -> str:
     kind = name.partition(".")[0]
-    key = (seen[0].key if seen else "articles") if kind in _OF_COLLECTIONS else None
+    usual = "contact" if kind == "form" else "articles"
+    key = (seen[0].key if seen else usual) if kind in _OF_COLLECTIONS else None
     locale = schema.current().default_locale.code if kind == "entry" else None
     return payload.example(name, key, locale)
 

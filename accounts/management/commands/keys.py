@@ -4,14 +4,20 @@ import json
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import Progress
 
+from accounts import encrypted, ring
 from accounts.access import system
 from accounts.errors import DomainError
 from accounts.keys.api_keys import DEFAULT_OVERLAP
 from accounts.keys.kinds import KeyKind, Rotated, kinds
+from accounts.keys.ring_kind import NAME as RING
+
+ALL: Final = "all"
 
 
 class Command(BaseCommand):
@@ -28,9 +34,10 @@ class Command(BaseCommand):
         for verb in (rotating, retiring):
             verb.add_argument(
                 "key",
-                help="The id or the public id of the key. Of signing keys (previews): to rotate, an algorithm or the "
-                "id of a site with a shared secret; to retire, a kid. `rotate previews` rotates every algorithm. Of "
-                "webhooks the name or id of an endpoint, of sources the key or id of a source.",
+                help="The id or the public id of the key, or KIND:KEY, as ring:k1. Of signing keys (previews): to "
+                "rotate, an algorithm or the id of a site with a shared secret; to retire, a kid. `rotate previews` "
+                "rotates every algorithm. Of webhooks the name or id of an endpoint, of sources the key or id of a "
+                "source. `rotate ring` and `rotate secret-key` print what the operator puts in place.",
             )
         rotating.add_argument(
             "--overlap-hours",
@@ -51,10 +58,15 @@ class Command(BaseCommand):
         retiring.add_argument(
             "--force", action="store_true", help="Also when calls may still come with the old secret."
         )
+        retiring.add_argument(
+            "--wait",
+            action="store_true",
+            help="Of the ring: move here and now what the key still encrypts, and wait for it.",
+        )
         for verb in (listing, rotating, retiring):
             verb.add_argument(
                 "--kind",
-                choices=sorted(kinds()),
+                choices=[*sorted(kinds()), *([ALL] if verb is listing else [])],
                 help="The kind of key: api unless told, or the kind that is named in place of a key.",
             )
             verb.add_argument(
@@ -63,7 +75,10 @@ class Command(BaseCommand):
 
     def handle(self, *, verb: str, kind: str | None, **options: Any) -> None:
         """Do it, or say why not and exit with 1."""
-        kind = kind or (options["key"] if options.get("key") in kinds() else "api")
+        kind = kind or _kind_of(options.get("key") or "")
+        if kind == ALL:
+            self._list_all(options)
+            return
         act = {"list": self._list, "rotate": self._rotate, "retire": self._retire}[verb]
         try:
             act(kinds()[kind], kind, options)
@@ -76,13 +91,27 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"kind": kind, "keys": rows}))
             return
+        self._show(keys, rows)
+        if not rows:
+            self.stderr.write("There is no key of this kind.")
+
+    def _list_all(self, options: dict[str, Any]) -> None:
+        """Show every kind at a glance."""
+        if options["json"]:
+            found = {kind: keys.rows() for kind, keys in kinds().items()}
+            self.stdout.write(json.dumps({"kind": ALL, "kinds": found}))
+            return
+        for kind, keys in kinds().items():
+            rows = keys.rows()
+            self.stdout.write(f"{kind}: {len(rows)}")
+            self._show(keys, rows, indent="  ")
+
+    def _show(self, keys: KeyKind, rows: list[dict[str, Any]], *, indent: str = "") -> None:
         for row in rows:
             shown = [
                 f"{name}={_one_word(row[name])}" for name in keys.columns if row.get(name) not in (None, "")
             ]
-            self.stdout.write("  ".join(shown) + ("  idle" if row.get("idle") else ""))
-        if not rows:
-            self.stderr.write("There is no key of this kind.")
+            self.stdout.write(indent + "  ".join(shown) + ("  idle" if row.get("idle") else ""))
 
     def _rotate(self, keys: KeyKind, kind: str, options: dict[str, Any]) -> None:
         # The place for the secret comes first: a key that is rotated into nowhere is lost to its callers.
@@ -118,7 +147,9 @@ class Command(BaseCommand):
             former = f"; {rotated.former} {end}" if rotated.former else ""
             self.stdout.write(f"{rotated.name}: {rotated.id} signs{former}")
             return
-        if rotated.signs_at is not None:
+        if rotated.told:
+            words = rotated.told
+        elif rotated.signs_at is not None:
             words = f"Made. {rotated.id} ({rotated.name}) is used from {_at(rotated.signs_at)} on."
         else:
             words = f"Rotated. The old secret works until {_at(rotated.old_secret_until)}."
@@ -128,6 +159,8 @@ class Command(BaseCommand):
             self.stdout.write(rotated.text)
 
     def _retire(self, keys: KeyKind, kind: str, options: dict[str, Any]) -> None:
+        if options["wait"]:
+            self._wait(kind, options["key"])
         judged = keys.judge(options["key"])
         if judged is not None and not judged.is_safe and not options["force"]:
             raise CommandError(f"{judged.sentence} Nothing was done; --force retires it all the same.")
@@ -140,6 +173,32 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"Retired: {keys.retired}.")
 
+    def _wait(self, kind: str, name: str) -> None:
+        """Move what a key of the ring still encrypts, with a bar on a terminal and a line a second elsewhere."""
+        if kind != RING:
+            raise CommandError("--wait is for keys of the ring.")
+        key_id = name.removeprefix(f"{RING}:")
+        ring.known(key_id)
+        whole = sum(encrypted.counts().get(key_id, {}).values())
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task(f"Moving from {key_id}", total=whole)
+            done = ring.move(
+                key_id, goes_on=lambda: True, progress=lambda number: progress.advance(task, number)
+            )
+        words = f"{done.moved} of {whole} values are encrypted with the active key now."
+        if done.unreadable:
+            words += (
+                f" {done.unreadable} can't be opened with the key that they name: they were altered or moved."
+            )
+        self.stderr.write(words)
+
+
+def _kind_of(key: str) -> str:
+    """Return the kind that is named in place of a key, or before one."""
+    named = key.partition(":")[0]
+    return named if named in kinds() else "api"
+
 
 def _told(rotated: Rotated, target: Path | None) -> dict[str, Any]:
     """Return a rotation as JSON; the secret is in it unless it is in a file."""
@@ -151,6 +210,8 @@ def _told(rotated: Rotated, target: Path | None) -> dict[str, Any]:
     }
     if rotated.name:
         told |= {"name": rotated.name, "former": rotated.former, "signs_at": _at(rotated.signs_at)}
+    if rotated.told:
+        told["next"] = rotated.told
     return told
 
 

@@ -1,6 +1,7 @@
 """`backup create|list|show|verify|prove|restore|prune|schedule`: what ops do with backups, and two verbs of our own."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -8,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
@@ -16,6 +18,7 @@ from rich.table import Table
 
 from accounts.access import system
 from accounts.audit import verifying as log
+from accounts.errors import DomainError
 from accounts.log import newest, write_head
 from accounts.models import Seal
 from cms_project import restoring
@@ -95,6 +98,12 @@ class Command(BaseCommand):
             act(options)
         except (BackupError, OSError) as error:
             raise CommandError(str(error)) from error
+        except DomainError as error:
+            raise CommandError(error.detail) from error
+        except psycopg.Error as error:
+            raise CommandError(f"The database failed ({type(error).__name__}); its log says more.") from error
+        except subprocess.TimeoutExpired as error:
+            raise CommandError("A process of ours took too long and was ended.") from error
 
     # --- Making and looking
 

@@ -18,9 +18,10 @@ class Command(BaseCommand):
     """Makes the demo once."""
 
     help = (
-        "Make the demo: two locales, articles, authors, pages with blocks, site settings, private notes, roles, an"
-        " administrator and an editor with authenticators, two API keys, and a preview site. Credentials go to"
-        " quickstart.json in the data folder (mode 0600). A second run changes nothing. Development only."
+        "Make the demo: two locales, articles, authors, pages with blocks, site settings, private notes, a contact form"
+        " with two letters, roles, an administrator and an editor with authenticators, two API keys, and a preview"
+        " site. Credentials go to quickstart.json in the data folder (mode 0600). A second run changes nothing."
+        " Development only."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import connections
 
-from cms_project import frozen, grants
+from cms_project import frozen, grants, standing
 
 
 class Command(migrate.Command):
@@ -27,5 +27,6 @@ class Command(migrate.Command):
             return
         grants.apply(connections[options["database"]])
         frozen.apply(connections[options["database"]])
+        standing.stamp(using=options["database"])
         if options["verbosity"] >= 1:
             self.stdout.write("Grants applied.")

@@ -18,7 +18,7 @@ def sign_in(person: Person, *, csrf: bool = False) -> Client:
     browser = Client(enforce_csrf_checks=csrf, raise_request_exception=True)
     if csrf:
         browser.get("/admin/login/")
-    token = {"csrfmiddlewaretoken": browser.cookies["csrf"].value} if csrf else {}
+    token = {"csrfmiddlewaretoken": browser.cookies["csrf-development"].value} if csrf else {}
     answer = browser.post("/admin/login/", {"email": person.email, "password": PASSWORD, **token})
     if person.device is not None:
         answer = browser.post("/admin/login/code/", {"code": person.code(), **token})

@@ -41,7 +41,7 @@ def policy(answer: Any) -> dict[str, list[str]]:
 
 
 def code_in(answer: Any) -> str:
-    found = re.search(r"qkpc_[A-Za-z0-9_-]{43}", answer.content.decode())
+    found = re.search(r"qkpc_development_[A-Za-z0-9_-]{43}", answer.content.decode())
     assert found is not None
     return found[0]
 

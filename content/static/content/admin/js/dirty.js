@@ -54,6 +54,9 @@ function look(row = null) {
 export function start() {
   if (!form) return;
   rebase();
+  // Shown again by the server without being saved: what was typed then is still to be saved.
+  for (const key of (form.dataset.unsaved ?? "").split(" ")) if (baseline.has(key)) baseline.set(key, null);
+  look();
   for (const name of ["input", "change"]) {
     form.addEventListener(name, (event) => look(event.target.closest('.qk-field[id^="field-"]')));
   }

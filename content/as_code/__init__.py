@@ -1,0 +1,1 @@
+"""Locales and collections as code."""

@@ -1,0 +1,224 @@
+"""Restoring: nothing is touched before all is verified, everything is as it was, and no door that was shut is open."""
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+
+from accounts.access import system
+from accounts.audit import epochs
+from accounts.log import seal_pending
+from accounts.models import ApiKey
+from content.backups import keeping
+from content.backups.stores import FolderStore
+from previews.models import SigningKey
+from tests.builders import make_key, make_user
+from tests.content.backups.conftest import House, Keys, url_with
+from tests.content.backups.test_what_is_wrong_is_found import forge
+from tests.database import ROOT
+from tests.previews.world import make_site
+from tests.webhooks.world import make_endpoint
+
+BY = system("a test")
+
+
+@pytest.fixture
+def made(content: None, place: FolderStore, settings: LazySettings) -> str:
+    """Back up an installation with people, a key, an endpoint, documents and media files."""
+    make_user("edith@example.com", roles=("administrator",))
+    make_key(role="administrator")
+    make_endpoint("https://hooks.example.com/")
+    (Path(settings.MEDIA_ROOT) / "ä").mkdir()
+    (Path(settings.MEDIA_ROOT) / "ä" / "one.bin").write_bytes(b"1" * 3000)
+    seal_pending()
+    return keeping.create(place, by=BY).manifest.name
+
+
+def test_everything_is_back_and_every_door_is_shut(made: str, house: House) -> None:
+    report = house.must("backup", "restore", made)
+    assert house.rows("SELECT count(*) FROM content_publisheddocument", "DELIVERY_DATABASE_URL") == [(3,)]
+    assert (house.data / "media" / "ä" / "one.bin").read_bytes() == b"1" * 3000
+    assert report["log_goes_on_at"] == epochs.LENGTH
+    # Nothing proves that the key was not revoked since, so it is off, and told.
+    key = ApiKey.objects.get()
+    assert [item["public_id"] for item in report["keys_disabled"]] == [key.public_id]
+    assert house.rows("SELECT state FROM accounts_apikey") == [("disabled",)]
+    assert house.rows("SELECT state FROM webhooks_endpoint") == [("paused",)]
+    assert house.rows("SELECT count(*) FROM accounts_session WHERE ended_at IS NULL") == [(0,)]
+    assert house.rows("SELECT count(*) FROM django_session") == [(0,)]
+    assert house.rows("SELECT min(token_version) >= 1000 FROM accounts_user") == [(True,)]
+    events = house.rows(
+        "SELECT type FROM accounts_event WHERE type IN ('backup.restored', 'endpoint.paused')"
+    )
+    assert sorted(events) == [("backup.restored",), ("endpoint.paused",)]
+    verified = house.must("audit", "verify")
+    assert verified["intact"] is True
+    assert verified["last_position"] > epochs.LENGTH
+
+
+def test_no_row_is_lost_and_none_is_added_but_by_the_shutting(made: str, house: House) -> None:
+    house.must("backup", "restore", made)
+    for table in ("content_entry", "content_version", "content_publisheddocument", "accounts_policy"):
+        query = f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t"
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            assert house.rows(query) == cursor.fetchall(), table
+
+
+def test_a_target_that_holds_something_is_replaced_only_when_asked_and_typed(made: str, house: House) -> None:
+    house.must("backup", "restore", made)
+    refused = house.manage("backup", "restore", made)
+    assert refused.returncode == 1
+    assert "--replace" in refused.stderr
+    refused = house.manage("backup", "restore", made, "--replace")
+    assert "say --confirm" in refused.stderr
+    refused = house.manage("backup", "restore", made, "--replace", "--confirm", "another")
+    assert "Nothing was done" in refused.stderr
+    report = house.must("backup", "restore", made, "--replace", "--confirm", made)
+    assert report["log_goes_on_at"] == 2 * epochs.LENGTH  # above what the first restore has given away
+    assert house.rows("SELECT count(*) FROM pg_namespace WHERE nspname = 'quillkeep_replaced'") == [(0,)]
+
+
+def test_what_is_replaced_says_which_keys_and_people_are_still_good(
+    made: str, house: House, place: FolderStore
+) -> None:
+    kept = ApiKey.objects.get()
+    make_key(role="administrator")
+    gone_key = ApiKey.objects.exclude(pk=kept.pk).get()
+    left = make_user("left@example.com")
+    second = keeping.create(place, by=BY).manifest.name
+    house.must("backup", "restore", second)
+    with psycopg.connect(url_with("OWNER_DATABASE_URL", house.name), autocommit=True) as connection:
+        connection.execute(
+            "UPDATE accounts_apikey SET state = 'active', disabled_at = NULL WHERE id = %s", [kept.pk]
+        )
+        connection.execute("UPDATE accounts_user SET is_active = false WHERE id = %s", [left.pk])
+    report = house.must("backup", "restore", second, "--replace", "--confirm", second)
+    assert report["keys_kept"] == 1
+    assert [item["public_id"] for item in report["keys_disabled"]] == [gone_key.public_id]
+    assert report["people_disabled"] == ["Left"]
+    assert house.rows("SELECT count(*) FROM accounts_user WHERE NOT is_active") == [(1,)]
+
+
+def test_the_log_goes_on_above_what_anybody_has_seen(made: str, house: House) -> None:
+    report = house.must("backup", "restore", made, "--known-position", str(7 * epochs.LENGTH + 5))
+    assert report["log_goes_on_at"] == 8 * epochs.LENGTH
+
+
+def test_signing_keys_of_previews_are_all_replaced(made: str, house: House, place: FolderStore) -> None:
+    make_site()
+    before = {str(pk) for pk in SigningKey.objects.values_list("pk", flat=True)}
+    assert before
+    name = keeping.create(place, by=BY).manifest.name
+    house.must("backup", "restore", name)
+    alive = house.rows(
+        "SELECT id::text FROM previews_signingkey WHERE state IN ('pending', 'active', 'retiring')"
+    )
+    assert alive
+    assert not before & {pk for (pk,) in alive}
+
+
+# --- Refusals, with the target as it was ----------------------------------------------------------------------------
+
+
+def is_untouched(house: House) -> bool:
+    return house.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)] and not list(
+        house.data.glob("media*")
+    )
+
+
+def test_one_from_a_newer_version_is_refused(made: str, house: House, place: FolderStore) -> None:
+    forge(place, made, lambda body: body["migrations"].append("content.9999_from_the_future"))
+    refused = house.manage("backup", "restore", made)
+    assert refused.returncode == 1
+    assert "newer version" in refused.stderr
+    assert "content.9999_from_the_future" in refused.stderr
+    assert is_untouched(house)
+
+
+def test_one_of_another_environment_is_refused_unless_it_is_named(
+    made: str, house: House, place: FolderStore
+) -> None:
+    forge(place, made, lambda body: body.update(environment="production"))
+    refused = house.manage("backup", "restore", made)
+    assert "--from-environment production" in refused.stderr
+    assert is_untouched(house)
+
+
+def test_a_damaged_one_is_refused(made: str, house: House, place: FolderStore) -> None:
+    path = place.folder / made / "database.age"
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    refused = house.manage("backup", "restore", made)
+    assert "damaged or another one" in refused.stderr
+    assert is_untouched(house)
+
+
+def test_a_wrong_private_key_is_refused(made: str, house: House, tmp_path: Path) -> None:
+    file = tmp_path / "identity"
+    file.write_text(f"# created: today\n{Keys().identity}\n")
+    refused = house.manage("backup", "restore", made, "--identity", str(file))
+    assert "private key is not one of those" in refused.stderr
+    assert is_untouched(house)
+    file.write_text("nonsense")
+    assert "age-keygen" in house.manage("backup", "restore", made, "--identity", str(file)).stderr
+
+
+def test_one_whose_rows_are_others_is_undone(made: str, house: House, place: FolderStore) -> None:
+    house.must("backup", "restore", made)
+    before = house.rows("SELECT count(*), max(position) FROM accounts_seal")
+    forge(place, made, lambda body: body["tables"]["content_entry"].update(rows=99))
+    refused = house.manage("backup", "restore", made, "--replace", "--confirm", made)
+    assert "content_entry has 3 rows instead of 99" in refused.stderr
+    assert house.rows("SELECT count(*), max(position) FROM accounts_seal") == before
+    assert (house.data / "media" / "ä" / "one.bin").exists()
+    assert not (house.data / "media.restoring").exists()
+
+
+def test_a_ring_without_the_old_key_is_refused(made: str, house: House) -> None:
+    ring = f"k9:{base64.b64encode(os.urandom(32)).decode()}"
+    refused = house.manage("backup", "restore", made, QUILLKEEP_KEY_RING=ring)
+    assert "'k1', which is not in QUILLKEEP_KEY_RING" in refused.stderr
+    assert is_untouched(house)
+
+
+def test_one_that_is_killed_is_undone_by_one_command(made: str, house: House) -> None:
+    house.must("backup", "restore", made)
+    before = house.rows("SELECT count(*), max(position) FROM accounts_seal")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "backup", "restore", made, "--replace", "--confirm", made],
+        env={**os.environ, **house.values},
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    query = "SELECT count(*) FROM pg_namespace WHERE nspname = 'quillkeep_replaced'"
+    while house.rows(query, "QUILLKEEP_TEST_ADMINISTRATOR") == [(0,)]:  # the owner would count as in use
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    refused = house.manage("backup", "restore", made, "--replace", "--confirm", made)
+    assert "--undo" in refused.stderr
+    house.must("backup", "restore", "--undo")
+    assert house.rows("SELECT count(*), max(position) FROM accounts_seal") == before
+    assert "nothing to undo" in house.manage("backup", "restore", "--undo").stderr
+
+
+def test_it_waits_for_nobody_who_uses_the_database(made: str, house: House) -> None:
+    house.must("backup", "restore", made)
+    with psycopg.connect(url_with("DATABASE_URL", house.name), autocommit=True):
+        refused = house.manage("backup", "restore", made, "--replace", "--confirm", made)
+    assert "Stop all of them first" in refused.stderr
