@@ -30,7 +30,6 @@ from cms_project.run import (
 # Those that hold the role that owns the tables: the worker that builds indexes, and the keeper of backups.
 OWNERS: Final = (*(name for name, queues, _ in WORKERS if "index" in queues.split(",")), KEEPER)
 NAMES: Final = ("web", *(name for name, _, _ in WORKERS), "caches", "beat")
-FAULTS: Final = 2
 
 
 def main(arguments: list[str], given: Mapping[str, str]) -> int:
@@ -47,7 +46,7 @@ def main(arguments: list[str], given: Mapping[str, str]) -> int:
         settings = environment.read(values)
     except EnvironmentFaultsError as error:
         sys.stderr.write(f"{error}\n")
-        return FAULTS
+        return environment.STATUS_OF_FAULTS
     if asked.check and asked.name == "web":
         return 0 if lives(settings) else 1
     return become(command_of(asked.name, settings, asked), values)
@@ -64,8 +63,8 @@ def allowed(name: str, given: Mapping[str, str]) -> dict[str, str]:
     values = dict(given)
     withheld = (*(() if name in OWNERS else FOR_OWNERS), *(() if name == KEEPER else FOR_THE_KEEPER))
     for item in withheld:
-        values.pop(item, None)
-        values.pop(f"{item}_FILE", None)
+        for form in environment.forms_of(item):
+            values.pop(form, None)
     return values
 
 
