@@ -4,9 +4,7 @@ The files of `deploy/` start these; `make run` starts the same commands.
 """
 
 import argparse
-import http.client
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from typing import Final, NoReturn
@@ -21,6 +19,7 @@ from cms_project.run import (
     KEEPER,
     ROOT,
     WORKERS,
+    answers,
     beat_command,
     caches_command,
     web_command,
@@ -48,7 +47,7 @@ def main(arguments: list[str], given: Mapping[str, str]) -> int:
         sys.stderr.write(f"{error}\n")
         return environment.STATUS_OF_FAULTS
     if asked.check and asked.name == "web":
-        return 0 if lives(settings) else 1
+        return 0 if answers(settings.port, host=settings.allowed_hosts[0].lstrip(".")) else 1
     return become(command_of(asked.name, settings, asked), values)
 
 
@@ -71,7 +70,7 @@ def allowed(name: str, given: Mapping[str, str]) -> dict[str, str]:
 def command_of(name: str, settings: Environment, asked: argparse.Namespace) -> list[str]:
     """Return the command line of a process, or of the question whether a Celery worker lives."""
     if asked.check:
-        target = f"{name}@{socket.gethostname()}"
+        target = f"{name}@{os.uname().nodename}"
         return [*CELERY, "inspect", "--timeout", "5", "--destination", target, "ping"]
     if name == "web":
         return web_command(settings.port, host=asked.host, workers=asked.workers)
@@ -84,18 +83,6 @@ def command_of(name: str, settings: Environment, asked: argparse.Namespace) -> l
         return beat_command(settings.data_dir)
     queues, processes = next((queues, number) for known, queues, number in WORKERS if known == name)
     return worker_command(name, queues, asked.concurrency or processes)
-
-
-def lives(settings: Environment) -> bool:
-    """Tell whether the web server of this environment answers, asked by a host name that it takes."""
-    connection = http.client.HTTPConnection(HOST, settings.port, timeout=5)
-    try:
-        connection.request("GET", "/healthz", headers={"Host": settings.allowed_hosts[0].lstrip(".")})
-        return connection.getresponse().status == http.client.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":

@@ -344,11 +344,11 @@ def _pump(name: str, stream: IO[bytes] | None) -> None:
         sys.stdout.flush()
 
 
-def answers(port: int) -> bool:
-    """Tell whether a web server of ours is ready at a port."""
+def answers(port: int, *, host: str = "") -> bool:
+    """Tell whether a web server of ours is ready at a port, asked by a host name that it takes."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/healthz", headers={"Host": f"localhost:{port}"})
+        connection.request("GET", "/healthz", headers={"Host": host or f"localhost:{port}"})
         return connection.getresponse().status == http.client.OK
     except OSError:
         return False
