@@ -189,7 +189,9 @@ def test_an_entry_is_made_and_edited_in_a_drawer(ada: Watched) -> None:
     author.get_by_role("link", name="Open").click()
     expect(page.get_by_role("link", name="Open it in a new tab")).to_be_visible()
     assert [error for error in ada.violations if "frame-ancestors" not in error] == []
-    assert [error for error in ada.errors if "frame-ancestors" not in error and "Framing" not in error] == []
+    # The browser may not read what it is answered to its report of that.
+    expected = ("frame-ancestors", "Framing", "csp-reports")
+    assert [error for error in ada.errors if not any(word in error for word in expected)] == []
 
 
 def test_the_picker_answers_quickly_at_ten_thousand_entries(ada: Watched) -> None:

@@ -46,9 +46,8 @@ class TlsServer(LiveServer):
         self.url = self.public_url = self.environment["PUBLIC_URL"] = f"https://{CMS}:{self.port}"
 
     def command(self) -> list[str]:
-        *options, application = super().command()
         files = ["--ssl-certificate", str(self.files.certificate), "--ssl-keyfile", str(self.files.key)]
-        return [*options, *files, application]
+        return [*super().command(), *files]
 
     def is_ready(self) -> bool:
         return _answers(self.port, "/healthz", self.files)

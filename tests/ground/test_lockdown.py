@@ -387,7 +387,10 @@ def test_the_tasks_that_go_on_are_these_and_no_more() -> None:
         "accounts.seal",
         "accounts.send_alerts",
         "accounts.send_mails",
+        "accounts.stream_log",
         "accounts.verify_log",
+        "content.keep_backups",
+        "content.watch_caches",
     }
     assert len(ours) > 2
 

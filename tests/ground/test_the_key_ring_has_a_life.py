@@ -30,6 +30,8 @@ from cms_project import lockdown, standing
 from previews.models import SigningKey
 from previews.signing import halves
 from tests.accounts.cast import BUILDER, Person, make_person
+from tests.builders import make_collection, make_entry
+from tests.content.forms.world import GOOD, make_form, send
 from tests.database import ROOT
 from tests.previews.world import make_site
 from tests.webhooks.world import make_endpoint
@@ -72,6 +74,10 @@ def fill() -> Person:
         receipt = Receipt(source=source, message_id=str(number), sha256="0" * 64, size=9, is_dated=True)
         receipt.body = key_ring().encrypt(b"body %d" % number, context=receipt.context)
         receipt.save()
+    make_collection("people", [{"key": "mail", "type": "email", "data_class": "personal"}])
+    make_entry("people", published=False, mail="rita@example.com")
+    make_form()
+    assert send(GOOD).status_code == 201
     return rita
 
 

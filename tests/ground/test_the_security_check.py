@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -26,6 +27,7 @@ from cms_project import environment
 from cms_project.environment import Environment, StreamTarget
 from cms_project.security_check import database, dependencies, registry
 from cms_project.security_check.check import Check, Found, Grade, Report, Result, run
+from content.models import Backup
 from previews.models import PreviewSite
 from tests.accounts.cast import PASSWORD, make_person
 from tests.builders import allow, make_alert, make_collection, make_key, make_role
@@ -79,6 +81,12 @@ def _safe(
     settings.SECURITY_ALERT_TO = ("soc@example.com",)
     settings.AUDIT_HEAD_TO = "file:///elsewhere/"
     settings.DATA_DIR = tmp_path
+    settings.BACKUPS = replace(settings.BACKUPS, to="s3://elsewhere/backups")
+    now = timezone.now()
+    Backup.objects.using("owner").create(
+        name="kept", made_at=now, environment="production", size=1, media_files=0, media_bytes=0, log_position=1,
+        is_whole=True, proven_at=now, tried_at=now,
+    )  # fmt: skip
     tmp_path.chmod(0o700)
     Role.objects.filter(key="administrator").update(require_second_factor=True)
     DailyHead.objects.create(day=timezone.now().date(), head={}, sent_at=timezone.now())
@@ -438,6 +446,31 @@ def _take_back(_django_db_helper: None) -> Iterator[None]:
         _undone.pop().__exit__(None, None, None)
 
 
+@breaks("backups-made")
+def _no_backups(settings: LazySettings, _: pytest.MonkeyPatch) -> None:
+    settings.BACKUPS = replace(settings.BACKUPS, to="")
+
+
+@breaks("backups-made")
+def _an_old_backup(_settings: LazySettings, _: pytest.MonkeyPatch) -> None:
+    Backup.objects.using("owner").update(made_at=timezone.now() - timedelta(days=3))
+
+
+@breaks("backups-proven")
+def _an_old_proof(_settings: LazySettings, _: pytest.MonkeyPatch) -> None:
+    Backup.objects.using("owner").update(proven_at=timezone.now() - timedelta(days=8))
+
+
+@breaks("backups-proven")
+def _a_damaged_backup(_settings: LazySettings, _: pytest.MonkeyPatch) -> None:
+    Backup.objects.using("owner").update(is_whole=False)
+
+
+@breaks("backups-apart")
+def _backups_beside_the_data(settings: LazySettings, _: pytest.MonkeyPatch) -> None:
+    settings.BACKUPS = replace(settings.BACKUPS, to=f"file://{settings.DATA_DIR}/backups")
+
+
 @pytest.mark.parametrize(
     ("check", "number"),
     [(check, number) for check, acts in sorted(BREAKS.items()) for number in range(len(acts))],
@@ -511,13 +544,11 @@ def test_a_check_that_can_not_look_counts_as_a_warning_and_stops_no_other() -> N
 
 def test_rooms_add_checks_and_no_id_is_taken_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "CHECKS", dict(registry.CHECKS))
-    backups = Check(
-        "backups-proven", "Backups restore", Severity.CRITICAL, "Prove one.", lambda: ["None is proven."]
-    )
-    registry.register(backups, backups)
-    assert "backups-proven" in [item.check.id for item in registry.report().open]
+    more = Check("tape-proven", "Tapes restore", Severity.CRITICAL, "Prove one.", lambda: ["None is proven."])
+    registry.register(more, more)
+    assert "tape-proven" in [item.check.id for item in registry.report().open]
     with pytest.raises(ValueError, match="already"):
-        registry.register(Check("backups-proven", "Other", Severity.NOTICE, "Do.", list))
+        registry.register(Check("tape-proven", "Other", Severity.NOTICE, "Do.", list))
 
 
 def test_in_development_what_is_meant_so_is_a_notice(settings: LazySettings) -> None:

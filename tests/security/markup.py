@@ -141,6 +141,7 @@ PLACED: Final = {
 # What can hold no markup, or stands on no page of the admin, and why.
 ELSEWHERE: Final = {
     "an own word of ours, from a fixed list": {
+        "accounts.Installation.environment", "accounts.RingKey.state",
         "accounts.ApiKey.state", "accounts.Event.type", "accounts.Event.actor_kind", "accounts.Event.subject_type",
         "accounts.Generation.name", "accounts.LogCheck.by", "accounts.Position.consumer", "accounts.Policy.actions", "accounts.Role.areas", "accounts.Session.kind",
         "content.Backup.environment", "content.Collection.kind", "content.DraftDocument.status", "content.Field.data_class", "content.Field.type",
@@ -163,6 +164,7 @@ ELSEWHERE: Final = {
         "webhooks.Source.key",
     },
     "ids, hashes and addresses of the network, made or parsed by us": {
+        "accounts.RingKey.id", "accounts.RingKey.fingerprint",
         "accounts.CspReport.digest", "accounts.ApiKey.secret_hash", "accounts.ApiKey.previous_secret_hash", "accounts.ApiKey.scopes",
         "accounts.ApiKey.allowed_networks", "accounts.ApiKey.last_address", "accounts.ApiKey.old_address",
         "accounts.ScopeUse.scope", "accounts.Authenticator.secret", "accounts.RecoveryCodes.macs", "accounts.Passkey.aaguid",
