@@ -660,3 +660,34 @@ def test_a_key_that_is_gone_shows_nothing(person: Entry, ada: Api) -> None:
     assert ADDRESS not in ada.get(f"{MANAGE}/{person.pk}").content.decode()
     assert ada.delete(f"{MANAGE}/{person.pk}").status_code == 204
     assert ada.delete(f"{MANAGE}/{person.pk}?purge=true").status_code == 204  # it is erased all the same
+
+
+@pytest.mark.parametrize("harm", ["no key", "another key", "altered"])
+def test_one_entry_whose_values_are_lost_takes_nothing_from_the_others(
+    harm: str, person: Entry, ada: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = make_entry("people", name="Bea", mail=ADDRESS)
+    if harm == "no key":
+        DataKey.objects.filter(entry=person).delete()
+    elif harm == "another key":
+        DataKey.objects.filter(entry=person).update(wrapped=DataKey.objects.get(entry=whole).wrapped)
+    else:
+        for model in (DraftDocument, PublishedDocument):
+            row, other = model.objects.get(entry=person), model.objects.get(entry=whole)
+            model.objects.filter(pk=row.pk).update(sealed={**row.sealed, **other.sealed})
+    for path in (PUBLIC, MANAGE):
+        answer = ada.get(path)
+        assert answer.status_code == 200
+        mails = {item["_id"]: item["mail"] for item in answer.json()["data"]}
+        assert mails == {str(person.pk): None, str(whole.pk): ADDRESS}
+    if harm == "altered":
+        assert str(person.pk) in caplog.text
+        return
+    # Whoever needs the values is told what is wrong, and what to do.
+    refused = ada.patch(f"{MANAGE}/{person.pk}", {"fields": {"name": "x"}}, **{"If-Match": '"1"'})
+    assert (refused.status_code, refused.json()["code"]) == (409, "values-lost")
+    assert str(person.pk) in refused.json()["detail"]
+    assert change(ada, mail={"type": "text"}).json()["code"] == "values-lost"
+    assert ada.delete(f"{MANAGE}/{person.pk}").status_code == 204
+    assert ada.delete(f"{MANAGE}/{person.pk}?purge=true").status_code == 204
+    assert change(ada, mail={"type": "text"}).status_code == 200

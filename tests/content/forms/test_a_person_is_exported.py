@@ -4,10 +4,13 @@ import json
 import stat
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.access import Area
 from accounts.log import seal_pending
@@ -157,3 +160,17 @@ def test_whoever_does_not_look_after_people_is_refused() -> None:
         assert rita.get(PAGE).status_code == 403
         assert rita.post(PAGE, WHY).status_code == 403
         assert Client().post(PAGE, WHY).status_code == 302
+
+
+def test_keys_of_many_versions_are_asked_for_together(tmp_path: Path) -> None:
+    make_world()
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            run(WHO, "--to", str(tmp_path / f"{uuid4()}.json"))
+        return sum("content_datakey" in query["sql"] for query in captured.captured_queries)
+
+    few = asked()
+    for number in range(5):
+        make_entry("people", title="More", phone=f"{number} {WHO}")
+    assert asked() == few
