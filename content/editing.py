@@ -168,11 +168,10 @@ def restore_version(
     for spec in set(collection.fields) - readable - allowed_fields(held, collection):
         for place in data:
             data = _with_one(data, present, spec, place)
-    unseen = (allowed_fields(held, collection) - readable) & ({only[0]} if only else set(collection.fields))
-    blindly: set[str] | None = None
-    if unseen:
-        blindly = {*documents.locales_of(data), *documents.locales_of(present)}
-    elif _written_unseen(entry, writing, None):
+    hidden = _written_unseen(entry, writing, None)
+    unseen = hidden & allowed_fields(held, collection) & ({only[0]} if only else hidden)
+    blindly = {*documents.locales_of(data), *documents.locales_of(present)} if unseen else None
+    if hidden and blindly is None:
         blindly = set()
     if data == present and not blindly:
         return entry
@@ -204,12 +203,15 @@ def restore_version(
 
 
 def _written_unseen(entry: Entry, writing: Writing, locale: str | None) -> set[FieldSpec]:
-    """Return the fields that the principal may write, as they stand in a locale (None: in all), and not read."""
+    """Return the personal and secret fields that the principal may write and not read in a locale (None: in all).
+
+    Of others the same is told to everybody: an account that may only write sends the same twice, and makes no version.
+    """
     locales = [locale] if locale is not None else []
     seen = allowed_fields(clauses_for(entry, Action.READ_DRAFT, writing, locales), writing.collection)
     rights = (Action.UPDATE, Action.RESTORE)
     written = [clause for right in rights for clause in writing.by.grant(right, on=entry.resource).clauses]
-    return allowed_fields(written, writing.collection) - seen
+    return {spec for spec in allowed_fields(written, writing.collection) - seen if spec.is_sensitive}
 
 
 def _touched_by(specs: Iterable[FieldSpec], entry: Entry, locale: str, writing: Writing) -> set[str]:

@@ -129,3 +129,15 @@ def test_what_a_restorer_may_neither_read_nor_write_stays_and_is_not_told_of() -
         answer = restorer.post(f"{PEOPLE}/{entry.pk}/versions/1/restore", {})
         assert (answer.status_code, answer.json()["name"], answer.json()["_version"]) == (200, "Ann", 3)
         assert ada.get(f"{PEOPLE}/{entry.pk}").json()["code"] == code
+
+
+def test_an_account_that_may_only_write_makes_no_version_of_what_is_the_same() -> None:
+    """A webhook that comes twice: what is not personal is no guess."""
+    make_collection("people", FIELDS)
+    make_role("feed", {"collection": "people", "actions": ("update",)})
+    entry = person()
+    answer = make_key(role="feed").patch(
+        f"{PEOPLE}/{entry.pk}", {"fields": {"name": "Anne"}}, **{"If-Match": '"2"'}
+    )
+    assert answer.status_code == 200
+    assert Entry.objects.get(pk=entry.pk).latest_number == 2
