@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.canonical import Json
+from accounts.errors import ConflictError, NotFoundError
 from accounts.keyring import KeyRingError
 from accounts.models import Event
 from content import editing, fields, publishing, rebuilding, retention, sealing, tasks
@@ -691,3 +692,29 @@ def test_one_entry_whose_values_are_lost_takes_nothing_from_the_others(
     assert ada.delete(f"{MANAGE}/{person.pk}").status_code == 204
     assert ada.delete(f"{MANAGE}/{person.pk}?purge=true").status_code == 204
     assert change(ada, mail={"type": "text"}).status_code == 200
+
+
+def test_an_entry_that_can_not_be_erased_keeps_no_other(
+    monkeypatch: pytest.MonkeyPatch, ada: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_collection("people", FIELDS, retention={"after_days": 5, "of": "created"})
+    stuck, gone, *others = (make_entry("people", name=name, mail=ADDRESS) for name in "ABCDE")
+    for entry in (stuck, gone, *others):
+        aged(entry, 10)
+    purge = editing.purge
+
+    def fails(entry_id: Any, **more: Any) -> None:
+        if entry_id == gone.pk:
+            Entry.objects.filter(pk=entry_id).delete()
+            raise NotFoundError
+        if entry_id == stuck.pk:
+            raise ConflictError("Not now.")
+        purge(entry_id, **more)
+
+    monkeypatch.setattr(editing, "purge", fails)
+    monkeypatch.setattr(retention, "BATCH", 2)
+    assert retention.erase_due() == len(others)
+    assert set(Entry.objects.values_list("pk", flat=True)) == {stuck.pk, gone.pk}
+    assert [str(entry.pk) in caplog.text for entry in (stuck, gone)] == [True, False]
+    monkeypatch.setattr(editing, "purge", purge)
+    assert retention.erase_due() == 2

@@ -78,6 +78,7 @@ def test_all_that_is_held_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureF
         "Visitor",
     ]
     assert found["left_out"] == []
+    assert "bodies of received webhooks" in found["not_searched"]
     event = Event.objects.get(type="person.exported")
     assert event.subject_type == "user"
     assert WHO not in json.dumps(event.detail)
