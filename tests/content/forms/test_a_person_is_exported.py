@@ -19,7 +19,7 @@ from accounts.models.event import Seal
 from accounts.rights import granting
 from content import editing
 from tests.accounts.cast import make_person
-from tests.builders import ROOT, make_collection, make_entry, make_key, make_role, writing
+from tests.builders import ROOT, make_alert, make_collection, make_entry, make_key, make_role, writing
 from tests.content.admin.conftest import sign_in
 from tests.content.forms.world import GOOD, make_form, send
 from tests.security.world import Unchanged
@@ -88,6 +88,7 @@ def test_all_that_is_held_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_nobody_is_found_by_a_part_of_an_address(tmp_path: Path) -> None:
     make_world()
+    make_alert(sentence=f"{WHO} read 300 drafts.")
     run("nn@example.org", "--to", str(tmp_path / "x"))
     found = json.loads((tmp_path / "x").read_text())
     assert not any(
@@ -96,6 +97,8 @@ def test_nobody_is_found_by_a_part_of_an_address(tmp_path: Path) -> None:
     event = Event.objects.get(type="person.exported")
     assert (event.subject_type, len(event.subject_id)) == ("address", 32)
     assert "nn@example" not in event.subject_id
+    run(WHO, "--to", str(tmp_path / "ann"))
+    assert len(json.loads((tmp_path / "ann").read_text())["alerts"]) == 1
 
 
 def test_the_command_says_what_is_wrong_and_leaves_nothing_behind(tmp_path: Path) -> None:
