@@ -30,6 +30,7 @@ NOT_SEARCHED: Final = (
     "backups",
     "bodies of received webhooks",
     "fields that are neither personal nor secret nor for e-mail",
+    "fields of entries that were removed",
     "log files",
 )
 Progress = Callable[[str, int], None]  # the name of a part, and how much of it was found

@@ -19,7 +19,16 @@ from accounts.models.event import Seal
 from accounts.rights import granting
 from content import editing
 from tests.accounts.cast import make_person
-from tests.builders import ROOT, make_alert, make_collection, make_entry, make_key, make_role, writing
+from tests.builders import (
+    ROOT,
+    administrator,
+    make_alert,
+    make_collection,
+    make_entry,
+    make_key,
+    make_role,
+    writing,
+)
 from tests.content.admin.conftest import sign_in
 from tests.content.forms.world import GOOD, make_form, send
 from tests.security.world import Unchanged
@@ -178,3 +187,20 @@ def test_keys_of_many_versions_are_asked_for_together(tmp_path: Path) -> None:
     for number in range(5):
         make_entry("people", title="More", phone=f"{number} {WHO}")
     assert asked() == few
+
+
+def test_what_stands_in_a_part_that_is_gone_is_held_and_found(tmp_path: Path) -> None:
+    make_collection(
+        "part", [{"key": "mail", "type": "text"}, {"key": "more", "type": "text"}], kind="component"
+    )
+    parts = {"key": "people", "type": "components", "options": {"components": ["part"]}}
+    make_form(fields=[{"key": "name", "type": "text"}, parts])
+    for mail in (WHO, "jo@example.org"):
+        assert send({"name": "Visitor", "people": [{"mail": mail}]}).status_code == 201
+    ada = administrator()
+    path = "/api/v1/manage/collections/part"
+    left = [item for item in ada.get(path).json()["fields"] if item["key"] == "more"]
+    assert ada.patch(path, {"fields": left, "confirm": True}).status_code == 200
+    run(WHO, "--to", str(tmp_path / "ann"))
+    (found,) = json.loads((tmp_path / "ann").read_text())["submissions of contact"]
+    assert WHO in json.dumps(found["as_stored"])
