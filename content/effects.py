@@ -174,6 +174,9 @@ def _effects_of_sealing(
         if is_so
     ]
     lost = f" It can no longer be {' or '.join(means)}." if means else ""
+    for slug in before.fields:
+        if getattr(slug.options, "from_key", None) == old.key:
+            lost += f" What was made of it in {slug.name} stays there, in clear and in addresses: write others by hand."
     detail = (
         f"{new.name} is {data_class} from now on: the values of {count} {'entry' if count == 1 else 'entries'} are"
         f" sealed in the background, old versions too, and are no longer found by a search.{lost}"
