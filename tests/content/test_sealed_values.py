@@ -16,10 +16,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.alerting.reading import raise_due
 from accounts.canonical import Json
 from accounts.errors import ConflictError, NotFoundError
 from accounts.keyring import KeyRingError
-from accounts.models import Event
+from accounts.log import seal_pending
+from accounts.models import Alert, Event
 from content import editing, fields, publishing, rebuilding, retention, sealing, tasks
 from content.documents import hash_of_version
 from content.models import (
@@ -413,10 +415,39 @@ def test_a_filterable_field_that_becomes_personal_asks_first_and_is_sealed_every
     assert WORD not in json.dumps(event.detail)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"data_class": "public"}, {"data_class": "internal"}, {"data_class": "public", "type": "text"}],
+)
+def test_opening_a_field_asks_first_and_is_an_alert(changes: dict[str, Any], person: Entry, ada: Api) -> None:
+    """What was read once can't be taken back, and who models need not be one who may read it."""
+    fields = fields_of(ada, mail=changes)
+    asked = ada.patch(COLLECTION, {"fields": fields})
+    assert (asked.status_code, asked.json()["code"]) == (409, "confirmation-required")
+    assert "opened" in [effect["change"] for effect in asked.json()["effects"]]
+    assert ada.patch(COLLECTION, {"fields": fields, "confirm": True}).status_code == 200
+    assert Event.objects.filter(type="collection.changed").latest("at").detail["opened"] == ["mail"]
+    seal_pending()
+    raise_due()
+    assert "mail of people" in Alert.objects.get(rule="fields-declassified").sentence
+
+
+def test_opening_a_part_of_a_component_asks_first(ada: Api) -> None:
+    make_collection("part", [{"key": "phone", "type": "text", "data_class": "personal"}], kind="component")
+    path = "/api/v1/manage/collections/part"
+    fields = [{**item, "data_class": "public"} for item in ada.get(path).json()["fields"]]
+    assert ada.patch(path, {"fields": fields}).json()["code"] == "confirmation-required"
+    assert ada.patch(path, {"fields": fields, "confirm": True}).status_code == 200
+    assert Event.objects.filter(type="collection.changed").latest("at").detail["opened"] == ["phone"]
+
+
 def test_slugs_that_were_made_of_a_field_are_told_of_before_it_is_sealed(ada: Api) -> None:
     make_collection("people", PLAIN)
     make_entry("people", name="Ann Canary")
-    changes = {"name": {"data_class": "personal", "filterable": False}, "slug": {"options": {}}}
+    changes: dict[str, Any] = {
+        "name": {"data_class": "personal", "filterable": False},
+        "slug": {"options": {}},
+    }
     fields = fields_of(ada, **changes)
     asked = ada.patch(COLLECTION, {"fields": fields})
     assert asked.status_code == 409
@@ -607,6 +638,22 @@ def test_what_was_kept_long_enough_is_erased_with_every_version(of: str, ada: Ap
     assert DataKey.objects.count() == 1
     event = Event.objects.get(type="entry.deleted")
     assert (event.subject_id, event.actor_label) == (str(old.pk), "system: retention")
+
+
+def test_an_old_entry_that_was_saved_lately_in_one_locale_stays(ada: Api) -> None:
+    make_locale("de")
+    make_collection(
+        "people",
+        [{"key": "name", "type": "text", "localized": True}, MAIL],
+        localized=True,
+        retention={"after_days": 30, "of": "updated"},
+    )
+    old, saved = (make_entry("people", name=name, mail=ADDRESS) for name in ("Old", "Saved"))
+    for entry in (old, saved):
+        aged(entry, 31)
+    editing.save(saved.pk, {"name": "Neu"}, writing=writing("people"), base=1, locale="de")
+    assert retention.erase_due() == 1
+    assert Entry.objects.get().pk == saved.pk
 
 
 def test_without_a_retention_or_out_of_the_trash_entries_stay(ada: Api) -> None:
