@@ -344,11 +344,13 @@ def test_no_answer_to_anybody_holds_a_canary() -> None:
         for name in (f"{WORD}-slug", "published", "canarydraftxqz-one")
     ]
     paths += [f"/api/v1/manage/{name}" for name in ("collections", "collections/articles", "collections/vault", "collections/part",
-              "locales", "roles", "policies", "users", "api-keys", "audit")]  # fmt: skip
+              "locales", "roles", "policies", "users", "api-keys", "audit",
+              "forms/articles/submissions", "forms/vault/submissions")]  # fmt: skip
     paths += ["/api/v1/auth/me", "/api/v1/auth/sessions"]
     assert len(delivery_patterns) == 2, "new ways to read belong into this crawl"
     assert {re.sub(r"<[^>]*>", "", str(item.pattern)).rstrip("/").rsplit("/", 1)[-1] for item in manage_patterns} <= {
         "collections", "locales", "content", "publish", "unpublish", "restore", "versions", "diff", "referrers",
+        "submissions", "export",
     }, "new ways to read belong into this crawl"  # fmt: skip
     answered = 0
     for name, api in world.limited.items():

@@ -70,7 +70,6 @@ def test_values_are_for_who_is_given_their_fields_by_name_and_each_read_is_an_ev
         {"collection": "*", "actions": ("read", "read_draft", "export", "delete", "create", "update")},
         {"collection": "contact", "actions": ("read", "export", "delete")},  # every public and internal field
         {"collection": "contact", "actions": ("read_draft", "manage_schema"), "fields": READING},
-        {"collection": "contact", "actions": ("read",), "fields": READING, "filter": {"name": {"eq": "Visitor"}}},
         {"collection": "contact", "actions": ("read",), "fields": READING, "filter": {"_created_by": {"eq": "$user"}}},
         {"collection": "articles", "actions": ("read",)},
     ],
