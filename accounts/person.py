@@ -81,9 +81,6 @@ def parts(person: Person, *, by: Principal) -> list[Part]:
     """Return what accounts hold; people and sessions are for who administers users."""
     ids, sees_log = person.user_ids, by.administers(Area.AUDIT)
     happened = Q(actor_id__in=ids) | Q(subject_type="user", subject_id__in=[str(item) for item in ids])
-    told = Q(subject_type="user", subject_id__in=[str(item) for item in ids]) | Q(
-        sentence__icontains=person.email
-    )
     return [
         Part("account", lambda: map(_account, in_batches(User.objects.filter(pk__in=ids)))),
         Part("sessions", lambda: map(_session, in_batches(Session.objects.filter(user__in=ids)))),
@@ -97,8 +94,17 @@ def parts(person: Person, *, by: Principal) -> list[Part]:
             by.administers(Area.KEYS),
         ),
         Part("events", lambda: map(body_json, in_batches(Event.objects.filter(happened))), sees_log),
-        Part("alerts", lambda: map(_alert, in_batches(Alert.objects.filter(told))), sees_log),
+        Part("alerts", lambda: map(_alert, _alerts(person)), sees_log),
     ]
+
+
+def _alerts(person: Person) -> Iterator[Alert]:
+    """Yield the alerts about the account, and those whose sentence names the address: whole, as everywhere."""
+    ids = [str(item) for item in person.user_ids]
+    mine = Q(subject_type="user", subject_id__in=ids)
+    for alert in in_batches(Alert.objects.filter(mine | Q(sentence__icontains=person.email))):
+        if (alert.subject_type == "user" and alert.subject_id in ids) or person.is_in(alert.sentence):
+            yield alert
 
 
 def _tried(person: Person) -> Q:

@@ -2,9 +2,9 @@
 
 The server hands a request over when its head is there; reading the rest waits for as long as the sender likes, and
 nobody can interrupt it. So many threads may wait for bodies, as many as the server has (`run.web_command`), of one
-network some of them, and as few as before work at a time. A body that breaks off is no body: half a form must not be
-saved. A proxy that buffers requests, as nginx does, sends bodies whole and never waits here; from the internet without
-one, somebody with many addresses can still occupy every thread.
+network some of them (behind our proxies: the client's network), and as few as before work at a time. A body that breaks
+off is no body: half a form must not be saved. A proxy that buffers requests, as nginx does, sends bodies whole and
+never waits here; without one, somebody with many addresses can still occupy every thread.
 """
 
 import threading
@@ -14,6 +14,7 @@ from io import BytesIO
 from typing import Any, Final
 
 from accounts.addresses import callers_network
+from cms_project.proxies import client_of
 
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -46,7 +47,7 @@ class Bodies:
         if length > MAX_BYTES:
             environ[STATE] = LARGE
             return b""
-        network = callers_network(str(environ.get("REMOTE_ADDR", "")))
+        network = callers_network(str(client_of(environ) or ""))
         with self._lock:
             if self._reading[network] >= MOST_READING_OF_ONE:
                 environ[STATE] = CROWDED

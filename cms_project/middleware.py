@@ -1,6 +1,5 @@
 """What happens to every request: who asks, its id, no credentials in URLs, and errors as problems."""
 
-import ipaddress
 import logging
 import re
 import time
@@ -18,7 +17,7 @@ from accounts.errors import Problem, UnavailableError, UnknownParameterError
 from accounts.ids import uuid7
 from accounts.models import User
 from accounts.principals import SESSION_ID_KEY
-from cms_project import api_life, bodies, logs, problems, standing
+from cms_project import api_life, bodies, logs, problems, proxies, standing
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 logger = logging.getLogger("quillkeep.request")
@@ -232,30 +231,23 @@ def _is_for_programs(path: str) -> bool:
 def resolve_client(request: HttpRequest) -> None:
     """Put the client's address and scheme where Django looks for them, believing only our own proxies.
 
-    From the right of X-Forwarded-For the first hop that is not a trusted proxy is the client; what is left of
-    it is the client's own claim. The headers are removed, so that nothing after this can be fooled by them. A
-    trusted proxy must drop names with underscores: WSGI can't tell X_Forwarded_For from X-Forwarded-For.
+    The headers are removed, so that nothing after this can be fooled by them. A trusted proxy must drop names with
+    underscores: WSGI can't tell X_Forwarded_For from X-Forwarded-For.
     """
     meta = request.META
-    hops = [hop.strip() for hop in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     scheme = meta.get("HTTP_X_FORWARDED_PROTO", "").strip().lower()
     is_forwarded = (
         any(name in meta for name in FORWARDING_HEADERS if name != "HTTP_X_REQUEST_ID") or "HTTP_VIA" in meta
     )
+    peer, client = proxies.peer_of(meta), proxies.client_of(meta)
     for name in FORWARDING_HEADERS:
         meta.pop(name, None)
-    peer = _address(meta.get("REMOTE_ADDR", ""))
+    is_ours = peer is not None and proxies.is_trusted(peer)
     # A proxy that nobody told us of hides its clients: its own address, often loopback, says nothing of them.
-    request.is_from_a_stranger_proxy = is_forwarded and (peer is None or not _is_trusted(peer))  # type: ignore[attr-defined]  # ours, read by cms_project.metrics
-    if peer is not None and _is_trusted(peer):
-        if scheme in ("http", "https"):
-            meta["wsgi.url_scheme"] = scheme
-        while hops and _is_trusted(peer):
-            hop = _address(hops.pop())
-            if hop is None:
-                break  # not an address: the nearest proxy that we know is as far as we can see
-            peer = hop
-    meta["REMOTE_ADDR"] = str(peer) if peer is not None else "0.0.0.0"  # noqa: S104 (a socket has no peer)
+    request.is_from_a_stranger_proxy = is_forwarded and not is_ours  # type: ignore[attr-defined]  # ours, read by cms_project.metrics
+    if is_ours and scheme in ("http", "https"):
+        meta["wsgi.url_scheme"] = scheme
+    meta["REMOTE_ADDR"] = str(client) if client is not None else "0.0.0.0"  # noqa: S104 (a socket has no peer)
 
 
 def _who(request: HttpRequest) -> dict[str, str]:
@@ -271,16 +263,3 @@ def _who(request: HttpRequest) -> dict[str, str]:
     if found.credential:
         who["credential"] = f"{found.credential} {found.credential_id}".strip()
     return who
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    # ::ffff:192.0.2.1 is the same client as 192.0.2.1, and must not get a second limit
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _is_trusted(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return any(address in network for network in settings.TRUSTED_PROXIES)

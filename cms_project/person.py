@@ -24,6 +24,15 @@ from webhooks.models import Endpoint
 
 EXPORTED: Final = "person.exported"
 PURPOSE: Final = "person-export"
+# What the file says of itself: who reads it must not take it for more than it is.
+NOT_SEARCHED: Final = (
+    "archives of the log",
+    "backups",
+    "bodies of received webhooks",
+    "fields that are neither personal nor secret nor for e-mail",
+    "fields of entries that were removed",
+    "log files",
+)
 Progress = Callable[[str, int], None]  # the name of a part, and how much of it was found
 
 
@@ -110,7 +119,7 @@ def _lines(
         "made_at": moment(timezone.now()),
         "environment": settings.ENVIRONMENT.name,
         "left_out": left_out,
-        "not_searched": ["archives of the log", "backups", "log files"],
+        "not_searched": NOT_SEARCHED,
     }
     yield json.dumps(head, ensure_ascii=False)[:-1].encode()
     for part in found:

@@ -28,6 +28,7 @@ from accounts.errors import Problem, RefusedError
 from accounts.sign_in.passkeys import PasskeyRefusedError
 from cms_project import lockdown
 from content.admin.whole_form import FormTooLargeError, TooManyInputsError
+from content.sealed_values import ValuesLostError
 from previews.handoff import RefusedCodeError
 from previews.signing.life import TooYoungError
 from webhooks.incoming.receiving import DifferentBodyError, UnprovenRequestError
@@ -62,6 +63,7 @@ STATUSES: Final[Mapping[type[RefusedError], HTTPStatus]] = {
     errors.ConflictError: HTTPStatus.CONFLICT,
     TooYoungError: HTTPStatus.CONFLICT,
     DifferentBodyError: HTTPStatus.CONFLICT,
+    ValuesLostError: HTTPStatus.CONFLICT,
     errors.ConfirmationRequiredError: HTTPStatus.CONFLICT,
     errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionRequiredError: HTTPStatus.PRECONDITION_REQUIRED,

@@ -1,9 +1,11 @@
 """Editing: each save makes an immutable version and brings the working state up to date, in one transaction."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection as AnyOf
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import transaction
 from django.db.models import Case, When
 from django.utils import timezone
@@ -102,7 +104,7 @@ def save(
     """Save changed fields as a new version. `base` is the version that the writer started from.
 
     Raises `PreconditionRequiredError` without a base and `StaleVersionError` for an old one; nothing is overwritten.
-    A save that changes nothing makes no version.
+    A save that changes nothing makes no version, unless it wrote what the writer may not read: that would be a guess.
     """
     collection = writing.collection
     locale = content_locale(writing, locale)
@@ -117,9 +119,11 @@ def save(
         raise NotAllowedError("These values are the same in every locale, and you may not write them in all.")
     latest = entry.versions.get(number=entry.latest_number)
     data = merged(latest.data, cleaned, locale, writing, entry)
-    if data == latest.data:
+    unseen = _written_unseen(entry, writing, locale)
+    blindly = _touched_by(unseen & cleaned.keys(), entry, locale, writing) if unseen else None
+    if data == latest.data and not blindly:
         return entry
-    version = save_version(entry, data, writing=writing, message=message)
+    version = save_version(entry, data, writing=writing, message=message, blindly=blindly)
     _authorise_result(entry, Action.UPDATE, writing, locale, [collection.by_key[key] for key in values])
     record(
         "entry.updated",
@@ -143,7 +147,8 @@ def restore_version(
 ) -> Entry:
     """Make an old version's content the newest version again, or `only` one field of it in one locale.
 
-    Fields that are gone from the schema stay gone.
+    Fields that are gone from the schema stay gone. What the principal may neither read nor write stays as it is:
+    refusing would tell whether that version differs in it.
     """
     collection = writing.collection
     entry = lock(entry_id, writing)
@@ -159,9 +164,18 @@ def restore_version(
     present = documents.placed(collection, latest.data, writing.schema)
     if only is not None:
         data = _with_one(present, data, only[0], place_of(only[0], collection, only[1]))
-    if data == present:
+    readable = allowed_fields(clauses_for(entry, Action.READ_DRAFT, writing, []), collection)
+    for spec in set(collection.fields) - readable - allowed_fields(held, collection):
+        for place in data:
+            data = _with_one(data, present, spec, place)
+    hidden = _written_unseen(entry, writing, None)
+    unseen = hidden & allowed_fields(held, collection) & ({only[0]} if only else hidden)
+    blindly = {*documents.locales_of(data), *documents.locales_of(present)} if unseen else None
+    if hidden and blindly is None:
+        blindly = set()
+    if data == present and not blindly:
         return entry
-    changed = [spec for spec in collection.fields if any(
+    changed = [spec for spec in collection.fields if spec in unseen or any(
         data.get(locale, {}).get(str(spec.id)) != present.get(locale, {}).get(str(spec.id))
         for locale in {*data, *present}
     )]  # fmt: skip
@@ -174,6 +188,7 @@ def restore_version(
         # It names no field: whoever reads the history may not know of it. The time line names it to who may.
         message=message
         or (f"A field of version {number} restored" if only else f"Version {number} restored"),
+        blindly=blindly,
     )
     _authorise_result(entry, Action.RESTORE, writing, None, changed)
     for locale in documents.locales_of(data):
@@ -185,6 +200,26 @@ def restore_version(
         }
         record("entry.updated", actor=writing.by, subject=subject_of(entry), locale=locale, detail=detail)
     return entry
+
+
+def _written_unseen(entry: Entry, writing: Writing, locale: str | None) -> set[FieldSpec]:
+    """Return the personal and secret fields that the principal may write and not read in a locale (None: in all).
+
+    Of others the same is told to everybody: an account that may only write sends the same twice, and makes no version.
+    """
+    locales = [locale] if locale is not None else []
+    seen = allowed_fields(clauses_for(entry, Action.READ_DRAFT, writing, locales), writing.collection)
+    rights = (Action.UPDATE, Action.RESTORE)
+    written = [clause for right in rights for clause in writing.by.grant(right, on=entry.resource).clauses]
+    return {spec for spec in allowed_fields(written, writing.collection) - seen if spec.is_sensitive}
+
+
+def _touched_by(specs: Iterable[FieldSpec], entry: Entry, locale: str, writing: Writing) -> set[str]:
+    """Return the locales whose drafts show what is written into these fields of one locale."""
+    places = {place_of(spec, writing.collection, locale) for spec in specs}
+    if SHARED not in places:
+        return places
+    return {locale, *DraftDocument.objects.filter(entry=entry).values_list("locale", flat=True)}
 
 
 def _with_one(present: VersionData, old: VersionData, spec: FieldSpec, place: str) -> VersionData:
@@ -256,10 +291,11 @@ def purge(entry_id: object, *, writing: Writing, confirm: bool = False) -> None:
 
 
 def refuse_if_referred_to(entry: Entry, writing: Writing) -> None:
-    """Raise `ConflictError` that says who refers to the entry, as far as the principal may know."""
-    sources = Entry.objects.filter(references__target=entry, trashed_at=None).exclude(pk=entry.pk).distinct()
-    if not sources.exists():
+    """Raise `ConflictError` that says who refers to the entry, by fields that the principal may read there."""
+    found = Entry.objects.filter(references__target=entry, trashed_at=None).exclude(pk=entry.pk)
+    if not found.exists():
         return
+    sources = found.annotate(by_fields=ArrayAgg("references__field_id"))
     shown: list[Json] = []
     default = writing.schema.default_locale.code
     for source in sources.order_by("pk").iterator(chunk_size=200):
@@ -267,8 +303,10 @@ def refuse_if_referred_to(entry: Entry, writing: Writing) -> None:
             break
         spec = writing.schema.by_id[source.collection_id]
         grant = writing.by.grant(Action.READ_DRAFT, on=spec.resource)
+        by = [spec.by_id[field_id] for field_id in source.by_fields if field_id in spec.by_id]
+        told = {clause: None for item in by for clause in grant.holding(item)}
         titled = rows_of(grant.holding(spec.title_field) if spec.title_field else (), spec)
-        drafts = DraftDocument.objects.filter(rows_of(grant, spec), entry=source).order_by(
+        drafts = DraftDocument.objects.filter(rows_of(tuple(told), spec), entry=source).order_by(
             Case(When(locale=default, then=0), default=1), "locale"
         )
         draft = drafts.annotate(is_titled=flag(titled)).values("title", "is_titled").first()
@@ -403,8 +441,18 @@ def free_slug(base: str, spec: FieldSpec, place: str, writing: Writing, entry: E
     return None
 
 
-def save_version(entry: Entry, data: VersionData, *, writing: Writing, message: str = "") -> Version:
-    """Insert the next version and bring drafts, references and claims up to date. Needs the entry's lock."""
+def save_version(
+    entry: Entry,
+    data: VersionData,
+    *,
+    writing: Writing,
+    message: str = "",
+    blindly: AnyOf[str] | None = None,
+) -> Version:
+    """Insert the next version and bring drafts, references and claims up to date. Needs the entry's lock.
+
+    `blindly`: as in `write_drafts`.
+    """
     if len(message) > MAX_MESSAGE:
         raise InvalidInputError(
             errors=[Problem.at(("message",), "max-length", f"At most {MAX_MESSAGE} characters.")]
@@ -423,12 +471,19 @@ def save_version(entry: Entry, data: VersionData, *, writing: Writing, message: 
     )
     entry.latest_number = number
     Entry.objects.filter(pk=entry.pk).update(latest_number=number)
-    write_drafts(entry, version, writing)
+    write_drafts(entry, version, writing, blindly=blindly)
     return version
 
 
-def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
-    """Bring the working state of every locale in line with the newest version; what stays the same costs no writing."""
+def write_drafts(
+    entry: Entry, version: Version, writing: Writing, *, blindly: AnyOf[str] | None = None
+) -> None:
+    """Bring the working state of every locale in line with the newest version; what stays the same costs no writing.
+
+    `blindly`: None for a writer who may read all that they may write, else the locales in which they wrote what they
+    may not read. Those count as changed, and what counted so before still does: that it is again just what is public,
+    or was there, would confirm a guess.
+    """
     collection, schema = writing.collection, writing.schema
     existing = {draft.locale: draft for draft in DraftDocument.objects.filter(entry=entry)}
     for draft in existing.values():
@@ -456,7 +511,8 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
             continue
         sealed = sealed_values(values, entry, collection, schema)
         before = (draft.sealed, draft.title, draft.refs, draft.status)
-        if locale not in existing or (draft.sealed != sealed and draft.data != values):
+        is_told = locale not in (blindly or ())
+        if locale not in existing or not is_told or (draft.sealed != sealed and draft.data != values):
             draft.updated_at = now
         draft.sealed, plain[locale] = sealed, values
         draft.version_number = version.number
@@ -465,12 +521,14 @@ def write_drafts(entry: Entry, version: Version, writing: Writing) -> None:
         if draft.published_number is not None:
             shown = documents.in_locale(public[draft.published_number], locale)
             is_same = _without_gone(shown, collection, schema) == values
+            if blindly is not None:
+                is_same = is_same and is_told and draft.status == DraftDocument.Status.PUBLISHED
             draft.status = DraftDocument.Status.PUBLISHED if is_same else DraftDocument.Status.CHANGED
         if locale not in existing:
             new.append(draft)
         else:
             after = (draft.sealed, draft.title, draft.refs, draft.status)
-            (same if before == after else changed).append(draft)
+            (same if before == after and is_told else changed).append(draft)
     drafts = [*same, *changed, *new]
     unchanged = DraftDocument.objects.filter(pk__in=[draft.pk for draft in same])
     DraftSearch.objects.filter(document__entry=entry).exclude(document__in=unchanged).delete()

@@ -13,7 +13,7 @@ from content import documents, fields, retention
 from content.designing import Design
 from content.fields.base import FieldError, FieldSpec
 from content.forms.options import FormOptions
-from content.models import DraftDocument, Entry, Submission
+from content.models import Collection, DraftDocument, Entry, Submission
 from content.schema import CollectionSpec, Schema
 from content.sealing import with_keys
 from content.writing import Writing
@@ -29,6 +29,11 @@ class Effect:
     affected: int
     lost: int
     detail: str
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether the change needs a confirmation: what is lost, or read once, no other change brings back."""
+        return bool(self.lost) or self.change == "opened"
 
     def as_json(self) -> dict[str, Json]:
         return {
@@ -159,9 +164,12 @@ def _effects_of_sealing(
     """Say what it means that a field becomes personal or secret, or no longer is."""
     data_class = fields.get(new.type).data_class(new, writing.schema)
     is_sealed = data_class in SENSITIVE
-    if is_sealed == old.is_sensitive or old.id != new.id:
+    if is_sealed == old.is_sensitive or (is_sealed and old.id != new.id):
         return []
     count = _holding(before, old)
+    if not is_sealed and before.kind == Collection.Kind.COMPONENT:
+        detail = f"{new.name} is {data_class} from now on, in all entries that hold this component, old versions too."
+        return [Effect(new.key, "opened", 0, 0, detail)]
     if not is_sealed:
         detail = (
             f"{new.name} is {data_class} from now on: {_told(count, 'shows its', 'show their')} value to whoever may"
@@ -174,6 +182,9 @@ def _effects_of_sealing(
         if is_so
     ]
     lost = f" It can no longer be {' or '.join(means)}." if means else ""
+    for slug in before.fields:
+        if getattr(slug.options, "from_key", None) == old.key:
+            lost += f" What was made of it in {slug.name} stays there, in clear and in addresses: write others by hand."
     detail = (
         f"{new.name} is {data_class} from now on: the values of {count} {'entry' if count == 1 else 'entries'} are"
         f" sealed in the background, old versions too, and are no longer found by a search.{lost}"

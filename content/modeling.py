@@ -97,7 +97,7 @@ def change_collection(
     design = read_design(raw, before, by=by, ids=ids)
     _refuse_what_policies_compare(before, design)
     effects = effects_of(before, design, present, by)
-    if any(effect.lost for effect in effects) and not confirm:
+    if any(effect.is_asked_for for effect in effects) and not confirm:
         raise ConfirmationRequiredError(effects=[effect.as_json() for effect in effects])
     after = design.spec
     row.key, row.name, row.description = after.key, after.name, design.description
@@ -130,8 +130,18 @@ def change_collection(
         rebuild_later(collection_id, "The schema changed")
     if before.form is not None and after.form is not None:
         keeping.shorten(collection_id, after.form)
+    opened = [
+        spec.key
+        for spec in after_schema.by_id[collection_id].fields
+        if not spec.is_sensitive and (old := design.before.get(spec.id)) and old.is_sensitive
+    ]
     return _finish(
-        collection_id, by, "changed", sorted(_differing(before, design)), _changed_options(before, after)
+        collection_id,
+        by,
+        "changed",
+        sorted(_differing(before, design)),
+        _changed_options(before, after),
+        opened=opened,
     )
 
 
@@ -423,12 +433,21 @@ def _changed_options(before: CollectionSpec, after: CollectionSpec) -> list[str]
 
 
 def _finish(
-    collection_id: UUID, by: Principal, change: str, names: list[str], options: Sequence[str] = ()
+    collection_id: UUID,
+    by: Principal,
+    change: str,
+    names: list[str],
+    options: Sequence[str] = (),
+    *,
+    opened: Sequence[str] = (),
 ) -> CollectionSpec:
+    """Tell the log; `opened`: the fields that were personal or secret and are no longer."""
     indexing.plan(collection_id)
     detail: dict[str, Json] = {"change": change, "fields": list(names)}
     if options:
         detail["options"] = list(options)
+    if opened:
+        detail["opened"] = list(opened)
     record(
         "collection.changed",
         actor=by,

@@ -7,7 +7,6 @@ from typing import Any, Final
 from accounts.access import Action, DataClass, Principal
 from accounts.api.shapes import moment
 from accounts.canonical import Json
-from accounts.keyring import KeyRingError
 from accounts.person import Part, Person, in_batches
 from content.fields.base import FieldSpec
 from content.forms import rights
@@ -15,6 +14,8 @@ from content.forms.bodies import Reading, texts
 from content.forms.reading import metadata
 from content.models import Entry, Submission, Version
 from content.schema import CollectionSpec, Schema, current
+from content.sealed_values import ValuesLostError
+from content.sealing import with_keys
 
 OTHER: Final = "content that you may not know of"
 _SENSITIVE: Final = frozenset({DataClass.PERSONAL, DataClass.SECRET})
@@ -77,10 +78,10 @@ def _mentions(
 ) -> Iterator[dict[str, Any]]:
     """Yield the versions in whose personal or secret fields, or fields for e-mail, the address stands: all of these."""
     names = {str(field.id): field for field in searched}
-    for version in in_batches(Version.objects.filter(entry__collection_id=spec.id)):
+    for version in with_keys(in_batches(Version.objects.filter(entry__collection_id=spec.id))):
         try:
             data = version.data
-        except KeyRingError:
+        except ValuesLostError:
             yield {
                 "entry": str(version.entry_id),
                 "number": version.number,
@@ -105,6 +106,10 @@ def _submissions(
 ) -> Iterator[dict[str, Any]]:
     reader = Reading(spec, present, [rights.granted(by, Action.READ, spec)])
     for row in in_batches(Submission.objects.live().filter(form_id=spec.id)):
-        content: dict[str, Json] = reader.open(row).as_json()
+        opened = reader.open(row)
+        content: dict[str, Json] = opened.as_json()
         if "fault" in content or any(person.is_in(text) for text in texts(content)):
             yield metadata(row) | content
+        elif any(person.is_in(text) for text in texts(opened.stored)):
+            # In a part that its component has no more: no form shows it, and it is held all the same.
+            yield metadata(row) | content | {"as_stored": dict(opened.stored)}

@@ -17,12 +17,25 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from accounts.canonical import Json, canonical_bytes
+from accounts.errors import ConflictError
 from accounts.keyring import KeyRingError, key_ring
 
 SEALED: Final = "_sealed"  # the one member of a sealed value; no field has such a key
 KEY_BYTES: Final = 64  # two keys of 256 bits, as AES-SIV needs them
 _FORM: Final = "v1."
 _TAG_BYTES: Final = 16
+
+
+class ValuesLostError(ConflictError, KeyRingError):
+    """Values of an entry that can't be opened. Whoever needs them is told which entry it is, and what can be done."""
+
+    code = "values-lost"
+
+    def __init__(self, entry_id: UUID) -> None:
+        super().__init__(
+            f"The personal and secret values of the entry {entry_id} can't be opened: its key is gone from the key ring"
+            " or the database, or they were altered. Bring the key back, or erase the entry."
+        )
 
 
 class EntryKey:
@@ -40,8 +53,11 @@ class EntryKey:
 
     @classmethod
     def unwrapped(cls, entry_id: UUID, wrapped: str) -> "EntryKey":
-        """Return the key that a row holds. Raises KeyRingError."""
-        return cls(entry_id, key_ring().decrypt(wrapped, context=context_of(entry_id)))
+        """Return the key that a row holds. Raises ValuesLostError."""
+        try:
+            return cls(entry_id, key_ring().decrypt(wrapped, context=context_of(entry_id)))
+        except (KeyRingError, ValueError) as error:
+            raise ValuesLostError(entry_id) from error
 
     def seal(self, field_id: str, value: Json) -> Json:
         """Return a value of a field as tables hold it."""
@@ -49,19 +65,17 @@ class EntryKey:
         return {SEALED: _FORM + base64.urlsafe_b64encode(text).decode()}
 
     def open(self, field_id: str, value: Json) -> Json:
-        """Undo `seal`; what is not sealed stays as it is. Raises KeyRingError for what was altered or moved."""
+        """Undo `seal`; what is not sealed stays as it is. Raises ValuesLostError for what was altered or moved."""
         if not is_sealed(value):
             return value
         text = str(value[SEALED]) if isinstance(value, dict) else ""
         try:
             raw = base64.b64decode(text.removeprefix(_FORM), altchars=b"-_", validate=True)
             if len(raw) <= _TAG_BYTES:
-                raise KeyRingError("The value is not a sealed one.")
+                raise ValuesLostError(self._entry_id)
             opened: Json = json.loads(self._cipher.decrypt(raw, self._bound(field_id)))
-        except (binascii.Error, ValueError) as error:
-            raise KeyRingError("The value is not a sealed one.") from error
-        except InvalidTag as error:
-            raise KeyRingError("The value was altered, or belongs elsewhere.") from error
+        except (binascii.Error, ValueError, InvalidTag) as error:
+            raise ValuesLostError(self._entry_id) from error
         return opened
 
     def _bound(self, field_id: str) -> list[bytes]:

@@ -3,6 +3,7 @@
 Writers hand over plain values and get what a table may hold; readers take `.data` of a row, or go through the gate.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -12,7 +13,7 @@ from content.documents import VersionData, hash_of_version
 from content.models import DataKey, Entry
 from content.models.sealing import SealedRow
 from content.schema import CollectionSpec, Schema
-from content.sealed_values import EntryKey
+from content.sealed_values import EntryKey, ValuesLostError
 
 _TOGETHER: Final = 500  # rows whose keys are asked for in one query
 Row = TypeVar("Row", bound=SealedRow)
@@ -55,7 +56,10 @@ def reseal(entry: Entry, collection: CollectionSpec, schema: Schema) -> int:
 
 
 def with_keys(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield rows of many entries, with the keys of those that hold sealed values: one query for some hundred rows."""
+    """Yield rows of many entries, with the keys of those that hold sealed values: one query for some hundred rows.
+
+    A row whose key is lost says so when it is opened, and keeps no other back.
+    """
     waiting = iter(rows)
     while chunk := list(islice(waiting, _TOGETHER)):
         wanted = {row.entry_id for row in chunk if row.has_sealed}  # type: ignore[attr-defined]  # each kind has it
@@ -63,7 +67,8 @@ def with_keys(rows: Iterable[Row]) -> Iterator[Row]:
         for row in chunk:
             found = keys.get(row.entry_id)  # type: ignore[attr-defined]
             if found is not None:
-                row.know(found.key)
+                with contextlib.suppress(ValuesLostError):
+                    row.know(found.key)
             yield row
 
 

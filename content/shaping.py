@@ -1,5 +1,6 @@
 """From rows to the JSON of documents: only fields that the row's own clauses allow, only targets that were read."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +15,9 @@ from content.fields.base import ComponentSpec, FieldSpec, ReadContext
 from content.parameters import Tree
 from content.query import REFERENCES, Reader, Selection
 from content.schema import CollectionSpec, Schema
-from content.sealed_values import EntryKey, is_sealed
+from content.sealed_values import EntryKey, ValuesLostError, is_sealed
+
+logger = logging.getLogger("quillkeep.content")
 
 Shown = tuple[
     FieldSpec, str, Callable[[Json, FieldSpec, ReadContext], Json]
@@ -32,7 +35,10 @@ def rfc3339(value: datetime | str | None) -> str | None:
 def _opened(
     data: Mapping[str, Json], wanted: Collection[str] | None, entry_id: object, wrapped: str | None
 ) -> Mapping[str, Json]:
-    """Return a document's values with those that are wanted opened (None: all); without a key they are left out."""
+    """Return a document's values with those that are wanted opened (None: all).
+
+    What can't be opened is left out: one entry whose key is lost takes no list away from readers.
+    """
     sealed = [name for name, value in data.items() if is_sealed(value)]
     if not sealed:
         return data
@@ -42,8 +48,11 @@ def _opened(
     key = None
     for name in sealed:
         if wanted is None or name in wanted:
-            key = key or EntryKey.unwrapped(UUID(str(entry_id)), wrapped)
-            plain[name] = key.open(name, data[name])
+            try:
+                key = key or EntryKey.unwrapped(UUID(str(entry_id)), wrapped)
+                plain[name] = key.open(name, data[name])
+            except ValuesLostError as error:
+                logger.error("%s It is shown without them.", error.detail)
     return plain
 
 

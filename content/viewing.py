@@ -32,6 +32,7 @@ from content.query import Plane, Reader
 from content.rows import clause_rows, compare_field, flag
 from content.schema import CollectionSpec, Schema
 
+MASK: Final = "••••"
 PlaneName = Literal["published", "draft"]
 # The same tables as the delivery plane reads, by the connection that this process has.
 _PUBLISHED: Final = replace(PUBLISHED, using="default")
@@ -59,7 +60,7 @@ class FieldSeen:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is answered. Status 200 with `content`, or 401 and 404 without."""
+    """What is answered. Status 200 with `content`, or 401 and 404 without; pages show `pretty` and `raw`."""
 
     status: int
     content: bytes
@@ -69,12 +70,25 @@ class Seen:
     entry_id: UUID | None = None
 
     @property
+    def is_masked(self) -> bool:
+        """Whether what pages show of the answer is not all of it."""
+        return self._as_shown() != self.content
+
+    @property
     def pretty(self) -> str:
-        return json.dumps(json.loads(self.content), indent=2, ensure_ascii=False) if self.content else ""
+        shown = self._as_shown()
+        return json.dumps(json.loads(shown), indent=2, ensure_ascii=False) if shown else ""
 
     @property
     def raw(self) -> str:
-        return self.content.decode()
+        return self._as_shown().decode()
+
+    def _as_shown(self) -> bytes:
+        """Return the answer for a page, which masks personal and secret values as every other one does."""
+        keys = {item.spec.key for item in self.fields if item.is_shown and item.spec.is_sensitive}
+        document = json.loads(self.content) if keys else {}
+        masked = {key: MASK for key in keys if document[key] is not None}
+        return json_bytes({**document, **masked}) if masked else self.content
 
 
 # Through whose eyes

@@ -99,6 +99,13 @@ def _sensitive(event: Event, _known: Known) -> Iterable[Hit]:
         yield Hit(role, words, Subject("policy", event.subject_id))
 
 
+def _declassified(event: Event, _known: Known) -> Iterable[Hit]:
+    names = _listed(event.detail.get("opened"))
+    if names:
+        words = {"by": event.actor_label, "fields": ", ".join(sorted(names)), "what": _collection(event)}
+        yield Hit(event.subject_id, words, Subject("collection", event.subject_id))
+
+
 def _made_powerful(event: Event, known: Known) -> Iterable[Hit]:
     given = _listed(event.detail.get("roles" if event.type == "user.created" else "roles_added"))
     if event.type == "user.updated" and event.detail.get("is_active") is True:  # switched on again
@@ -172,6 +179,15 @@ RULES: Final = (
         "{by} opened {fields} of {what} to the role {role}.",
         "See that these people need to know it, and for how long.",
         _sensitive,
+    ),
+    Rule(
+        "fields-declassified",
+        "Fields are personal or secret no longer",
+        Severity.WARNING,
+        frozenset({"collection.changed"}),
+        "{by} opened {fields} of {what} to whoever may read every field.",
+        "See that it was meant: values that were sealed are shown by every policy for all fields, old versions too.",
+        _declassified,
     ),
     Rule(
         "new-administrator",

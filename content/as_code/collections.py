@@ -171,12 +171,14 @@ class Collections:
         if before == after and not renamed:
             return
         affected = lost = 0
+        is_final = False
         effects: list[str] = []
         if before != after:
             told = modeling.effects_of_change(collection_id, raw, by=work.by, ids=match.ids)
             effects = [effect.detail for effect in told]
             affected = max((effect.affected for effect in told), default=0)
             lost = max((effect.lost for effect in told), default=0)
+            is_final = any(effect.is_asked_for and not effect.lost for effect in told)
             rebuilds = Rebuild.objects.filter(collection_id=collection_id)
             known = set(rebuilds.values_list("pk", flat=True))
             modeling.change_collection(collection_id, raw, by=work.by, confirm=True, ids=match.ids)
@@ -184,7 +186,7 @@ class Collections:
             if made_again:
                 effects.append(f"What is published of {_counted(made_again)} is made again.")
         lines = (*renamed, *_field_lines(before, after, design.before), *effects)
-        work.changes.append(Change(self.name, "change", match.key, lines, affected, lost))
+        work.changes.append(Change(self.name, "change", match.key, lines, affected, lost, is_final))
 
     def remove(self, given: Mapping[str, Any], work: Work) -> None:
         """Delete what the file does not name: who names others first, and a circle after it was cut."""

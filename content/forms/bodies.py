@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,8 @@ class Opened:
     specs: tuple[FieldSpec, ...]  # the live fields that may be read
     address: str
     fault: str = ""
+    # What was sent into these fields, by id, with parts that their components have no more: to search in.
+    stored: Mapping[str, Json] = field(default_factory=dict, repr=False)
 
     @property
     def names(self) -> list[str]:
@@ -67,6 +69,7 @@ class Reading:
             replace(spec, data_class=at_least_personal(spec.data_class)) for spec in map(spec_of, removed)
         ]
         self.former = tuple(spec for spec in classed if all(grant.allows(spec) for grant in grants))
+        self._readable = {str(spec.id) for spec in (*self.specs, *self.former)}
         # The address is no field, so no policy can name it: it is for who may read all there is.
         self.shows_address = len(self.specs) == len(form.fields)
         self._context = _Context(present)
@@ -87,6 +90,7 @@ class Reading:
             ),
             self.specs,
             str(content.get("address", "")) if self.shows_address else "",
+            stored={name: value for name, value in stored.items() if name in self._readable},
         )
 
     def _shaped(self, spec: FieldSpec, stored: Mapping[str, Json]) -> Json:

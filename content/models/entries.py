@@ -51,7 +51,7 @@ class Entry(models.Model):
 
     @cached_property
     def sealing_key(self) -> EntryKey:
-        """The key of its sealed values. Raises KeyRingError; `content.sealing` makes it with the first of them."""
+        """The key of its sealed values. Raises ValuesLostError; `content.sealing` makes it with the first of them."""
         return key_of(self.pk)
 
 

@@ -8,8 +8,7 @@ from uuid import UUID
 from django.db import models
 
 from accounts.canonical import Json
-from accounts.keyring import KeyRingError
-from content.sealed_values import EntryKey, context_of, is_sealed, opened
+from content.sealed_values import EntryKey, ValuesLostError, context_of, is_sealed, opened
 
 
 class DataKey(models.Model):
@@ -33,7 +32,7 @@ class DataKey(models.Model):
 
     @property
     def key(self) -> EntryKey:
-        """The key itself. Raises KeyRingError."""
+        """The key itself. Raises ValuesLostError."""
         return EntryKey.unwrapped(self.entry_id, self.wrapped)
 
 
@@ -54,7 +53,7 @@ class SealedRow(models.Model):
 
     @property
     def data(self) -> Any:
-        """The values as people wrote them. Raises KeyRingError."""
+        """The values as people wrote them. Raises ValuesLostError."""
         return opened(self.sealed, self._find_key)
 
     @property
@@ -79,10 +78,10 @@ class SealedRow(models.Model):
 
 
 def key_of(entry_id: UUID, *, using: str = "default") -> EntryKey:
-    """Return the key of an entry's sealed values. Raises KeyRingError when it has none (any more)."""
+    """Return the key of an entry's sealed values. Raises ValuesLostError when it has none (any more)."""
     found = DataKey.objects.using(using).filter(entry_id=entry_id).first()
     if found is None:
-        raise KeyRingError("The entry has no key.")
+        raise ValuesLostError(entry_id)
     return found.key
 
 

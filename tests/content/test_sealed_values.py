@@ -16,9 +16,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.alerting.reading import raise_due
 from accounts.canonical import Json
+from accounts.errors import ConflictError, NotFoundError
 from accounts.keyring import KeyRingError
-from accounts.models import Event
+from accounts.log import seal_pending
+from accounts.models import Alert, Event
 from content import editing, fields, publishing, rebuilding, retention, sealing, tasks
 from content.documents import hash_of_version
 from content.models import (
@@ -412,6 +415,45 @@ def test_a_filterable_field_that_becomes_personal_asks_first_and_is_sealed_every
     assert WORD not in json.dumps(event.detail)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"data_class": "public"}, {"data_class": "internal"}, {"data_class": "public", "type": "text"}],
+)
+def test_opening_a_field_asks_first_and_is_an_alert(changes: dict[str, Any], person: Entry, ada: Api) -> None:
+    """What was read once can't be taken back, and who models need not be one who may read it."""
+    fields = fields_of(ada, mail=changes)
+    asked = ada.patch(COLLECTION, {"fields": fields})
+    assert (asked.status_code, asked.json()["code"]) == (409, "confirmation-required")
+    assert "opened" in [effect["change"] for effect in asked.json()["effects"]]
+    assert ada.patch(COLLECTION, {"fields": fields, "confirm": True}).status_code == 200
+    assert Event.objects.filter(type="collection.changed").latest("at").detail["opened"] == ["mail"]
+    seal_pending()
+    raise_due()
+    assert "mail of people" in Alert.objects.get(rule="fields-declassified").sentence
+
+
+def test_opening_a_part_of_a_component_asks_first(ada: Api) -> None:
+    make_collection("part", [{"key": "phone", "type": "text", "data_class": "personal"}], kind="component")
+    path = "/api/v1/manage/collections/part"
+    fields = [{**item, "data_class": "public"} for item in ada.get(path).json()["fields"]]
+    assert ada.patch(path, {"fields": fields}).json()["code"] == "confirmation-required"
+    assert ada.patch(path, {"fields": fields, "confirm": True}).status_code == 200
+    assert Event.objects.filter(type="collection.changed").latest("at").detail["opened"] == ["phone"]
+
+
+def test_slugs_that_were_made_of_a_field_are_told_of_before_it_is_sealed(ada: Api) -> None:
+    make_collection("people", PLAIN)
+    make_entry("people", name="Ann Canary")
+    changes: dict[str, Any] = {
+        "name": {"data_class": "personal", "filterable": False},
+        "slug": {"options": {}},
+    }
+    fields = fields_of(ada, **changes)
+    asked = ada.patch(COLLECTION, {"fields": fields})
+    assert asked.status_code == 409
+    assert "made of it in Slug stays there" in asked.json()["effects"][0]["detail"]
+
+
 def test_a_field_that_is_personal_no_longer_is_opened_and_then_can_be_found_by(
     person: Entry, ada: Api
 ) -> None:
@@ -534,7 +576,7 @@ def test_nothing_but_the_one_road_touches_what_is_stored() -> None:
         "content/timeline.py", "content/admin/assist.py", "content/admin/choices.py", "webhooks/payload.py",
     }  # fmt: skip
     touching = re.compile(
-        r"""(?<!cursors)\.sealed\b|["']sealed["']|sealed__|\bsealed=|data -> |content_version\b.*data"""
+        r"""\.sealed\b(?!\()|["']sealed["']|sealed__|\bsealed=|data -> |content_version\b.*data"""
     )
     found = {
         str(path)
@@ -596,6 +638,22 @@ def test_what_was_kept_long_enough_is_erased_with_every_version(of: str, ada: Ap
     assert DataKey.objects.count() == 1
     event = Event.objects.get(type="entry.deleted")
     assert (event.subject_id, event.actor_label) == (str(old.pk), "system: retention")
+
+
+def test_an_old_entry_that_was_saved_lately_in_one_locale_stays(ada: Api) -> None:
+    make_locale("de")
+    make_collection(
+        "people",
+        [{"key": "name", "type": "text", "localized": True}, MAIL],
+        localized=True,
+        retention={"after_days": 30, "of": "updated"},
+    )
+    old, saved = (make_entry("people", name=name, mail=ADDRESS) for name in ("Old", "Saved"))
+    for entry in (old, saved):
+        aged(entry, 31)
+    editing.save(saved.pk, {"name": "Neu"}, writing=writing("people"), base=1, locale="de")
+    assert retention.erase_due() == 1
+    assert Entry.objects.get().pk == saved.pk
 
 
 def test_without_a_retention_or_out_of_the_trash_entries_stay(ada: Api) -> None:
@@ -660,3 +718,60 @@ def test_a_key_that_is_gone_shows_nothing(person: Entry, ada: Api) -> None:
     assert ADDRESS not in ada.get(f"{MANAGE}/{person.pk}").content.decode()
     assert ada.delete(f"{MANAGE}/{person.pk}").status_code == 204
     assert ada.delete(f"{MANAGE}/{person.pk}?purge=true").status_code == 204  # it is erased all the same
+
+
+@pytest.mark.parametrize("harm", ["no key", "another key", "altered"])
+def test_one_entry_whose_values_are_lost_takes_nothing_from_the_others(
+    harm: str, person: Entry, ada: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = make_entry("people", name="Bea", mail=ADDRESS)
+    if harm == "no key":
+        DataKey.objects.filter(entry=person).delete()
+    elif harm == "another key":
+        DataKey.objects.filter(entry=person).update(wrapped=DataKey.objects.get(entry=whole).wrapped)
+    else:
+        for model in (DraftDocument, PublishedDocument):
+            row, other = model.objects.get(entry=person), model.objects.get(entry=whole)
+            model.objects.filter(pk=row.pk).update(sealed={**row.sealed, **other.sealed})
+    for path in (PUBLIC, MANAGE):
+        answer = ada.get(path)
+        assert answer.status_code == 200
+        mails = {item["_id"]: item["mail"] for item in answer.json()["data"]}
+        assert mails == {str(person.pk): None, str(whole.pk): ADDRESS}
+    if harm == "altered":
+        assert str(person.pk) in caplog.text
+        return
+    # Whoever needs the values is told what is wrong, and what to do.
+    refused = ada.patch(f"{MANAGE}/{person.pk}", {"fields": {"name": "x"}}, **{"If-Match": '"1"'})
+    assert (refused.status_code, refused.json()["code"]) == (409, "values-lost")
+    assert str(person.pk) in refused.json()["detail"]
+    assert change(ada, mail={"type": "text"}).json()["code"] == "values-lost"
+    assert ada.delete(f"{MANAGE}/{person.pk}").status_code == 204
+    assert ada.delete(f"{MANAGE}/{person.pk}?purge=true").status_code == 204
+    assert change(ada, mail={"type": "text"}).status_code == 200
+
+
+def test_an_entry_that_can_not_be_erased_keeps_no_other(
+    monkeypatch: pytest.MonkeyPatch, ada: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_collection("people", FIELDS, retention={"after_days": 5, "of": "created"})
+    stuck, gone, *others = (make_entry("people", name=name, mail=ADDRESS) for name in "ABCDE")
+    for entry in (stuck, gone, *others):
+        aged(entry, 10)
+    purge = editing.purge
+
+    def fails(entry_id: Any, **more: Any) -> None:
+        if entry_id == gone.pk:
+            Entry.objects.filter(pk=entry_id).delete()
+            raise NotFoundError
+        if entry_id == stuck.pk:
+            raise ConflictError("Not now.")
+        purge(entry_id, **more)
+
+    monkeypatch.setattr(editing, "purge", fails)
+    monkeypatch.setattr(retention, "BATCH", 2)
+    assert retention.erase_due() == len(others)
+    assert set(Entry.objects.values_list("pk", flat=True)) == {stuck.pk, gone.pk}
+    assert [str(entry.pk) in caplog.text for entry in (stuck, gone)] == [True, False]
+    monkeypatch.setattr(editing, "purge", purge)
+    assert retention.erase_due() == 2

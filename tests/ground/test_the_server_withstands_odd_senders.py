@@ -4,12 +4,15 @@ import contextlib
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from io import BytesIO
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 
 from cms_project import bodies, run
@@ -183,6 +186,44 @@ def test_half_a_body_is_no_body(sent: bytes, length: str, seen: tuple[bytes, str
     environ = {"CONTENT_LENGTH": length, "wsgi.input": BytesIO(sent), "REMOTE_ADDR": "127.0.0.1"}
     bodies.Bodies(inside)(environ, lambda *_: None)
     assert inside.seen == [seen]
+
+
+class Waiting:
+    """A body of which nothing comes until it is let go."""
+
+    def __init__(self) -> None:
+        self.is_read, self.let_go = threading.Event(), threading.Event()
+
+    def read(self, _length: int) -> bytes:
+        self.is_read.set()
+        assert self.let_go.wait(10)
+        return b""
+
+
+@pytest.mark.parametrize(("proxy", "expected"), [("10.0.0.1", ""), ("198.51.100.1", bodies.CROWDED)])
+def test_slow_bodies_of_one_client_behind_our_proxy_stop_no_other(
+    proxy: str, expected: str, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that does not buffer has one address for everybody; what one that is not ours says counts for nothing."""
+    settings.TRUSTED_PROXIES = (ip_network("10.0.0.0/8"),)
+    monkeypatch.setattr(bodies, "MOST_READING_OF_ONE", 1)
+    inside, waiting = Calls(), Waiting()
+    application = bodies.Bodies(inside)
+
+    def post(client: str, body: Any) -> None:
+        environ = {"CONTENT_LENGTH": "2", "wsgi.input": body, "REMOTE_ADDR": proxy}
+        application({**environ, "HTTP_X_FORWARDED_FOR": client}, lambda *_: None)
+
+    slow_one = threading.Thread(target=post, args=("203.0.113.1", waiting))
+    slow_one.start()
+    try:
+        assert waiting.is_read.wait(10)
+        post("203.0.113.1", BytesIO(b"ab"))
+        post("203.0.113.2", BytesIO(b"ab"))
+    finally:
+        waiting.let_go.set()
+        slow_one.join(10)
+    assert [state for _, state in inside.seen] == [bodies.CROWDED, expected, bodies.SHORT]
 
 
 @pytest.mark.django_db

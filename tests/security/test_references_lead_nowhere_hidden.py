@@ -265,13 +265,13 @@ def test_who_refers_is_told_as_far_as_it_may_be_known() -> None:
             "collection": "posts",
             "actions": ("read_draft",),
             "filter": {"rank": {"eq": 1}},
-            "fields": ("title",),
+            "fields": ("title", "writer"),
         },
         {
             "collection": "posts",
             "actions": ("read_draft",),
             "filter": {"rank": {"eq": 2}},
-            "fields": ("rank",),
+            "fields": ("rank", "writer"),
         },
     )
     cleaner = make_key(role="cleaner")
@@ -306,3 +306,31 @@ def test_what_is_shared_between_locales_is_written_with_rights_in_all() -> None:
         api.patch(path, {"locale": "de", "fields": {"title": "Sessel"}}, **{"If-Match": '"2"'}).status_code
         == 200
     )
+
+
+def test_a_referrer_is_told_by_a_field_that_may_be_read_alone() -> None:
+    """Or deleting an entry would say whose personal field leads to it."""
+    make_collection("clinics", [{"key": "name", "type": "text"}])
+    to = {"type": "reference", "options": {"collections": ["clinics"]}}
+    make_collection(
+        "people",
+        [
+            {"key": "name", "type": "text"},
+            {"key": "works_at", **to},
+            {"key": "is_treated_at", "data_class": "personal", **to},
+        ],
+    )
+    make_role("tidier", {"collection": "*", "actions": ("read_draft", "delete")})
+    make_role(
+        "doctor",
+        {"collection": "*", "actions": ("read_draft", "delete")},
+        {"collection": "people", "actions": ("read_draft",), "fields": ("is_treated_at",)},
+    )
+    clinic = make_entry("clinics", name="North")
+    make_entry("people", name="Nurse", works_at=str(clinic.pk))
+    make_entry("people", name="Patient", is_treated_at=str(clinic.pk))
+    told = {}
+    for role in ("tidier", "doctor"):
+        answer = make_key(role=role).delete(f"/api/v1/manage/content/clinics/{clinic.pk}")
+        told[role] = [item["title"] for item in assert_problem(answer, 409)["referrers"]]
+    assert told == {"tidier": ["Nurse"], "doctor": ["Nurse", "Patient"]}

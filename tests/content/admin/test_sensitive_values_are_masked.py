@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import Event
+from accounts.models import Event, User
 from content import editing
-from content.models import Entry, Version
+from content.models import Entry, ListLayout, Version
 from content.schema import current
 from tests.builders import make_collection, make_entry, make_locale, writing
 from tests.content.admin.conftest import SignIn, collection_of
@@ -248,3 +248,26 @@ def test_a_collection_s_form_sets_how_long_entries_are_kept(ada: Client) -> None
         assert "Erase entries after days" in refused.content.decode()
     assert ada.post("/admin/modeling/collections/people/", {**data, "retention": ""}).status_code == 302
     assert current().by_id[made.id].retention is None
+
+
+def test_a_list_never_holds_them_whatever_columns_were_kept(ada: Client, entry: Entry) -> None:
+    """Also where somebody chose the column before its field became personal."""
+    kept = [field_id(key) for key in ("mail", "code", "name")]
+    user = User.objects.get(pk=ada.session["_auth_user_id"])
+    ListLayout.objects.create(user_id=user.pk, collection_id=entry.collection_id, columns=kept)
+    page = ada.get("/admin/content/people/")
+    assert page.status_code == 200
+    assert leaks(page) == []
+    assert [f'value="{name}"' in page.content.decode() for name in kept[:2]] == [False, False]
+
+
+def test_what_depends_on_a_masked_value_is_not_hidden_by_what_its_input_shows(ada: Client) -> None:
+    """The input of the field that decides stands empty; a script that looked at it would hide what was written."""
+    about = {"key": "about", "type": "text", "condition": {"field": "known", "operator": "eq", "value": True}}
+    make_collection("guests", [*FIELDS[:1], FIELDS[3], about])
+    guest = make_entry("guests", name="Bea", known=True, about="Met in Rome")
+    for sent_by, shown in ((None, False), ({"_reveal": "1", "reason": "They called us", "base": "1"}, True)):
+        at = f"/admin/content/guests/{guest.pk}/change/"
+        page = ada.get(at) if sent_by is None else ada.post(at, sent_by)
+        assert page.status_code == 200
+        assert ("data-condition=" in page.content.decode()) is shown

@@ -207,6 +207,19 @@ def test_the_page_holds_the_answer_as_text(ada: Client, entries: dict[str, Entry
     assert "no-store" in page.headers["Cache-Control"]
 
 
+def test_the_page_masks_personal_and_secret_values(ada: Client, entries: dict[str, Entry]) -> None:
+    """Whose eyes it is through is no reason to show on a screen what the entry's own form keeps back."""
+    assert entries
+    entry = make_entry("articles", title="Masked", phone="canaryphone", code="canarycode")
+    allow("public", collection="articles", fields=("title", "phone", "code"))
+    page = look(ada, "anonymous", entry)
+    assert b"canary" in page.context["seen"].content
+    text = page.content.decode()
+    assert "canary" not in text
+    assert "&quot;phone&quot;: &quot;••••&quot;" in text
+    assert "values are dots here" in text
+
+
 def test_looking_is_recorded_and_offering_is_not(ada: Client, entries: dict[str, Entry]) -> None:
     allow("public", collection="articles")
     with Unchanged("offered only"):

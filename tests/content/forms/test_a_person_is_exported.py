@@ -4,10 +4,13 @@ import json
 import stat
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.access import Area
 from accounts.log import seal_pending
@@ -16,7 +19,16 @@ from accounts.models.event import Seal
 from accounts.rights import granting
 from content import editing
 from tests.accounts.cast import make_person
-from tests.builders import ROOT, make_collection, make_entry, make_key, make_role, writing
+from tests.builders import (
+    ROOT,
+    administrator,
+    make_alert,
+    make_collection,
+    make_entry,
+    make_key,
+    make_role,
+    writing,
+)
 from tests.content.admin.conftest import sign_in
 from tests.content.forms.world import GOOD, make_form, send
 from tests.security.world import Unchanged
@@ -75,6 +87,7 @@ def test_all_that_is_held_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureF
         "Visitor",
     ]
     assert found["left_out"] == []
+    assert "bodies of received webhooks" in found["not_searched"]
     event = Event.objects.get(type="person.exported")
     assert event.subject_type == "user"
     assert WHO not in json.dumps(event.detail)
@@ -84,6 +97,7 @@ def test_all_that_is_held_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_nobody_is_found_by_a_part_of_an_address(tmp_path: Path) -> None:
     make_world()
+    make_alert(sentence=f"{WHO} read 300 drafts.")
     run("nn@example.org", "--to", str(tmp_path / "x"))
     found = json.loads((tmp_path / "x").read_text())
     assert not any(
@@ -92,6 +106,8 @@ def test_nobody_is_found_by_a_part_of_an_address(tmp_path: Path) -> None:
     event = Event.objects.get(type="person.exported")
     assert (event.subject_type, len(event.subject_id)) == ("address", 32)
     assert "nn@example" not in event.subject_id
+    run(WHO, "--to", str(tmp_path / "ann"))
+    assert len(json.loads((tmp_path / "ann").read_text())["alerts"]) == 1
 
 
 def test_the_command_says_what_is_wrong_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -157,3 +173,34 @@ def test_whoever_does_not_look_after_people_is_refused() -> None:
         assert rita.get(PAGE).status_code == 403
         assert rita.post(PAGE, WHY).status_code == 403
         assert Client().post(PAGE, WHY).status_code == 302
+
+
+def test_keys_of_many_versions_are_asked_for_together(tmp_path: Path) -> None:
+    make_world()
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            run(WHO, "--to", str(tmp_path / f"{uuid4()}.json"))
+        return sum("content_datakey" in query["sql"] for query in captured.captured_queries)
+
+    few = asked()
+    for number in range(5):
+        make_entry("people", title="More", phone=f"{number} {WHO}")
+    assert asked() == few
+
+
+def test_what_stands_in_a_part_that_is_gone_is_held_and_found(tmp_path: Path) -> None:
+    make_collection(
+        "part", [{"key": "mail", "type": "text"}, {"key": "more", "type": "text"}], kind="component"
+    )
+    parts = {"key": "people", "type": "components", "options": {"components": ["part"]}}
+    make_form(fields=[{"key": "name", "type": "text"}, parts])
+    for mail in (WHO, "jo@example.org"):
+        assert send({"name": "Visitor", "people": [{"mail": mail}]}).status_code == 201
+    ada = administrator()
+    path = "/api/v1/manage/collections/part"
+    left = [item for item in ada.get(path).json()["fields"] if item["key"] == "more"]
+    assert ada.patch(path, {"fields": left, "confirm": True}).status_code == 200
+    run(WHO, "--to", str(tmp_path / "ann"))
+    (found,) = json.loads((tmp_path / "ann").read_text())["submissions of contact"]
+    assert WHO in json.dumps(found["as_stored"])
