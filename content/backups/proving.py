@@ -77,6 +77,8 @@ class Proof:
                 canonical_bytes(body), str(signature), purpose=PURPOSE, key_id=str(key_id)
             )
             found = cls(**body) if is_ours else None
+            if found is not None and found.made.tzinfo is None:
+                raise ValueError("time")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RefusedError("A proof can't be read.") from error
         if found is None:
@@ -85,7 +87,10 @@ class Proof:
 
 
 def proofs(place: Store, name: str) -> list[Proof]:
-    """Return what proofs of a backup found, the oldest first; what nobody of us signed is left out."""
+    """Return what proofs of a backup found, the oldest first; what nobody of us signed is left out.
+
+    By the time that is signed, not by the file's name: a good proof that is copied under a later name hides no bad one.
+    """
     found = []
     for key in sorted(place.keys(f"proofs/{name}")):
         if not NOTE.fullmatch(key.rpartition("/")[2]):
@@ -95,7 +100,7 @@ def proofs(place: Store, name: str) -> list[Proof]:
                 found.append(Proof.parse(stream.read(_MOST_NOTE)))
         except RefusedError as error:
             logger.warning("%s: %s", key, error)
-    return [proof for proof in found if proof.name == name]
+    return sorted((proof for proof in found if proof.name == name), key=lambda proof: proof.made)
 
 
 def last_proven(place: Store, name: str) -> Proof | None:
@@ -169,13 +174,16 @@ def examine(manifest: Manifest, config: Mapping[str, Any], *, data_dir: Path) ->
         values.pop(f"{name}_FILE", None)
         values[name] = postgres.url_of(config)
     values["DATA_DIR"] = str(data_dir)
-    done = subprocess.run(
-        [sys.executable, str(creating.MANAGE), "backup", "examine", "--json"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=values,
-        timeout=_EXAMINE_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, str(creating.MANAGE), "backup", "examine", "--json"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=values,
+            timeout=_EXAMINE_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BackupError("Examining the restored database took too long.") from error
     if done.returncode:
         raise RefusedError(f"The restored database can't be examined: {postgres.last_words(done.stderr)}")
     seen = json.loads(done.stdout.decode().strip().splitlines()[-1])

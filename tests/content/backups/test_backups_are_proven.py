@@ -172,6 +172,8 @@ def test_the_table_follows_what_the_store_holds(made: str, place: FolderStore) -
     Backup.objects.using("owner").all().delete()
     keeping.sync(place)
     assert Backup.objects.get().name == made
+    other = keeping.create(place, by=BY).manifest.name
     (place.folder / made / "manifest.json").unlink()
     keeping.sync(place)
-    assert Backup.objects.get().removed_at is not None
+    assert Backup.objects.get(name=made).removed_at is not None
+    assert Backup.objects.get(name=other).removed_at is None
