@@ -78,6 +78,9 @@ class Command(BaseCommand):
         restore.add_argument(
             "--undo", action="store_true", help="Put back what a restore that was cut off replaced."
         )
+        restore.add_argument(
+            "--finish", action="store_true", help="Keep what a restore that was cut off has restored whole."
+        )
         prune.add_argument("--dry-run", action="store_true", help="Only say what would be removed.")
         # What our own processes ask of one another; of no use to people.
         one = verbs.add_parser("golden")
@@ -215,10 +218,12 @@ class Command(BaseCommand):
     # --- Restoring
 
     def _restore(self, options: dict[str, Any]) -> None:
-        if options["undo"]:
+        if options["undo"] or options["finish"]:
             with postgres.connect(postgres.owner_config()) as connection:
-                restoring.undo(connection)
-            self._say(options, {"undone": True}, "What was about to be replaced is back in its place.")
+                (restoring.undo if options["undo"] else restoring.finish)(connection)
+            words = "What was about to be replaced is back in its place."
+            kept = "What was restored stays, and what it replaced is gone."
+            self._say(options, {"undone": options["undo"]}, words if options["undo"] else kept)
             return
         place = store()
         if not options["name"]:
@@ -252,6 +257,7 @@ class Command(BaseCommand):
                 [f"{item['public_id']}  {item['name']} ({item['owner']})" for item in report.keys_disabled],
             ),
             ("person off", report.people_disabled),
+            ("roles taken", report.roles_taken),
             ("endpoint paused", report.endpoints_paused),
             ("source off", report.sources_disabled),
         ):

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.access import system
 from accounts.models import Event
-from content.backups import creating, keeping, manifest, postgres, proving, pruning
+from content.backups import creating, keeping, manifest, postgres, proving, pruning, snapshot, verifying
 from content.backups.errors import BackupError, BusyError, RefusedError
 from content.backups.proving import Proof
 from content.backups.stores import FolderStore, names
@@ -78,7 +78,7 @@ def test_a_disk_that_can_not_be_read_keeps_nobody_from_telling(
     def bad(*_: Any, **__: Any) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(keeping.verifying, "verify", bad)
+    monkeypatch.setattr(verifying, "verify", bad)
     with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=50), tick=True):
         Backup.objects.using("owner").update(verified_at=timezone.now() - timedelta(days=2))
         assert keeping.keep(place, by=BY) == []
@@ -187,7 +187,7 @@ def test_a_manifest_that_nobody_could_read_again_makes_no_backup(
     monkeypatch.setattr(creating, "version", lambda: "x" * manifest.MOST_BYTES)
     with pytest.raises(BackupError, match="too long to be read"):
         keeping.create(place, by=BY)
-    monkeypatch.setattr(creating.snapshot, "newest_seal", lambda _connection: (2**63, ""))
+    monkeypatch.setattr(snapshot, "newest_seal", lambda _connection: (2**63, ""))
     monkeypatch.setattr(creating, "version", lambda: "1")
     with pytest.raises(BackupError, match="could not be read again"):
         keeping.create(place, by=BY)
