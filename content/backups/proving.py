@@ -19,13 +19,14 @@ from typing import Any, Final, Self
 
 import psycopg
 from django.conf import settings
+from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
 from accounts.canonical import canonical_bytes
 from accounts.keyring import key_ring
 from content.backups import creating, loading, postgres, snapshot, verifying
 from content.backups.errors import BackupError, RefusedError
-from content.backups.manifest import Manifest
+from content.backups.manifest import Manifest, read
 from content.backups.progress import Progress, Silent
 from content.backups.stores import NOTE, Store
 
@@ -121,6 +122,7 @@ def prove(
     config = settings.BACKUPS.scratch_database
     if config is None:
         raise BackupError("SCRATCH_DATABASE_URL is not set: proving needs an empty database of its own.")
+    _require_our_tables(place, name)
     began = datetime.now(UTC)
     proof = Proof(name, began.isoformat(timespec="seconds"), 0, 0, 0, 0, every, 0, 0)
     with _scratch(config) as connection:
@@ -134,6 +136,20 @@ def prove(
     with place.write(f"proofs/{name}/{began:%Y%m%dT%H%M%SZ}.json") as stream:
         stream.write(proof.signed_bytes())
     return proof
+
+
+def _require_our_tables(place: Store, name: str) -> None:
+    """Raise BackupError for a backup of an older version: restoring migrates it, examining would take it for broken."""
+    try:
+        known = set(read(place, name).migrations)
+    except RefusedError:
+        return  # what is wrong with it is for the proof to say
+    newer = [f"{app}.{item}" for app, item in MigrationLoader(None).disk_migrations]
+    if not known.issuperset(newer):
+        raise BackupError(
+            "The backup is from before this version's migrations. A restore brings it up to date, a proof does not: "
+            "make a new one (`backup create`), and prove that."
+        )
 
 
 def _prove(
