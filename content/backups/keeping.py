@@ -79,9 +79,14 @@ def verify(place: Store, name: str, *, by: Principal, progress: Progress | None 
     with transaction.atomic(using=OWNER):
         if found.manifest is not None:
             _note(found.manifest)
-        Backup.objects.using(OWNER).filter(name=name).update(
-            verified_at=timezone.now(), is_whole=found.is_whole, problem=" ".join(found.findings)[:2000]
-        )
+        changed: dict[str, Any] = {
+            "verified_at": timezone.now(),
+            "is_whole": found.is_whole,
+            "problem": " ".join(found.findings)[:2000],
+        }
+        if not found.is_whole:
+            changed["proven_at"] = None  # it restored once, and would not now
+        Backup.objects.using(OWNER).filter(name=name).update(**changed)
         if found.is_whole:
             _record(VERIFIED, name, by, {"files": found.files, "bytes": found.bytes})
         else:
@@ -129,7 +134,8 @@ def prove(
 def prune(place: Store, *, by: Principal, dry_run: bool = False) -> Pruned:
     """Remove what retention lets go, and tell of each."""
     with _told(FAILED, "prune", by=by):
-        done = pruning.prune(place, dry_run=dry_run)
+        damaged = set(Backup.objects.using(OWNER).filter(is_whole=False).values_list("name", flat=True))
+        done = pruning.prune(place, dry_run=dry_run, damaged=damaged)
     if not dry_run:
         with transaction.atomic(using=OWNER):
             for name in done.removed:
@@ -187,7 +193,7 @@ def _note_proof(place: Store, name: str) -> None:
     changed: dict[str, Any] = {"tried_at": last.made, "proven_at": last.made if last.is_proven else None}
     if last.is_proven:
         changed["proof_seconds"] = last.seconds
-    Backup.objects.using(OWNER).filter(name=name).update(**changed)
+    Backup.objects.using(OWNER).filter(name=name).exclude(is_whole=False).update(**changed)
 
 
 def _record(type_: str, name: str, by: Principal, detail: Mapping[str, object]) -> None:

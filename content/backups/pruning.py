@@ -56,16 +56,19 @@ def _month(at: datetime) -> object:
     return at.year, at.month
 
 
-def prune(place: Store, *, dry_run: bool = False) -> Pruned:
-    """Remove what retention lets go, and media files that no backup needs. Raises BackupError."""
+def prune(place: Store, *, dry_run: bool = False, damaged: Collection[str] = ()) -> Pruned:
+    """Remove what retention lets go, and media files that no backup needs. Raises BackupError.
+
+    `damaged` are backups that were found so: what they once proved keeps no other from being the newest proven one.
+    """
     with postgres.connect(postgres.owner_config()) as connection, creating.only_one(connection):
-        return _prune(place, dry_run=dry_run)
+        return _prune(place, dry_run=dry_run, damaged=damaged)
 
 
-def _prune(place: Store, *, dry_run: bool) -> Pruned:
+def _prune(place: Store, *, dry_run: bool, damaged: Collection[str]) -> Pruned:
     result = Pruned()
     everything = _believed(place, result)
-    proven = [name for name in everything if last_proven(place, name)]
+    proven = [name for name in everything if name not in damaged and last_proven(place, name)]
     if everything and not proven:
         result.notes.append("No backup is proven to restore, so none was removed. Run `backup prove`.")
         result.kept = [*everything, *result.left]

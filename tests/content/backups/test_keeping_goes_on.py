@@ -168,6 +168,26 @@ def test_a_proof_that_went_bad_elsewhere_is_known_here(place: FolderStore) -> No
     assert row.tried_at is not None
 
 
+def test_what_restored_once_and_is_damaged_now_is_proven_no_more(
+    place: FolderStore, settings: LazySettings
+) -> None:
+    settings.BACKUPS = replace(settings.BACKUPS, keep=(1, 0, 0))
+    now = timezone.now()
+    names_ = [creating.create(place, now=now - timedelta(days=day)).manifest.name for day in (2, 1, 0)]
+    old, middle, new = names_
+    for name in (old, middle):
+        keep_proof(place, proof_of(name, now), now)
+    keeping.sync(place)
+    (place.folder / middle / "database.age").write_bytes(b"x")
+    keeping.verify(place, middle, by=BY)
+    keeping.sync(place)
+    assert Backup.objects.get(name=middle).proven_at is None
+    assert Backup.objects.get(name=old).proven_at is not None
+    done = keeping.prune(place, by=BY)
+    assert done.removed == [middle]
+    assert done.kept == [old, new]
+
+
 # --- What is made can be read ----------------------------------------------------------------------------------------
 
 
