@@ -23,7 +23,8 @@ logger = logging.getLogger("quillkeep.tasks")
 class Task(celery.Task):  # type: ignore[misc]
     """A task of ours: while the system is locked down it does nothing, unless it says `goes_on_in_lockdown`.
 
-    Nor does it on a database that could not be asked at start whether it is ours, and is not. Nothing is lost by that: the database says what waits, and a task is only a wake-up.
+    Nor does it on a database that could not be asked at start whether it is ours, and is not. Nothing is lost by that:
+    the database says what waits, and a task is only a wake-up.
     """
 
     Request = "cms_project.wakeups:Request"  # by name: it asks the database, and the models are not there yet

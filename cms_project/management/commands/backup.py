@@ -8,14 +8,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
 from accounts.access import system
 from accounts.audit import verifying as log
+from accounts.errors import DomainError
 from accounts.log import newest, write_head
 from accounts.models import Seal
 from cms_project import restoring
@@ -96,8 +99,10 @@ class Command(BaseCommand):
         try:
             act: Callable[[dict[str, Any]], None] = getattr(self, f"_{verb}")
             act(options)
-        except (BackupError, OSError) as error:
+        except (BackupError, DomainError, OSError) as error:
             raise CommandError(str(error)) from error
+        except (psycopg.Error, DatabaseError) as error:
+            raise CommandError(f"The database refused: {_first_words(error)}") from error
 
     # --- Making and looking
 
@@ -347,6 +352,13 @@ class Command(BaseCommand):
 
     def _say(self, options: dict[str, Any], told: dict[str, Any], words: str) -> None:
         self.stdout.write(json.dumps(told) if options["json"] else words)
+
+
+def _first_words(error: BaseException) -> str:
+    """Return what the server says in its first line: it names tables, and no rows."""
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return said or type(error).__name__
 
 
 def _name(options: dict[str, Any], place: Any) -> str:

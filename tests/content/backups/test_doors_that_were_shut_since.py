@@ -47,7 +47,7 @@ def restored(place: FolderStore, house: House, settings: LazySettings) -> str:
 def change(house: House) -> Callable[[str], None]:
     def run(statement: str) -> None:
         with psycopg.connect(url_with("OWNER_DATABASE_URL", house.name), autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]  # a text of this file
+            connection.execute(statement)
 
     return run
 

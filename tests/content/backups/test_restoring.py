@@ -16,7 +16,7 @@ from django.db import connection
 from accounts.access import system
 from accounts.audit import epochs
 from accounts.log import seal_pending
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Installation
 from content.backups import keeping
 from content.backups.stores import FolderStore
 from previews.models import SigningKey
@@ -150,6 +150,30 @@ def test_one_of_another_environment_is_refused_unless_it_is_named(
     forge(place, made, lambda body: body.update(environment="production"))
     refused = house.manage("backup", "restore", made)
     assert "--from-environment production" in refused.stderr
+    assert is_untouched(house)
+
+
+def test_one_of_another_environment_is_adopted_and_opens_no_door_here(
+    content: None, house: House, place: FolderStore
+) -> None:
+    make_key(role="administrator")
+    Installation.objects.using("owner").update(environment="production")
+    name = keeping.create(place, by=BY).manifest.name
+    forge(place, name, lambda body: body.update(environment="production"))
+    house.must("backup", "restore", name, "--from-environment", "production")
+    assert house.rows("SELECT environment FROM accounts_installation") == [("development",)]
+    assert house.rows("SELECT state FROM accounts_apikey") == [("revoked",)]
+    assert house.must("audit", "verify")["intact"] is True
+
+
+def test_one_that_is_not_of_the_environment_that_it_names_is_undone_with_a_sentence(
+    made: str, house: House, place: FolderStore
+) -> None:
+    forge(place, made, lambda body: body.update(environment="production"))
+    refused = house.manage("backup", "restore", made, "--from-environment", "production")
+    assert refused.returncode == 1
+    assert "This database is not of production" in refused.stderr
+    assert "Traceback" not in refused.stderr
     assert is_untouched(house)
 
 
