@@ -79,14 +79,12 @@ def verify(place: Store, name: str, *, by: Principal, progress: Progress | None 
     with transaction.atomic(using=OWNER):
         if found.manifest is not None:
             _note(found.manifest)
-        changed: dict[str, Any] = {
-            "verified_at": timezone.now(),
-            "is_whole": found.is_whole,
-            "problem": " ".join(found.findings)[:2000],
-        }
+        row = Backup.objects.using(OWNER).filter(name=name)
+        row.update(
+            verified_at=timezone.now(), is_whole=found.is_whole, problem=" ".join(found.findings)[:2000]
+        )
         if not found.is_whole:
-            changed["proven_at"] = None  # it restored once, and would not now
-        Backup.objects.using(OWNER).filter(name=name).update(**changed)
+            row.update(proven_at=None)  # it restored once, and would not now
         if found.is_whole:
             _record(VERIFIED, name, by, {"files": found.files, "bytes": found.bytes})
         else:
@@ -190,10 +188,10 @@ def _note_proof(place: Store, name: str) -> None:
     if not found:
         return
     last = found[-1]
-    changed: dict[str, Any] = {"tried_at": last.made, "proven_at": last.made if last.is_proven else None}
+    row = Backup.objects.using(OWNER).filter(name=name).exclude(is_whole=False)
+    row.update(tried_at=last.made, proven_at=last.made if last.is_proven else None)
     if last.is_proven:
-        changed["proof_seconds"] = last.seconds
-    Backup.objects.using(OWNER).filter(name=name).exclude(is_whole=False).update(**changed)
+        row.update(proof_seconds=last.seconds)
 
 
 def _record(type_: str, name: str, by: Principal, detail: Mapping[str, object]) -> None:
