@@ -14,7 +14,7 @@ help:
 	@echo "make run     start everything on http://localhost:8000 (PORT=8001 for another port)"
 	@echo "make servers PostgreSQL and Valkey alone, to restore a backup into"
 	@echo "make test    all tests, with their own servers (ARGS=\"-k publish\" passes on)"
-	@echo "make check   lint, types, import contracts, missing migrations, deploy check"
+	@echo "make check   lint, types, import contracts, missing and unsafe migrations, deploy check"
 	@echo "make bench   measurements (ARGS=--quick for less than 3 minutes)"
 	@echo "make faults  what is lost when something dies"
 	@echo "make lock    compile the requirements anew"
@@ -42,6 +42,7 @@ check: $(STAMP)
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.script_check
+	$(BIN)/python -m tests.migration_check
 	$(BIN)/python -m tests.deploy_check
 
 lock: $(STAMP)

@@ -20,6 +20,19 @@ LONGEST_HOST: Final = 253  # what DNS can carry
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+# What a cache in front of us may stand in; link-local is not among them: metadata services answer there.
+INSIDE: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "::1/128",
+        "fc00::/7",
+    )
+)
 LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 # Besides `is_global`, which says yes to some of these, and to others in another version of Python.
 _DENIED: Final = tuple(
@@ -55,6 +68,7 @@ class Destination:
     port: int
     address: Address | None  # when the host is one
     is_for_loopback: bool  # what is sent may be read on the way, so it must not leave the machine
+    networks: tuple[Network, ...]  # those that are reached although they are not public
 
 
 def url_problem(url: str, *, any_port: bool = False) -> str | None:
@@ -66,9 +80,10 @@ def url_problem(url: str, *, any_port: bool = False) -> str | None:
     return None
 
 
-def destination_of(url: str, *, any_port: bool = False) -> Destination:
+def destination_of(url: str, *, any_port: bool = False, is_inside: bool = False) -> Destination:
     """Return what an address says. `any_port` is for those that ops wrote: no list holds for them.
 
+    `is_inside` is for those of ops' own network, to which nothing secret is sent: by http too, at private addresses.
     Raises DestinationError.
     """
     # What is printable has no line breaks, tabs, NULs, invisible or lone halves of characters.
@@ -85,25 +100,33 @@ def destination_of(url: str, *, any_port: bool = False) -> Destination:
     if pieces is None or not pieces[1]:
         raise DestinationError("This is not an address of the form https://name/path.")
     host, address = _host(pieces[1].lower())
-    is_for_loopback = _check_scheme(scheme, host, address, any_port=any_port)
+    is_for_loopback = not is_inside and _check_scheme(scheme, host, address, any_port=any_port)
+    if is_inside and scheme not in ("http", "https"):
+        raise DestinationError("Only http:// and https:// are possible.")
     port = int(pieces[2]) if pieces[2] else {"https": 443, "http": 80}[scheme]
     if not 1 <= port <= 65535:
         raise DestinationError("The port must be a number from 1 to 65535.")
+    networks = allowed_networks()
+    if is_inside:
+        return Destination(scheme, host, port, address, is_for_loopback, (*networks, *INSIDE))
     if not any_port:
         _check_lists(host, address, port)
     bracketed = f"[{host}]" if address is not None and address.version == 6 else host
     if not settings.ENVIRONMENT.is_development and validate_host(bracketed, settings.ALLOWED_HOSTS):
         raise DestinationError("That is this very server.")
-    return Destination(scheme, host, port, address, is_for_loopback)
+    return Destination(scheme, host, port, address, is_for_loopback, networks)
 
 
-def address_problem(text: str) -> str | None:
-    """Return why we don't connect to an IP address, None when it is a public one or ops allow its network."""
+def address_problem(text: str, *, networks: tuple[Network, ...] | None = None) -> str | None:
+    """Return why we don't connect to an IP address, None when it is a public one or in a network that is allowed.
+
+    `networks` unless given: those that ops allow.
+    """
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return "not an address"
-    return None if is_in(address, allowed_networks()) else _problem(address)
+    return None if is_in(address, allowed_networks() if networks is None else networks) else _problem(address)
 
 
 def allowed_networks() -> tuple[Network, ...]:

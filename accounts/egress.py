@@ -35,13 +35,12 @@ from accounts.destinations import (
     DestinationError,
     Network,
     address_problem,
-    allowed_networks,
     destination_of,
     is_in,
     url_problem,
 )
 
-__all__ = ["Answer", "EgressError", "address_problem", "get", "post", "url_problem"]
+__all__ = ["Answer", "EgressError", "address_problem", "get", "post", "purge", "url_problem"]
 
 logger = logging.getLogger("quillkeep.egress")
 
@@ -134,6 +133,17 @@ def get(
     return _send("GET", url, None, headers or {}, bounds=bounds, any_port=any_port, patient=patient)
 
 
+def purge(url: str, *, headers: Mapping[str, str], deadline: float) -> Answer:
+    """Send a PURGE to a cache in front of us and return the answer, whatever its status. Raises EgressError.
+
+    Only for addresses of `PURGE_URLS`. Such a cache stands in the private network beside us and often speaks http
+    alone. That ops name it there is the allowance: `EGRESS_ALLOWED_NETWORKS` would open the network to every address
+    that somebody types for a webhook. Nothing that is sent is secret.
+    """
+    bounds = _Bounds(time.monotonic() + deadline, MAX_BYTES, cut=True)
+    return _send("PURGE", url, None, headers, bounds=bounds, any_port=True, is_inside=True)
+
+
 # Sending
 
 
@@ -145,12 +155,13 @@ def _send(
     *,
     bounds: _Bounds,
     any_port: bool,
-    patient: bool,
+    patient: bool = False,
+    is_inside: bool = False,
 ) -> Answer:
     host = "an address that is refused"
     try:
         try:
-            destination = destination_of(url, any_port=any_port)
+            destination = destination_of(url, any_port=any_port, is_inside=is_inside)
         except DestinationError as error:
             raise EgressError(str(error).rstrip(".")) from error
         host = destination.host
@@ -266,7 +277,7 @@ class _Transport(SafeTransport):
 
     def __init__(self, destination: Destination, bounds: _Bounds) -> None:
         context = _tls()
-        policy = _policy(destination.scheme, destination.port, allowed_networks())
+        policy = _policy(destination.scheme, destination.port, destination.networks)
         super().__init__(policy=policy, verify=context, trust_env=False, http2=False, retries=0)
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
@@ -317,7 +328,7 @@ class _Backend(SafeBackend):
             found = self._ask(host, port, *arguments)
         for answer in found:
             text = str(answer[4][0])
-            if address_problem(text) is not None:
+            if address_problem(text, networks=self._destination.networks) is not None:
                 raise httpcore.ConnectError("An answer of the name is not a public address.")
             address = ipaddress.ip_address(text)
             if self._destination.is_for_loopback and not is_in(address, LOOPBACK):

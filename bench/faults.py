@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench.fault_rows import backups, broker, database, incoming, receivers, workers
+from bench.fault_rows import backups, broker, database, incoming, receivers, serving, workers
 from bench.fault_rows.base import FULL, QUICK, ROWS, Row, Size
 from bench.ground import BenchError
 from bench.house import Counts, House, Scene
 
-KINDS: Final = ("W", "BR", "DB", "R", "CK", "BK")
+KINDS: Final = ("W", "BR", "DB", "CA", "PR", "R", "CK", "BK")
 # Importing them fills the table.
-SECTIONS: Final = (workers, incoming, broker, database, receivers, backups)
+SECTIONS: Final = (workers, incoming, broker, database, serving, receivers, backups)
 ROWS.append(
     Row(
         "CK2",

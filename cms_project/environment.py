@@ -60,6 +60,8 @@ NAMES: Final = (
     "EGRESS_ALLOWED_NETWORKS",
     "EGRESS_ALLOWED_HOSTS",
     "EGRESS_ALLOWED_PORTS",
+    "PURGE_URLS",
+    "STATIC_DIR",
     "SECURITY_ALERT_TO",
     "SECURITY_ALERT_THRESHOLDS",
     *environment_backups.NAMES,
@@ -84,6 +86,7 @@ MOST_FALLBACKS: Final = 5
 LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 MAX_FILE_BYTES: Final = 64 * 1024
+MOST_CACHES: Final = 16
 
 
 class EnvironmentFaultsError(Exception):
@@ -149,6 +152,8 @@ class Environment:
     egress_allowed_networks: tuple[Network, ...]
     egress_allowed_hosts: tuple[str, ...]  # empty: every public one
     egress_allowed_ports: frozenset[int]  # empty: those of https
+    purge_urls: tuple[str, ...]  # of the caches in front; empty: there is none that is told what changed
+    static_dir: Path | None
     security_alert_to: tuple[str, ...] = field(repr=False)
     security_alert_thresholds: dict[str, int]
     backups: BackupSettings
@@ -211,6 +216,8 @@ def read(source: Mapping[str, str]) -> Environment:
         "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _reachable, default=()),
         "egress_allowed_hosts": reader.take("EGRESS_ALLOWED_HOSTS", _receivers, default=()),
         "egress_allowed_ports": reader.take("EGRESS_ALLOWED_PORTS", _ports, default=frozenset()),
+        "purge_urls": reader.take("PURGE_URLS", _caches, default=()),
+        "static_dir": reader.take("STATIC_DIR", Path, default=None),
         "security_alert_to": reader.take("SECURITY_ALERT_TO", _mailboxes, default=()),
         "security_alert_thresholds": reader.take("SECURITY_ALERT_THRESHOLDS", _thresholds, default={}),
         "backups": environment_backups.read(reader.take, Fault, database=_database, strict=strict),
@@ -556,6 +563,14 @@ def _ports(text: str) -> frozenset[int]:
     if not ports:
         raise Fault("must hold numbers from 1 to 65535, comma separated")
     return ports
+
+
+def _caches(text: str) -> tuple[str, ...]:
+    """Parse `http(s)://host:port/`, comma separated. http is fine: what is sent holds no secret."""
+    found = tuple(dict.fromkeys(_origin(item, strict=False) + "/" for item in _items(text)))
+    if not found or len(found) > MOST_CACHES:
+        raise Fault(f"must hold 1 to {MOST_CACHES} addresses of the form http://host:port/, comma separated")
+    return found
 
 
 def _port(text: str) -> int:

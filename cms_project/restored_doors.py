@@ -100,8 +100,7 @@ def shut(
         Generation.objects.bump(ACCESS, KEYS)
         record(RESTORED, actor=by, subject=Subject("backup", report.name), detail=_detail(report, manifest))
     _end_signing_keys(report, by)
-    if manifest.environment != settings.ENVIRONMENT.name:
-        adopting.adopt(by=by, former=manifest.environment)
+    adopting.adopt(by=by)  # of a backup of another environment; else nothing
     report.next_steps = _next_steps(report, before, is_locked=bool(locked))
     if locked:
         report.next_steps += lockdown.begin(reason=locked, by=by).faults

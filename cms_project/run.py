@@ -187,19 +187,9 @@ class Supervisor:
                 keeper=name == KEEPER,
                 dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
             )
-        self.spawn(
-            "beat",
-            [
-                *CELERY,
-                "beat",
-                "--loglevel",
-                "INFO",
-                "--schedule",
-                str(self.data_dir / "beat-schedule"),
-                "--pidfile",
-                "",
-            ],
-        )
+        if settings.purge_urls:
+            self.spawn("caches", caches_command())
+        self.spawn("beat", beat_command(self.data_dir))
 
     def spawn(
         self,
@@ -281,18 +271,18 @@ class FailedError(Exception):
     """A step did not succeed; the text says which."""
 
 
-def web_command(port: int) -> list[str]:
+def web_command(port: int, *, host: str = HOST, workers: int = 1) -> list[str]:
     """Return the command of the web server; `bench` measures this very one."""
     return [
         sys.executable,
         "-m",
         "cms_project.web",
         "--host",
-        HOST,
+        host,
         "--port",
         str(port),
         "--workers",
-        "1",
+        str(workers),
         "--blocking-threads",
         str(THREADS),
         "--no-ws",
@@ -327,6 +317,17 @@ def worker_command(name: str, queues: str, processes: int) -> list[str]:
     ]
 
 
+def beat_command(data_dir: Path) -> list[str]:
+    """Return the command of the schedule."""
+    schedule = str(data_dir / "beat-schedule")
+    return [*CELERY, "beat", "--loglevel", "INFO", "--schedule", schedule, "--pidfile", ""]
+
+
+def caches_command() -> list[str]:
+    """Return the command that tells caches in front what changed."""
+    return [sys.executable, str(ROOT / "manage.py"), "caches", "run"]
+
+
 def say(text: str) -> None:
     """Write one line of our own."""
     sys.stdout.write("".join(f"run    | {line}\n" for line in text.splitlines()))
@@ -343,11 +344,11 @@ def _pump(name: str, stream: IO[bytes] | None) -> None:
         sys.stdout.flush()
 
 
-def answers(port: int) -> bool:
-    """Tell whether a web server of ours is ready at a port."""
+def answers(port: int, *, host: str = "") -> bool:
+    """Tell whether a web server of ours is ready at a port, asked by a host name that it takes."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/healthz", headers={"Host": f"localhost:{port}"})
+        connection.request("GET", "/healthz", headers={"Host": host or f"localhost:{port}"})
         return connection.getresponse().status == http.client.OK
     except OSError:
         return False

@@ -252,6 +252,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour="3", minute="41"),
         "options": {"expires": 3600},
     },
+    "watch-caches": {"task": "content.watch_caches", "schedule": 30.0, "options": {"expires": 30}},
     "keep-backups": {
         "task": "content.keep_backups",
         "schedule": 300.0,
@@ -398,7 +399,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 20
 
 STATIC_URL = "/static/"
 STATIC_ROOT = (
-    DATA_DIR / "static" if SECURE else None
+    ENVIRONMENT.static_dir or DATA_DIR / "static" if SECURE else None
 )  # filled by collectstatic; development serves from the packages
 WHITENOISE_USE_FINDERS = ENVIRONMENT.is_development
 # Else a file that is edited is sent with the length that it had at the start: cut off in the middle.
@@ -422,6 +423,7 @@ AUDIT_STREAM_TO = ENVIRONMENT.audit_stream_to
 EGRESS_ALLOWED_NETWORKS = ENVIRONMENT.egress_allowed_networks
 EGRESS_ALLOWED_HOSTS = ENVIRONMENT.egress_allowed_hosts  # (): every public one
 EGRESS_ALLOWED_PORTS = ENVIRONMENT.egress_allowed_ports  # (): those of https
+PURGE_URLS = ENVIRONMENT.purge_urls  # caches in front that are told what changed
 
 BACKUPS = ENVIRONMENT.backups
 

@@ -18,16 +18,16 @@ def note_documents(
     is_list: bool = False,
     is_draft_read: bool = False,
     where: str = "api",
-) -> None:
+) -> bool:
     """Log the read of documents that were shaped, by what was shown of them: nothing finds them by more than that.
 
-    Without a personal or secret field it is logged only when it `is_draft_read`. Asks the database
-    nothing. Raises UnavailableError when the read can't be logged.
+    Without a personal or secret field it is logged only when it `is_draft_read`. Returns whether it was. Asks the
+    database nothing. Raises UnavailableError when the read can't be logged.
     """
     reader = shaper.reader
     sensitive = shaper.shown(SENSITIVE)
     if not sensitive and not is_draft_read:
-        return
+        return False
     reads.note(
         reads.Read(
             collection=collection.key,
@@ -41,6 +41,7 @@ def note_documents(
         ),
         by=reader.principal,
     )
+    return True
 
 
 def note_entry(

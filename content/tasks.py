@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import connections
 
 from accounts.access import system
-from content import indexing, rebuilding, retention
+from content import indexing, purging, rebuilding, retention
 from content.backups import keeping as backups
 from content.backups.stores import store
 from content.forms import keeping
@@ -39,6 +39,15 @@ def keep_backups() -> None:
         backups.keep(store(), by=system("keeping backups"))
     elif not settings.ENVIRONMENT.is_development:
         backups.tell_overdue(by=system("keeping backups"))
+
+
+@shared_task(
+    name="content.watch_caches", queue="default", ignore_result=True, expires=30, goes_on_in_lockdown=True
+)
+def watch_caches() -> None:
+    """See that the caches in front are told of what changes."""
+    if settings.PURGE_URLS:
+        purging.watch()
 
 
 @shared_task(name="content.erase_due", queue="default")

@@ -51,6 +51,10 @@ def _skewed(event: Event, _known: Known) -> Iterable[Hit]:
     yield Hit("house", {"seconds": str(event.detail.get("seconds", "many"))})
 
 
+def _not_told(event: Event, _known: Known) -> Iterable[Hit]:
+    yield Hit("house", {"since": str(event.detail.get("since", "never"))})
+
+
 def _by_somebody(event: Event, _known: Known) -> Iterable[Hit]:
     yield Hit(
         "house", {"by": event.actor_label, "reason": str(event.detail.get("reason", "no reason is given"))}
@@ -118,6 +122,15 @@ RULES: Final = (
         "The signed head of the log could not be sent off-site: {problem}.",
         "Until it is, a cut tail of the log would not be noticed elsewhere. See whether the other side answers.",
         _house,
+    ),
+    Rule(
+        "caches-not-told",
+        "Caches are not told of changes",
+        Severity.WARNING,
+        frozenset({"cache.not-told"}),
+        "A cache in front was last told what changed: {since}. Until it is again, none of them keeps answers.",
+        "See whether `manage.py caches run` runs and reaches all of PURGE_URLS; take out what is gone for good.",
+        _not_told,
     ),
     Rule(
         "log-not-streamed",

@@ -26,6 +26,7 @@ SAID: Final = {
     "backup.removed": "removed a backup",
     "backup.restored": "restored a backup",
     "backup.verified": "verified a backup",
+    "cache.not-told": "could not tell the caches what changed",
     "clock.skewed": "found a clock that is wrong",
     "collection.changed": "changed a collection",
     "content.exported": "exported content into a bundle",

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from accounts.access import Action, Needs, Principal, principal_of
 from accounts.authentication import DeliveryAuthentication
 from accounts.canonical import Json
-from content import schema
+from content import kept_answers, schema
 from content.models.published import PublishedDocument, PublishedSearch
 from content.openapi import DOCUMENT_QUERY, LIST_QUERY, document_response, list_response
 from content.parameters import DOCUMENT_PARAMETERS, Parameters, parse
@@ -25,6 +25,8 @@ from content.shaping import Shaper
 PUBLISHED = Plane(
     model=PublishedDocument, words=PublishedSearch, using="delivery", action=Action.READ, drafts=False
 )
+ASK_FIRST = "public, no-cache"
+KEEP = "public, max-age=0, s-maxage=60, stale-while-revalidate=30"  # for caches that are told of changes
 MAX_TAGS = 200  # entries named in Cache-Tag; a page of 100 with expanded references stays below
 
 
@@ -57,15 +59,15 @@ class CollectionView(DeliveryView):
             parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
             row, selection = reader.single(spec, parameters)
             body = shaper.document(spec, row, selection)
-            note_documents(shaper, spec, [row])
+            is_noted = note_documents(shaper, spec, [row])
         else:
             page = reader.page(spec, parameters)
             meta: dict[str, Json] = {"limit": parameters.limit, "next_cursor": page.next_cursor}
             if page.total is not None:
                 meta["total"] = page.total
             body = {"data": [shaper.document(spec, row, page.selection) for row in page.rows], "meta": meta}
-            note_documents(shaper, spec, page.rows, is_list=True)
-        return answer(request, body, spec, shaper.entries)
+            is_noted = note_documents(shaper, spec, page.rows, is_list=True)
+        return answer(request, body, spec, shaper.entries, is_noted=is_noted)
 
 
 class DocumentView(DeliveryView):
@@ -79,8 +81,8 @@ class DocumentView(DeliveryView):
         parameters = parse(request.query_params, allowed=DOCUMENT_PARAMETERS)
         reader = self.reader(request, parameters)
         spec, row, shaper, body = read_document(reader, collection, name, parameters)
-        note_documents(shaper, spec, [row])
-        return answer(request, body, spec, shaper.entries)
+        is_noted = note_documents(shaper, spec, [row])
+        return answer(request, body, spec, shaper.entries, is_noted=is_noted)
 
 
 def read_document(
@@ -99,9 +101,12 @@ def json_bytes(body: dict[str, Json]) -> bytes:
 
 
 def answer(
-    request: Request, body: dict[str, Json], spec: CollectionSpec, entries: Iterable[str]
+    request: Request, body: dict[str, Json], spec: CollectionSpec, entries: Iterable[str], *, is_noted: bool
 ) -> HttpResponse:
-    """Return the bytes with a strong ETag over them, or 304; caching as the principal's kind allows (RFC 9111)."""
+    """Return the bytes with a strong ETag over them, or 304; caching as the principal's kind allows (RFC 9111).
+
+    A read that is noted in the log is never kept: those of whom a cache answers would be missing there.
+    """
     content = json_bytes(body)
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if _matches(request.headers.get("If-None-Match", ""), etag):
@@ -111,6 +116,10 @@ def answer(
         response = HttpResponse(content, content_type="application/json")
     response["ETag"] = etag
     response["Cache-Control"] = cache_control(principal_of(request), request._request)  # noqa: SLF001  # DRF wraps it
+    generations: dict[str, int] = request.generations  # type: ignore[attr-defined]  # set by authentication
+    if response["Cache-Control"] == ASK_FIRST and not is_noted and kept_answers.may_be_kept(generations):
+        response["Cache-Control"] = KEEP
+        response["Cache-As-Of"] = str(kept_answers.as_of(generations))
     response["Cache-Tag"] = ",".join([spec.key, *list(entries)[:MAX_TAGS]])
     response["Vary"] = "Accept, Accept-Encoding, Authorization, Origin"
     return response
@@ -120,7 +129,7 @@ def cache_control(principal: Principal, request: HttpRequest) -> str:
     """Public for anonymous readers, revalidated each time; never stored when there is a credential or cookie."""
     if principal.kind != "anonymous" or request.COOKIES:
         return "private, no-store"
-    return "public, no-cache"
+    return ASK_FIRST
 
 
 def _matches(header: str, etag: str) -> bool:

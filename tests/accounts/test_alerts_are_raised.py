@@ -427,6 +427,7 @@ def test_what_is_seen_through_the_eyes_of_others_counts_as_read(ada: Person) -> 
     ("type_", "rule", "detail"),
     [
         ("log.verification-failed", "log-broken", {"findings": 1, "problem": "altered", "position": 7}),
+        ("cache.not-told", "caches-not-told", {"since": "never"}),
         ("log.head-not-sent", "head-not-sent", {"day": "2026-01-01", "problem": "no answer"}),
         ("limits.unavailable", "limits-unavailable", {}),
         ("clock.skewed", "clock-skewed", {"seconds": 600}),

@@ -272,7 +272,7 @@ def test_the_server_itself_is_not_sent_to(production: None, settings: LazySettin
 
 
 def test_nothing_is_sent_where_two_readers_disagree() -> None:
-    right = Destination("https", "example.com", 443, None, is_for_loopback=False)
+    right = Destination("https", "example.com", 443, None, is_for_loopback=False, networks=())
     egress._request("GET", "https://example.com/", None, {}, right)
     for wrong in (
         replace(right, host="example.org"),

@@ -52,6 +52,7 @@ SYSTEM = {
     "accounts/management/commands/createadmin.py": "the operator on the machine",
     "accounts/management/commands/keys.py": "the operator on the machine",
     "content/management/commands/import_markdown.py": "the operator on the machine",
+    "content/purging.py": "tells that caches are not told of changes",
     "content/management/commands/content.py": "the operator on the machine",
     "accounts/tasks.py": "what time does to keys, and to the log",
     "webhooks/clock.py": "telling that a clock is wrong",

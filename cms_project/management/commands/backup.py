@@ -1,6 +1,7 @@
 """`backup create|list|show|verify|prove|restore|prune|schedule`: what ops do with backups, and two verbs of our own."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -99,10 +100,14 @@ class Command(BaseCommand):
         try:
             act: Callable[[dict[str, Any]], None] = getattr(self, f"_{verb}")
             act(options)
-        except (BackupError, DomainError, OSError) as error:
+        except (BackupError, OSError) as error:
             raise CommandError(str(error)) from error
+        except DomainError as error:
+            raise CommandError(error.detail) from error
         except (psycopg.Error, DatabaseError) as error:
-            raise CommandError(f"The database refused: {_first_words(error)}") from error
+            raise CommandError(f"The database failed: {_first_words(error)}") from error
+        except subprocess.TimeoutExpired as error:
+            raise CommandError("A process of ours took too long and was ended.") from error
 
     # --- Making and looking
 

@@ -166,17 +166,6 @@ def test_one_of_another_environment_is_adopted_and_opens_no_door_here(
     assert house.must("audit", "verify")["intact"] is True
 
 
-def test_one_that_is_not_of_the_environment_that_it_names_is_undone_with_a_sentence(
-    made: str, house: House, place: FolderStore
-) -> None:
-    forge(place, made, lambda body: body.update(environment="production"))
-    refused = house.manage("backup", "restore", made, "--from-environment", "production")
-    assert refused.returncode == 1
-    assert "This database is not of production" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert is_untouched(house)
-
-
 def test_a_damaged_one_is_refused(made: str, house: House, place: FolderStore) -> None:
     path = place.folder / made / "database.age"
     raw = bytearray(path.read_bytes())
