@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.apps import apps
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.db import connection, models, transaction
+from django.utils import timezone
 
 from accounts import encrypted, ring
 from accounts.access import system
@@ -27,9 +29,13 @@ from accounts.sign_in import links, tokens
 from accounts.sign_in.links import Purpose
 from accounts.tasks import move_to_active_key
 from cms_project import lockdown, standing
+from content.forms import bodies
+from content.models.submission import Submission
 from previews.models import SigningKey
 from previews.signing import halves
 from tests.accounts.cast import BUILDER, Person, make_person
+from tests.builders import make_collection, make_entry
+from tests.content.forms.world import make_form
 from tests.database import ROOT
 from tests.previews.world import make_site
 from tests.webhooks.world import make_endpoint
@@ -72,6 +78,12 @@ def fill() -> Person:
         receipt = Receipt(source=source, message_id=str(number), sha256="0" * 64, size=9, is_dated=True)
         receipt.body = key_ring().encrypt(b"body %d" % number, context=receipt.context)
         receipt.save()
+    make_collection("people", [{"key": "mail", "type": "email", "data_class": "personal"}])
+    make_entry("people", mail="rita@example.com")
+    submission = Submission(form_id=make_form().id, size=9, received_at=timezone.now())
+    submission.expires_at = submission.received_at + timedelta(days=30)
+    bodies.seal(submission, {}, address="")
+    submission.save()
     return rita
 
 
@@ -103,6 +115,15 @@ def test_every_encrypted_column_is_registered(rotate) -> None:
     assert found == registered, "register it in the app's ready(): accounts.encrypted.register(…)"
     assert set(encrypted.counts()) == {"k1"}
     assert len(encrypted.counts()["k1"]) == len(registered)
+
+
+def test_every_table_that_names_the_key_of_a_mac_is_counted() -> None:
+    named = {
+        model._meta.label
+        for model in apps.get_models()
+        if model._meta.managed and "key_id" in {field.name for field in model._meta.concrete_fields}
+    }
+    assert named <= {column.label for column in encrypted.SIGNED}
 
 
 def test_a_rotation_moves_every_value_and_opens_all_of_them_afterwards(rotate) -> None:
