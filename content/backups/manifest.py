@@ -16,6 +16,7 @@ FORMAT: Final = 1
 PURPOSE: Final = "backup"
 MOST_BYTES: Final = 16 * 1024 * 1024
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_SUM: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST_NAME: Final = (
     63  # bytes of a table's name; somebody else's tables may lie there, with capitals and spaces
 )
@@ -146,6 +147,8 @@ class Manifest:
         numbers = [number for part in self.parts for number in (part.size, part.plain_size)]
         numbers += [table.rows for table in self.tables.values()]
         numbers += [self.log_position, self.media_files, self.media_bytes]
+        if not all(_SUM.fullmatch(table.hash) for table in self.tables.values()):
+            raise ValueError("hashes of tables")
         if not all(type(number) is int and 0 <= number < _MOST_NUMBER for number in numbers):
             raise ValueError("numbers")
         hashes = [text for part in self.parts for text in (part.sha256, part.plain_sha256)]
