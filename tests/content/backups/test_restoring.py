@@ -17,7 +17,9 @@ from accounts.access import system
 from accounts.audit import epochs
 from accounts.log import seal_pending
 from accounts.models import ApiKey, Installation
-from content.backups import keeping
+from cms_project import restoring
+from content.backups import keeping, postgres
+from content.backups.errors import BackupError
 from content.backups.stores import FolderStore
 from previews.models import SigningKey
 from tests.builders import make_key, make_user
@@ -164,6 +166,17 @@ def test_one_of_another_environment_is_adopted_and_opens_no_door_here(
     assert house.rows("SELECT environment FROM accounts_installation") == [("development",)]
     assert house.rows("SELECT state FROM accounts_apikey") == [("revoked",)]
     assert house.must("audit", "verify")["intact"] is True
+
+
+def test_media_files_that_are_a_mount_of_their_own_are_found_before_anything_is_done(
+    place: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda _path: True)
+    with (
+        postgres.connect(postgres.owner_config()) as owner,
+        pytest.raises(BackupError, match="a mount of its own"),
+    ):
+        restoring._require_target(owner, replaces=True)
 
 
 def test_a_damaged_one_is_refused(made: str, house: House, place: FolderStore) -> None:
