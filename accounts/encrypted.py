@@ -68,6 +68,7 @@ SIGNED: Final = (
     SignedColumn("accounts.Seal", "key_id"),
     SignedColumn("accounts.Event", "tag", is_mac=True),
     SignedColumn("accounts.Archive", "key_id"),
+    SignedColumn("accounts.Epoch", "key_id"),
     SignedColumn("accounts.LogCheck", "key_id"),
     SignedColumn("accounts.RecoveryCodes", "macs", is_mac=True, is_many=True),
 )

@@ -23,7 +23,8 @@ logger = logging.getLogger("quillkeep.tasks")
 class Task(celery.Task):  # type: ignore[misc]
     """A task of ours: while the system is locked down it does nothing, unless it says `goes_on_in_lockdown`.
 
-    Nothing is lost by that: the database says what waits, and a task is only a wake-up.
+    Nor does it on a database that could not be asked at start whether it is ours, and is not. Nothing is lost by that:
+    the database says what waits, and a task is only a wake-up.
     """
 
     Request = "cms_project.wakeups:Request"  # by name: it asks the database, and the models are not there yet
@@ -31,6 +32,9 @@ class Task(celery.Task):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run, or let it be."""
+        if import_string("cms_project.standing.is_refused")():  # the models are there by now
+            logger.error("The database is not known to be ours: %s does nothing.", self.name)
+            return None
         if not self.goes_on_in_lockdown and apps.get_model("accounts", "Lockdown").objects.is_on():
             logger.info("Locked down: %s does nothing.", self.name)
             return None

@@ -123,8 +123,10 @@ def add_collections(result: dict[str, Any], *, request: Any = None, **_: Any) ->
     return result
 
 
-def add_forms(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+def add_forms(result: dict[str, Any], *, request: Any = None, **_: Any) -> dict[str, Any]:
     """Add what each open form takes (a hook of drf-spectacular); not its honeypot, which robots would read of here."""
+    if request is None:
+        return result  # what `check` makes asks no database
     present = current()
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     for spec in present.collections:

@@ -21,7 +21,8 @@ class RingKeys:
 
     columns: Final = ("id", "state", "encrypts", "moved", "verifies", "needed_by", "active_at", "retired_at")
     retired: Final = (
-        "nothing is encrypted with it any more. Keep it in the ring as long as the log is to be verified"
+        "nothing is encrypted with it any more. Keep it in the ring as long as the log is to be verified, and as long"
+        " as a backup of its time is kept: without it that backup is not believed, and can't be opened"
     )
 
     def rows(self) -> list[dict[str, Any]]:
@@ -64,7 +65,7 @@ class RingKeys:
                 is_safe=False,
                 sentence=f"Not yet: {left.needs} values are encrypted with {key.pk} ({tables}).{ending}",
             )
-        return Verdict(is_safe=True, sentence=f"Nothing is encrypted with {key.pk}.")
+        return Verdict(is_safe=True, sentence=f"Nothing here is encrypted with {key.pk}.")
 
     def retire(self, name: str, *, by: Principal) -> None:
         ring.retire(_id(name), by=by)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +27,8 @@ from django.conf import settings
 from accounts import encrypted
 from accounts.keyring import key_ring
 from content.backups import media, postgres, snapshot
-from content.backups.errors import BackupError, RefusedError
-from content.backups.manifest import FORMAT, Golden, Manifest, Part, Table, read
+from content.backups.errors import BackupError, BusyError, RefusedError
+from content.backups.manifest import FORMAT, MOST_BYTES, Golden, Manifest, Part, Table, read
 from content.backups.progress import Progress, Silent
 from content.backups.stores import Store, names, object_key
 from content.backups.streams import PIECE, Counted, Generated, encrypt, recipients
@@ -38,6 +38,7 @@ logger = logging.getLogger("quillkeep.backup")
 LOCK_ID: Final = 0x71_6B_62_61_6B  # "qkbak": one backup of a database at a time; it ends with its connection
 MANAGE: Final = Path(__file__).resolve().parents[2] / "manage.py"
 _GOLDEN_SECONDS: Final = 600.0
+_MOST_NAMES: Final = 1_000  # of one media file in one store: it has a second one where the first is damaged
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class _Work:
     prefix: str
     keys: list[Any]
     progress: Progress
+    doubts: bool = False
     parts: list[Part] = field(default_factory=list)
     written: list[media.Stored] = field(default_factory=list)
 
@@ -70,15 +72,24 @@ def new_name(now: datetime | None = None) -> str:
     return f"{stamp}-{settings.ENVIRONMENT.name}-{secrets.token_hex(3)}"
 
 
-def create(place: Store, *, progress: Progress | None = None, now: datetime | None = None) -> Made:
-    """Make a backup. Raises BackupError; nothing of a backup that failed is in the list, and its files are removed."""
+def create(
+    place: Store,
+    *,
+    progress: Progress | None = None,
+    now: datetime | None = None,
+    doubts: bool = False,
+) -> Made:
+    """Make a backup. Raises BackupError; nothing of a backup that failed is in the list, and its files are removed.
+
+    With `doubts` media files that lie in the store are read before it relies on them, and copied anew where damaged.
+    """
     began = datetime.now(UTC)
     config = postgres.owner_config()
     if not settings.BACKUPS.recipients:
         raise BackupError("BACKUP_RECIPIENTS is not set: a backup that anybody could read is not made.")
     name = new_name(now)
     work = _Work(
-        name, place, place.draft(name), recipients(settings.BACKUPS.recipients), progress or Silent()
+        name, place, place.draft(name), recipients(settings.BACKUPS.recipients), progress or Silent(), doubts
     )
     with postgres.connect(config) as connection, only_one(connection):
         cleared = place.clear_drafts()
@@ -94,10 +105,10 @@ def create(place: Store, *, progress: Progress | None = None, now: datetime | No
 
 @contextlib.contextmanager
 def only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Keep others from making or removing backups until the block ends. Raises BackupError when somebody is at it."""
+    """Keep others from making or removing backups until the block ends. Raises BusyError when somebody is at it."""
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_ID]).fetchone()
     if not row or not row[0]:
-        raise BackupError(
+        raise BusyError(
             "Another process makes or removes backups of this database just now. Wait for it, or end that process."
         )
     yield
@@ -147,9 +158,21 @@ def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, 
         recipients=list(settings.BACKUPS.recipients),
         parts=work.parts,
     )
-    work.place.publish(work.name, manifest.signed_bytes())
+    raw = manifest.signed_bytes()
+    _require_readable(raw)
+    work.place.publish(work.name, raw)
     sizes = [item.size for item in work.written]
     return Made(manifest, 0.0, len(sizes), sum(sizes))
+
+
+def _require_readable(raw: bytes) -> None:
+    """Raise BackupError for a manifest that nobody could read again: a backup that is found out when it is needed."""
+    try:
+        Manifest.parse(raw)
+    except RefusedError as error:
+        raise BackupError(f"The manifest could not be read again: {error}") from error
+    if len(raw) > MOST_BYTES:
+        raise BackupError("The manifest would be too long to be read again.")
 
 
 def version() -> str:
@@ -257,20 +280,16 @@ def _media(work: _Work) -> _Media:
     root = media.folder()
     work.progress.step("media")
     with media.Known() as before, media.Known() as now:
-        for item in _stored_before(work.place):
+        for item in _stored_before(work.place, doubts=work.doubts):
             before.add(item)
 
         def lines() -> Iterator[bytes]:
             for file in media.files(root):
-                name = file.object
-                stored = before.get(name) or now.get(name)
-                if stored is None:
-                    stored = media.copy(work.place, root, file, work.keys)
-                    work.written.append(stored)
+                stored = _stored(work, root, file, before, now)
                 now.add(stored)
                 found.files += 1
                 found.bytes += file.size
-                yield file.line(name)
+                yield file.line(stored.name)
 
         _write(work, "media.age", Generated(lines()))
         with work.place.write(f"{work.prefix}/objects.jsonl") as target:
@@ -281,8 +300,29 @@ def _media(work: _Work) -> _Media:
     return found
 
 
-def _stored_before(place: Store) -> Iterator[media.Stored]:
-    """Yield what the newest backup that can be read has stored, as far as it still lies there in that length."""
+def _stored(work: _Work, root: Path, file: media.File, before: media.Known, now: media.Known) -> media.Stored:
+    """Return where a file lies in the store, put there if it does not.
+
+    What lies there and is not known (a backup older than the newest one names it) is left as it is: encrypted once
+    more the file has other bytes, and every backup that names it would be damaged.
+    """
+    for number in range(_MOST_NAMES):
+        name = file.object(number)
+        stored = before.get(name) or now.get(name)
+        if stored is not None:
+            return stored
+        if work.place.size(object_key(name)) is None:
+            stored = media.copy(work.place, root, file, name, work.keys)
+            work.written.append(stored)
+            return stored
+    raise BackupError("The storage says of every name that something lies there: it can't be right.")
+
+
+def _stored_before(place: Store, *, doubts: bool) -> Iterator[media.Stored]:
+    """Yield what the newest backup that can be read has stored, as far as it still lies there.
+
+    It must have the same length, and with `doubts` (some file was found damaged) the same bytes.
+    """
     for name in reversed(names(place)):
         try:
             part = read(place, name).part("objects.jsonl")
@@ -294,12 +334,22 @@ def _stored_before(place: Store) -> Iterator[media.Stored]:
                     continue
                 aside.seek(0)
                 for item in media.stored_lines(aside):
-                    if place.size(object_key(item.name)) == item.size:
+                    if _lies_there(place, item, doubts=doubts):
                         yield item
         except RefusedError:
             logger.warning("%s can't be read, so files are copied that it may hold.", name)
             continue
         return
+
+
+def _lies_there(place: Store, item: media.Stored, *, doubts: bool) -> bool:
+    key = object_key(item.name)
+    if place.size(key) != item.size:
+        return False
+    try:
+        return not doubts or _seen(place, key) == (item.size, item.sha256)
+    except (BackupError, OSError):
+        return False  # a bad disk: the file is copied anew, under another name
 
 
 def _read_back(work: _Work) -> None:
@@ -311,11 +361,15 @@ def _read_back(work: _Work) -> None:
 
 
 def _require_same(work: _Work, key: str, size: int, sha256: str) -> None:
-    with work.place.read(key) as stream, open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
-        seen = Counted(nowhere, told=work.progress.advance)
-        media.copy_plain(stream, seen)  # type: ignore[arg-type]
-    if (seen.size, seen.sha256) != (size, sha256):
+    if _seen(work.place, key, told=work.progress.advance) != (size, sha256):
         raise BackupError(f"The storage gave {key} back in another form than it was written.")
+
+
+def _seen(place: Store, key: str, *, told: Callable[[int], None] | None = None) -> tuple[int, str]:
+    with place.read(key) as stream, open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
+        seen = Counted(nowhere, told=told)
+        media.copy_plain(stream, seen)  # type: ignore[arg-type]
+    return seen.size, seen.sha256
 
 
 def _golden(snapshot_id: str, config: dict[str, Any]) -> list[Golden]:
@@ -333,13 +387,16 @@ def run_golden(
     command = [sys.executable, str(MANAGE), "backup", "golden", "--json"]
     if snapshot_id:
         command += ["--snapshot", snapshot_id]
-    done = subprocess.run(
-        command,
-        input=json.dumps(wanted).encode() if wanted is not None else b"",
-        capture_output=True,
-        env=values,
-        timeout=_GOLDEN_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(wanted).encode() if wanted is not None else b"",
+            capture_output=True,
+            env=values,
+            timeout=_GOLDEN_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BackupError("Reading documents as the API gives them took too long.") from error
     if done.returncode:
         raise BackupError(
             f"Documents could not be read as the API gives them: {postgres.last_words(done.stderr)}"

@@ -7,3 +7,7 @@ class BackupError(Exception):
 
 class RefusedError(BackupError):
     """A backup is not one of ours, not whole, or not for this place: nothing of it is used."""
+
+
+class BusyError(BackupError):
+    """Another process is at it just now: nothing has failed, and there is nothing to mend."""

@@ -19,7 +19,7 @@ from accounts.log import Subject, record
 from accounts.models.event import Event
 from content.backups import creating, manifest, postgres, proving, pruning, verifying
 from content.backups.creating import Made
-from content.backups.errors import BackupError, RefusedError
+from content.backups.errors import BackupError, BusyError, RefusedError
 from content.backups.manifest import Manifest
 from content.backups.progress import Progress
 from content.backups.proving import Proof
@@ -46,7 +46,7 @@ OWNER: Final = postgres.OWNER
 def create(place: Store, *, by: Principal, progress: Progress | None = None) -> Made:
     """Make a backup and tell of it. Raises BackupError, which the log tells of too."""
     with _told(FAILED, "backup", by=by):
-        made = creating.create(place, progress=progress)
+        made = creating.create(place, progress=progress, doubts=_found_damage())
     with transaction.atomic(using=OWNER):
         _note(made.manifest, seconds=round(made.seconds), new_bytes=made.new_bytes)
         now = timezone.now()
@@ -63,15 +63,28 @@ def create(place: Store, *, by: Principal, progress: Progress | None = None) -> 
     return made
 
 
+def _found_damage() -> bool:
+    """Tell whether a backup was found damaged since the newest one was made: they share media files."""
+    kept = Backup.objects.using(OWNER).filter(removed_at__isnull=True)
+    newest = kept.order_by("-made_at").first()
+    return newest is not None and kept.filter(is_whole=False, verified_at__gte=newest.made_at).exists()
+
+
 def verify(place: Store, name: str, *, by: Principal, progress: Progress | None = None) -> Verified:
-    """Verify a backup and tell of it."""
+    """Verify a backup and tell of it. Raises RefusedError for a name that there is not, and never was."""
+    is_known = Backup.objects.using(OWNER).filter(name=name, removed_at__isnull=True).exists()
+    if not is_known and name not in names(place):
+        manifest.read(place, name)  # says so: it is an error of who typed it, and no damage
     found = verifying.verify(place, name, progress=progress)
     with transaction.atomic(using=OWNER):
         if found.manifest is not None:
             _note(found.manifest)
-        Backup.objects.using(OWNER).filter(name=name).update(
+        row = Backup.objects.using(OWNER).filter(name=name)
+        row.update(
             verified_at=timezone.now(), is_whole=found.is_whole, problem=" ".join(found.findings)[:2000]
         )
+        if not found.is_whole:
+            row.update(proven_at=None)  # it restored once, and would not now
         if found.is_whole:
             _record(VERIFIED, name, by, {"files": found.files, "bytes": found.bytes})
         else:
@@ -119,7 +132,8 @@ def prove(
 def prune(place: Store, *, by: Principal, dry_run: bool = False) -> Pruned:
     """Remove what retention lets go, and tell of each."""
     with _told(FAILED, "prune", by=by):
-        done = pruning.prune(place, dry_run=dry_run)
+        damaged = set(Backup.objects.using(OWNER).filter(is_whole=False).values_list("name", flat=True))
+        done = pruning.prune(place, dry_run=dry_run, damaged=damaged)
     if not dry_run:
         with transaction.atomic(using=OWNER):
             for name in done.removed:
@@ -129,8 +143,16 @@ def prune(place: Store, *, by: Principal, dry_run: bool = False) -> Pruned:
 
 
 def sync(place: Store) -> list[Manifest]:
-    """Make the table say what the store holds; return the manifests that can be read."""
+    """Make the table say what the store holds; return the manifests that can be read.
+
+    Raises BackupError for a store that holds nothing of what was there: a disk that is not mounted looks just so.
+    """
     found, there = [], names(place)
+    if not there and Backup.objects.using(OWNER).filter(removed_at__isnull=True).exists():
+        raise BackupError(
+            "BACKUP_TO holds none of the backups that are known: is its disk mounted? Where it is a new place, run "
+            "`backup create` once."
+        )
     for name in there:
         try:
             found.append(manifest.read(place, name))
@@ -138,12 +160,8 @@ def sync(place: Store) -> list[Manifest]:
             Backup.objects.using(OWNER).filter(name=name).update(is_whole=False, problem=str(error)[:2000])
     with transaction.atomic(using=OWNER):
         for item in found:
-            proof = proving.last_proven(place, item.name)
             _note(item)
-            if proof is not None:
-                Backup.objects.using(OWNER).filter(name=item.name).update(
-                    proven_at=proof.made, tried_at=proof.made, proof_seconds=proof.seconds
-                )
+            _note_proof(place, item.name)
         gone = Backup.objects.using(OWNER).filter(removed_at__isnull=True).exclude(name__in=there)
         gone.update(removed_at=timezone.now())
     return found
@@ -164,6 +182,18 @@ def _note(item: Manifest, *, seconds: int | None = None, new_bytes: int | None =
     Backup.objects.using(OWNER).update_or_create(name=item.name, defaults=values)
 
 
+def _note_proof(place: Store, name: str) -> None:
+    """Keep what the last proof in the store found: a good one of before is none any more once a later one is bad."""
+    found = proving.proofs(place, name)
+    if not found:
+        return
+    last = found[-1]
+    row = Backup.objects.using(OWNER).filter(name=name).exclude(is_whole=False)
+    row.update(tried_at=last.made, proven_at=last.made if last.is_proven else None)
+    if last.is_proven:
+        row.update(proof_seconds=last.seconds)
+
+
 def _record(type_: str, name: str, by: Principal, detail: Mapping[str, object]) -> None:
     record(type_, actor=by, subject=Subject("backup", name), detail=detail, using=OWNER)
 
@@ -173,6 +203,8 @@ def _told(type_: str, name: str, *, by: Principal) -> Iterator[None]:
     """Have the log tell of what fails, whatever it is."""
     try:
         yield
+    except BusyError:
+        raise  # somebody makes one just now, which is no reason to wake anybody
     except Exception as error:
         problem = (
             str(error) if isinstance(error, BackupError) else f"{type(error).__name__}: {_os_words(error)}"
@@ -257,6 +289,16 @@ def _why_no_proof() -> str:
 
 def keep(place: Store, *, by: Principal) -> list[str]:
     """Do what is due: make, verify, prove, prune; return what was done. One that fails keeps no other waiting."""
+    try:
+        return _keep(place, by=by)
+    except BackupError as error:  # the store does not answer, or is another one
+        _tell_once(FAILED, {"problem": _plain(str(error))}, by)
+        raise
+    finally:
+        tell_overdue(by=by)
+
+
+def _keep(place: Store, *, by: Principal) -> list[str]:
     sync(place)
     present, now, done = plan(), timezone.now(), []
     if present.create_at is not None and present.create_at <= now and not _failed_lately(now):
@@ -273,7 +315,6 @@ def keep(place: Store, *, by: Principal) -> list[str]:
         newest = Backup.objects.filter(removed_at__isnull=True).order_by("-made_at")[0]
         if _tried(lambda: prove(place, newest.name, by=by, every=proving.SAMPLE)):
             done.append("prove")
-    tell_overdue(by=by)
     return done
 
 
@@ -310,5 +351,8 @@ def _tried(act: Any) -> bool:
         act()
     except BackupError as error:
         logger.error("%s", error)
+        return False
+    except Exception:  # a bad disk, a database that goes: what is overdue must be told all the same
+        logger.exception("Keeping backups failed.")
         return False
     return True

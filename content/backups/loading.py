@@ -4,6 +4,7 @@ A backup is loaded once all of it was verified. What is decrypted is kept aside,
 it is proven whole.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -147,7 +148,8 @@ def media_files(
     `every` 10 takes each tenth one: a sample for a proof. Raises BackupError, RefusedError.
     """
     progress.step("media", manifest.media_files)
-    into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    into.mkdir(mode=0o700, exist_ok=True)
     if every == 1:
         require_room(into, manifest.media_bytes)
     number = 0
@@ -171,9 +173,12 @@ def _write_file(
     if known.get(name) is None:
         raise RefusedError("The index of the media files names an object that is not in the list.")
     path = into.joinpath(*file.path.split("/"))
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with place.read(object_key(name)) as source, path.open("xb") as target:
-        path.chmod(0o600)
+    for folder in reversed(Path(file.path).parents):
+        (into / folder).mkdir(
+            mode=0o700, exist_ok=True
+        )  # each by itself: `parents` forgets the mode of all but one
+    made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(made, "wb") as target, place.read(object_key(name)) as source:
         out = decrypt(source, target, list(keys), most=file.size)
     if (out.size, out.sha256) != (file.size, file.sha256):
         raise RefusedError(f"media/{file.path} is not what went in.")

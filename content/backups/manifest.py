@@ -16,7 +16,10 @@ FORMAT: Final = 1
 PURPOSE: Final = "backup"
 MOST_BYTES: Final = 16 * 1024 * 1024
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_TABLE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_SUM: Final = re.compile(r"[0-9a-f]{32}")
+_LONGEST_NAME: Final = (
+    63  # bytes of a table's name; somebody else's tables may lie there, with capitals and spaces
+)
 _MOST_NUMBER: Final = 2**62
 
 
@@ -139,11 +142,13 @@ class Manifest:
             raise ValueError("name")
         if [part.name for part in self.parts] != list(PARTS):
             raise ValueError("parts")
-        if not all(_TABLE.fullmatch(name) for name in self.tables):
+        if not all(0 < len(name.encode()) <= _LONGEST_NAME for name in self.tables):
             raise ValueError("tables")
         numbers = [number for part in self.parts for number in (part.size, part.plain_size)]
         numbers += [table.rows for table in self.tables.values()]
         numbers += [self.log_position, self.media_files, self.media_bytes]
+        if not all(_SUM.fullmatch(table.hash) for table in self.tables.values()):
+            raise ValueError("hashes of tables")
         if not all(type(number) is int and 0 <= number < _MOST_NUMBER for number in numbers):
             raise ValueError("numbers")
         hashes = [text for part in self.parts for text in (part.sha256, part.plain_sha256)]

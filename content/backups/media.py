@@ -33,11 +33,14 @@ class File:
     size: int
     sha256: str
 
-    @property
-    def object(self) -> str:
-        """The name in the store: keyed, so that nobody can look there for a file that they know."""
+    def object(self, number: int = 0) -> str:
+        """The name in the store: keyed, so that nobody can look there for a file that they know.
+
+        A file has many names, by number: what lies under one is named by older backups, and never written over.
+        """
         key = key_ring().derive(PURPOSE)
-        return hmac.new(key, self.sha256.encode(), hashlib.sha256).hexdigest()
+        words = f"{self.sha256} {number}" if number else self.sha256
+        return hmac.new(key, words.encode(), hashlib.sha256).hexdigest()
 
     def line(self, object_name: str) -> bytes:
         """Return the line of the index, which is encrypted."""
@@ -79,9 +82,8 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def copy(place: Store, root: Path, file: File, keys: list[Any]) -> "Stored":
+def copy(place: Store, root: Path, file: File, name: str, keys: list[Any]) -> "Stored":
     """Encrypt a file into the store. Raises BackupError when it is not what its name says, or changes meanwhile."""
-    name = file.object
     with (root / file.path).open("rb") as source, place.write(object_key(name)) as target:
         plain, sealed = encrypt(source, target, keys)
         if (plain.size, plain.sha256) != (file.size, file.sha256):

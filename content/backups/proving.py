@@ -19,13 +19,14 @@ from typing import Any, Final, Self
 
 import psycopg
 from django.conf import settings
+from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
 from accounts.canonical import canonical_bytes
 from accounts.keyring import key_ring
 from content.backups import creating, loading, postgres, snapshot, verifying
 from content.backups.errors import BackupError, RefusedError
-from content.backups.manifest import Manifest
+from content.backups.manifest import Manifest, read
 from content.backups.progress import Progress, Silent
 from content.backups.stores import NOTE, Store
 
@@ -77,6 +78,8 @@ class Proof:
                 canonical_bytes(body), str(signature), purpose=PURPOSE, key_id=str(key_id)
             )
             found = cls(**body) if is_ours else None
+            if found is not None and found.made.tzinfo is None:
+                raise ValueError("time")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RefusedError("A proof can't be read.") from error
         if found is None:
@@ -85,7 +88,10 @@ class Proof:
 
 
 def proofs(place: Store, name: str) -> list[Proof]:
-    """Return what proofs of a backup found, the oldest first; what nobody of us signed is left out."""
+    """Return what proofs of a backup found, the oldest first; what nobody of us signed is left out.
+
+    By the time that is signed, not by the file's name: a good proof that is copied under a later name hides no bad one.
+    """
     found = []
     for key in sorted(place.keys(f"proofs/{name}")):
         if not NOTE.fullmatch(key.rpartition("/")[2]):
@@ -95,7 +101,7 @@ def proofs(place: Store, name: str) -> list[Proof]:
                 found.append(Proof.parse(stream.read(_MOST_NOTE)))
         except RefusedError as error:
             logger.warning("%s: %s", key, error)
-    return [proof for proof in found if proof.name == name]
+    return sorted((proof for proof in found if proof.name == name), key=lambda proof: proof.made)
 
 
 def last_proven(place: Store, name: str) -> Proof | None:
@@ -116,6 +122,7 @@ def prove(
     config = settings.BACKUPS.scratch_database
     if config is None:
         raise BackupError("SCRATCH_DATABASE_URL is not set: proving needs an empty database of its own.")
+    _require_our_tables(place, name)
     began = datetime.now(UTC)
     proof = Proof(name, began.isoformat(timespec="seconds"), 0, 0, 0, 0, every, 0, 0)
     with _scratch(config) as connection:
@@ -129,6 +136,20 @@ def prove(
     with place.write(f"proofs/{name}/{began:%Y%m%dT%H%M%SZ}.json") as stream:
         stream.write(proof.signed_bytes())
     return proof
+
+
+def _require_our_tables(place: Store, name: str) -> None:
+    """Raise BackupError for a backup of an older version: restoring migrates it, examining would take it for broken."""
+    try:
+        known = set(read(place, name).migrations)
+    except RefusedError:
+        return  # what is wrong with it is for the proof to say
+    newer = [f"{app}.{item}" for app, item in MigrationLoader(None).disk_migrations]
+    if not known.issuperset(newer):
+        raise BackupError(
+            "The backup is from before this version's migrations. A restore brings it up to date, a proof does not: "
+            "make a new one (`backup create`), and prove that."
+        )
 
 
 def _prove(
@@ -169,13 +190,16 @@ def examine(manifest: Manifest, config: Mapping[str, Any], *, data_dir: Path) ->
         values.pop(f"{name}_FILE", None)
         values[name] = postgres.url_of(config)
     values["DATA_DIR"] = str(data_dir)
-    done = subprocess.run(
-        [sys.executable, str(creating.MANAGE), "backup", "examine", "--json"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=values,
-        timeout=_EXAMINE_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, str(creating.MANAGE), "backup", "examine", "--json"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=values,
+            timeout=_EXAMINE_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BackupError("Examining the restored database took too long.") from error
     if done.returncode:
         raise RefusedError(f"The restored database can't be examined: {postgres.last_words(done.stderr)}")
     seen = json.loads(done.stdout.decode().strip().splitlines()[-1])

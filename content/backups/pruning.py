@@ -10,7 +10,7 @@ from content.backups import creating, media, postgres, verifying
 from content.backups.errors import RefusedError
 from content.backups.manifest import read
 from content.backups.proving import last_proven
-from content.backups.stores import MANIFEST, NAME, Store, names, object_key
+from content.backups.stores import NAME, Store, names, object_key
 
 
 @dataclass(slots=True)
@@ -19,6 +19,7 @@ class Pruned:
 
     kept: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)  # whose manifests can't be read: nothing is decided by them
     objects: int = 0  # media files that no backup needs any more
     notes: list[str] = field(default_factory=list)
 
@@ -55,23 +56,27 @@ def _month(at: datetime) -> object:
     return at.year, at.month
 
 
-def prune(place: Store, *, dry_run: bool = False) -> Pruned:
-    """Remove what retention lets go, and media files that no backup needs. Raises BackupError."""
+def prune(place: Store, *, dry_run: bool = False, damaged: Collection[str] = ()) -> Pruned:
+    """Remove what retention lets go, and media files that no backup needs. Raises BackupError.
+
+    `damaged` are backups that were found so: what they once proved keeps no other from being the newest proven one.
+    """
     with postgres.connect(postgres.owner_config()) as connection, creating.only_one(connection):
-        return _prune(place, dry_run=dry_run)
+        return _prune(place, dry_run=dry_run, damaged=damaged)
 
 
-def _prune(place: Store, *, dry_run: bool) -> Pruned:
+def _prune(place: Store, *, dry_run: bool, damaged: Collection[str]) -> Pruned:
     result = Pruned()
-    everything = names(place)
-    proven = [name for name in everything if last_proven(place, name)]
+    everything = _believed(place, result)
+    proven = [name for name in everything if name not in damaged and last_proven(place, name)]
     if everything and not proven:
         result.notes.append("No backup is proven to restore, so none was removed. Run `backup prove`.")
-        result.kept = everything
+        result.kept = [*everything, *result.left]
         return result
     stay = kept(everything, keep=settings.BACKUPS.keep, proven=proven)
     result.kept = [name for name in everything if name in stay]
     result.removed = [name for name in everything if name not in stay]
+    result.kept += result.left
     if dry_run:
         return result
     for name in result.removed:
@@ -80,10 +85,24 @@ def _prune(place: Store, *, dry_run: bool) -> Pruned:
     return result
 
 
+def _believed(place: Store, result: Pruned) -> list[str]:
+    """Return the backups whose manifests we signed. Whoever can put a folder there must not push good ones out."""
+    found = []
+    for name in names(place):
+        try:
+            read(place, name)
+        except RefusedError as error:
+            result.left.append(name)
+            result.notes.append(f"{name} is left alone, and can be removed by hand: {error}")
+        else:
+            found.append(name)
+    return found
+
+
 def remove(place: Store, name: str) -> None:
-    """Remove one backup, its manifest first: what is left of one that is cut off here is no backup, and is cleared."""
-    place.remove(f"{name}/{MANIFEST}")
-    for key in [*place.keys(name), *place.keys(f"proofs/{name}")]:
+    """Remove one backup. What is left of one that is cut off here is no backup, and the next create clears it."""
+    place.withdraw(name)
+    for key in [*place.keys(place.draft(name)), *place.keys(f"proofs/{name}")]:
         place.remove(key)
 
 

@@ -119,6 +119,9 @@ class S3Store:
         except (BotoCoreError, ClientError) as error:
             raise BackupError(f"The storage did not take the manifest ({_why(error)}).") from error
 
+    def withdraw(self, name: str) -> None:
+        self.remove(f"{name}/{MANIFEST}")
+
     def clear_drafts(self) -> int:
         drafts = [
             name for name in self.tops() if NAME.fullmatch(name) and self.size(f"{name}/{MANIFEST}") is None

@@ -25,6 +25,7 @@ OBJECT: Final = re.compile(r"[0-9a-f]{64}")
 NOTE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z\.json")
 MANIFEST: Final = "manifest.json"
 PARTS: Final = ("database.age", "media.age", "objects.jsonl")
+_LEFTOVER: Final = re.compile(r"\.[0-9a-f]{64}\.age\.[0-9]+")  # a media file whose writing was cut off
 _ASIDE: Final = ".writing"  # where a folder keeps what is not whole yet
 
 
@@ -55,6 +56,10 @@ class Store(Protocol):
 
     def publish(self, name: str, manifest: bytes) -> None:
         """Make a backup whose parts were written to `draft(name)` one of the list, at once."""
+        ...
+
+    def withdraw(self, name: str) -> None:
+        """Take a backup out of the list, at once; its parts lie in `draft(name)` again, to be removed."""
         ...
 
     def draft(self, name: str) -> str:
@@ -119,6 +124,7 @@ class FolderStore:
                 stream.flush()
                 os.fsync(stream.fileno())
             aside.replace(path)
+            sync_folder(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
@@ -127,7 +133,6 @@ class FolderStore:
     @contextlib.contextmanager
     def read(self, key: str) -> Iterator[IO[bytes]]:
         path = self._path(key)
-        self._require_real(path.parent)
         try:
             # Not blocking: opening a pipe that somebody put there would wait for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -142,12 +147,21 @@ class FolderStore:
     def size(self, key: str) -> int | None:
         try:
             found = self._path(key).lstat()
-        except OSError:
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+            RefusedError,
+        ):  # a folder that is a link is none of ours
             return None
+        except OSError as error:
+            # Not None: what can't be looked at is not gone, and pruning would take what it needs along.
+            raise BackupError(f"{key} can't be looked at ({error.strerror}).") from error
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def keys(self, prefix: str) -> Iterator[str]:
         start = self._path(prefix) if prefix else self.folder
+        if prefix and start.is_symlink():  # walking begins behind a link
+            return
         for folder, folders, files in os.walk(start, followlinks=False):
             folders[:] = [item for item in folders if item != _ASIDE]
             for item in (*files, *(item for item in folders if (Path(folder) / item).is_symlink())):
@@ -159,7 +173,8 @@ class FolderStore:
 
     def remove(self, key: str) -> None:
         path = self._path(key)
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):
+            path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # the folder is not empty
             path.parent.rmdir()
 
@@ -171,20 +186,33 @@ class FolderStore:
         draft.rename(self.folder / name)
         sync_folder(self.folder)
 
+    def withdraw(self, name: str) -> None:
+        source, target = self._path(f"{name}/{MANIFEST}").parent, self._path(self.draft(name))
+        self._make(target.parent)
+        source.rename(target)
+        sync_folder(self.folder)
+
     def clear_drafts(self) -> int:
         aside = self.folder / _ASIDE
-        found = list(aside.iterdir()) if aside.is_dir() else []
+        found = []
+        if aside.is_dir():
+            self._require_real(aside)  # what lies behind a link is not ours to remove
+            found = list(aside.iterdir())
         for item in found:
             shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
-        for leftover in (self.folder / "objects").rglob(".*.age.*"):
-            leftover.unlink()
+        for key in list(self.keys("objects")):
+            if _LEFTOVER.fullmatch(key.rpartition("/")[2]):
+                self.remove(key)
         return len(found)
 
     def _path(self, key: str) -> Path:
+        """Return where a key lies. Raises RefusedError where it leads out of the store, by its steps or by a link."""
         parts = key.split("/")
         if any(part in ("", ".", "..") or "\\" in part or "\x00" in part for part in parts):
             raise RefusedError("A key leads out of the store.")
-        return self.folder.joinpath(*parts)
+        path = self.folder.joinpath(*parts)
+        self._require_real(path.parent)
+        return path
 
     def _make(self, folder: Path) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -29,6 +29,7 @@ VERSION: Final = 1
 MAX_MANIFEST: Final = 1024 * 1024
 MAX_SIGNATURE: Final = 512
 MAX_LINE: Final = 8 * 1024 * 1024
+MAX_ENTRY: Final = 64 * 1024 * 1024  # of the lines of one entry, which are held at once
 MAX_PART: Final = 4 * 1024**3
 MAX_ENTRIES: Final = 100_000
 MAX_LINES: Final = 1_000_000
@@ -116,6 +117,7 @@ class Bundle:
         """Yield the lines. Raises BundleError for one that is not of the form, or when the file changed meanwhile."""
         self._file.seek(self._start)
         left, number, digest = self.manifest.size, 0, hashlib.sha256()
+        last, together = None, 0
         while left:
             raw = self._file.readline(min(left, MAX_LINE + 1))
             left -= len(raw)
@@ -123,7 +125,12 @@ class Bundle:
             if not raw.endswith(b"\n") or len(raw) > MAX_LINE or number > MAX_LINES:
                 raise BundleError(f"Line {number} of the entries is broken off or too long.")
             digest.update(raw)
-            yield _line(raw, number)
+            line = _line(raw, number)
+            together = together + len(raw) if line.id == last else len(raw)
+            last = line.id
+            if together > MAX_ENTRY:
+                raise BundleError(f"The entry {line.id} is larger than a bundle takes.")
+            yield line
         if digest.hexdigest() != self.manifest.sha256:
             raise BundleError("The file was changed while it was read.")
 

@@ -18,7 +18,7 @@ from accounts.errors import ConflictError, InvalidInputError, NotFoundError, Pro
 from accounts.log import Subject, record, sync_folder
 from content import schema
 from content.bundles import contents, signing
-from content.bundles.form import MAX_ENTRIES, MAX_LINE, MAX_MANIFEST, Manifest, head
+from content.bundles.form import MAX_ENTRIES, MAX_ENTRY, MAX_LINE, MAX_MANIFEST, Manifest, head
 from content.models import Entry, Reference
 from content.schema import CollectionSpec, Schema
 from content.shaping import rfc3339
@@ -118,9 +118,10 @@ def _write_entries(
         entry = Entry.objects.get(pk=entry_id)
         writing = writings[entry.collection_id]
         specs = contents.chosen(writing.collection, with_sensitive=choice.with_sensitive)
+        size = part.tell()
         for line in contents.lines_of(entry, writing, specs):
             raw = line.as_bytes()
-            if len(raw) > MAX_LINE:
+            if len(raw) > MAX_LINE or part.tell() + len(raw) - size > MAX_ENTRY:
                 raise ConflictError(f"The entry {entry_id} is larger than a bundle takes.")
             digest.update(raw)
             part.write(raw)

@@ -17,6 +17,7 @@ from django.test import Client
 from accounts.keys.api_keys import KeyText
 from accounts.models import ApiKey, Event, Installation, RingKey, Session
 from cms_project import adopting, standing
+from cms_project.celery import app
 from tests import throwaway
 from tests.accounts.cast import BUILDER, Api, make_key, make_person
 from tests.database import ROOT
@@ -133,6 +134,25 @@ def test_a_web_process_that_could_not_ask_at_start_asks_before_the_first_request
     assert client.get("/healthz").status_code == 200
     assert not standing._standing.is_open
     assert RingKey.objects.get().state == "active"
+
+
+def test_a_worker_that_could_not_ask_at_start_does_nothing_before_it_has(monkeypatch) -> None:
+    done: list[str] = []
+
+    @app.task(name="tests.does-something", goes_on_in_lockdown=True)
+    def task() -> None:
+        done.append("something")
+
+    is_of("production")
+    monkeypatch.setattr(standing._standing, "is_open", True)
+    monkeypatch.setattr(standing._standing, "asked_at", 0.0)
+    task()
+    assert done == []
+    is_of("development")
+    monkeypatch.setattr(standing._standing, "asked_at", 0.0)
+    task()
+    app.tasks.unregister(task.name)
+    assert done == ["something"]
 
 
 def test_adopting_a_copy_ends_what_opened_doors_there(settings: LazySettings) -> None:

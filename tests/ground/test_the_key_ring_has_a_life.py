@@ -111,6 +111,15 @@ def test_every_encrypted_column_is_registered(rotate) -> None:
     assert len(encrypted.counts()["k1"]) == len(registered)
 
 
+def test_every_table_that_names_the_key_of_a_mac_is_counted() -> None:
+    named = {
+        model._meta.label
+        for model in apps.get_models()
+        if model._meta.managed and "key_id" in {field.name for field in model._meta.concrete_fields}
+    }
+    assert named <= {column.label for column in encrypted.SIGNED}
+
+
 def test_a_rotation_moves_every_value_and_opens_all_of_them_afterwards(rotate) -> None:
     rita = fill()
     assert rita.device is not None

@@ -47,7 +47,8 @@ BY_HAND = {
     "content/backups/media.py": "a table of its own in SQLite, by constants with parameters",
     "content/backups/proving.py": "constants; the mark of the scratch database",
     "content/backups/snapshot.py": "sums over tables whose names the catalog gives, as identifiers",
-    "cms_project/restoring.py": "schemas of our own names; what is replaced is read by constants",
+    "cms_project/restoring.py": "schemas of our own names; constants, a time is a parameter",
+    "cms_project/replaced.py": "what is replaced is read by constants",
     "webhooks/health.py": "how endpoints are doing, by two constant statements with parameters",
 }
 NEVER = {"raw", "extra", "RawSQL"}

@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
@@ -81,6 +82,9 @@ class Command(BaseCommand):
         restore.add_argument(
             "--undo", action="store_true", help="Put back what a restore that was cut off replaced."
         )
+        restore.add_argument(
+            "--finish", action="store_true", help="Keep what a restore that was cut off has restored whole."
+        )
         prune.add_argument("--dry-run", action="store_true", help="Only say what would be removed.")
         # What our own processes ask of one another; of no use to people.
         one = verbs.add_parser("golden")
@@ -100,8 +104,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except DomainError as error:
             raise CommandError(error.detail) from error
-        except psycopg.Error as error:
-            raise CommandError(f"The database failed ({type(error).__name__}); its log says more.") from error
+        except (psycopg.Error, DatabaseError) as error:
+            raise CommandError(f"The database failed: {_first_words(error)}") from error
         except subprocess.TimeoutExpired as error:
             raise CommandError("A process of ours took too long and was ended.") from error
 
@@ -224,10 +228,12 @@ class Command(BaseCommand):
     # --- Restoring
 
     def _restore(self, options: dict[str, Any]) -> None:
-        if options["undo"]:
+        if options["undo"] or options["finish"]:
             with postgres.connect(postgres.owner_config()) as connection:
-                restoring.undo(connection)
-            self._say(options, {"undone": True}, "What was about to be replaced is back in its place.")
+                (restoring.undo if options["undo"] else restoring.finish)(connection)
+            words = "What was about to be replaced is back in its place."
+            kept = "What was restored stays, and what it replaced is gone."
+            self._say(options, {"undone": options["undo"]}, words if options["undo"] else kept)
             return
         place = store()
         if not options["name"]:
@@ -261,6 +267,7 @@ class Command(BaseCommand):
                 [f"{item['public_id']}  {item['name']} ({item['owner']})" for item in report.keys_disabled],
             ),
             ("person off", report.people_disabled),
+            ("roles taken", report.roles_taken),
             ("endpoint paused", report.endpoints_paused),
             ("source off", report.sources_disabled),
         ):
@@ -350,6 +357,13 @@ class Command(BaseCommand):
 
     def _say(self, options: dict[str, Any], told: dict[str, Any], words: str) -> None:
         self.stdout.write(json.dumps(told) if options["json"] else words)
+
+
+def _first_words(error: BaseException) -> str:
+    """Return what the server says in its first line: it names tables, and no rows."""
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return said or type(error).__name__
 
 
 def _name(options: dict[str, Any], place: Any) -> str:

@@ -101,6 +101,13 @@ def test_a_later_failure_takes_the_proof_away(made: str, place: FolderStore) -> 
     assert Backup.objects.get(name=made).proven_at is None
 
 
+def test_one_of_an_older_version_is_not_called_broken(made: str, place: FolderStore) -> None:
+    forge(place, made, lambda body: body["migrations"].remove("content.0004_backups"))
+    with pytest.raises(BackupError, match="before this version's migrations"):
+        keeping.prove(place, made, by=BY)
+    assert not Event.objects.filter(type="backup.not-proven").exists()
+
+
 def test_a_proof_that_nobody_of_us_signed_proves_nothing(made: str, place: FolderStore) -> None:
     proof = keeping.prove(place, made, by=BY)
     path = next((place.folder / "proofs" / made).iterdir())
@@ -172,6 +179,8 @@ def test_the_table_follows_what_the_store_holds(made: str, place: FolderStore) -
     Backup.objects.using("owner").all().delete()
     keeping.sync(place)
     assert Backup.objects.get().name == made
+    other = keeping.create(place, by=BY).manifest.name
     (place.folder / made / "manifest.json").unlink()
     keeping.sync(place)
-    assert Backup.objects.get().removed_at is not None
+    assert Backup.objects.get(name=made).removed_at is not None
+    assert Backup.objects.get(name=other).removed_at is None

@@ -16,8 +16,10 @@ from django.db import connection
 from accounts.access import system
 from accounts.audit import epochs
 from accounts.log import seal_pending
-from accounts.models import ApiKey
-from content.backups import keeping
+from accounts.models import ApiKey, Installation
+from cms_project import restoring
+from content.backups import keeping, postgres
+from content.backups.errors import BackupError
 from content.backups.stores import FolderStore
 from previews.models import SigningKey
 from tests.builders import make_key, make_user
@@ -151,6 +153,30 @@ def test_one_of_another_environment_is_refused_unless_it_is_named(
     refused = house.manage("backup", "restore", made)
     assert "--from-environment production" in refused.stderr
     assert is_untouched(house)
+
+
+def test_one_of_another_environment_is_adopted_and_opens_no_door_here(
+    content: None, house: House, place: FolderStore
+) -> None:
+    make_key(role="administrator")
+    Installation.objects.using("owner").update(environment="production")
+    name = keeping.create(place, by=BY).manifest.name
+    forge(place, name, lambda body: body.update(environment="production"))
+    house.must("backup", "restore", name, "--from-environment", "production")
+    assert house.rows("SELECT environment FROM accounts_installation") == [("development",)]
+    assert house.rows("SELECT state FROM accounts_apikey") == [("revoked",)]
+    assert house.must("audit", "verify")["intact"] is True
+
+
+def test_media_files_that_are_a_mount_of_their_own_are_found_before_anything_is_done(
+    place: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda _path: True)
+    with (
+        postgres.connect(postgres.owner_config()) as owner,
+        pytest.raises(BackupError, match="a mount of its own"),
+    ):
+        restoring._require_target(owner, replaces=True)
 
 
 def test_a_damaged_one_is_refused(made: str, house: House, place: FolderStore) -> None:

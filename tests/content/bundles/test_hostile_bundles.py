@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from accounts.models import Event
-from content.bundles import form, signing
+from content.bundles import form, signing, writing
 from content.models import Entry
 from tests.builders import make_collection, make_entry
 from tests.content.bundles.forging import signed as signed_again
@@ -196,3 +196,16 @@ def test_a_value_that_no_field_takes_is_a_fault_with_its_place(file: Path) -> No
     result, _ = failed("import", other)
     assert [item["pointer"] for item in result["faults"]] == ["/title"]
     assert not Entry.objects.exists()
+
+
+def test_an_entry_of_endless_lines_is_refused_before_they_are_held(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = split(file)[3].splitlines(keepends=True)[0]
+    monkeypatch.setattr(form, "MAX_ENTRY", len(line) * 20)
+    endless = with_lines(file, file.with_name("endless"), [line] * 21, count=1)
+    assert "larger than a bundle takes" in refused(endless)
+    monkeypatch.setattr(writing, "MAX_ENTRY", 10)
+    run("import", file)
+    _, said = failed("export", file.with_name("large"), "--collection", "articles")
+    assert "larger than a bundle takes" in said

@@ -1,0 +1,133 @@
+"""A restore that is killed anywhere leaves something from which one command leads on: back, or to its end."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+from django.conf import LazySettings
+
+from accounts.access import system
+from accounts.log import seal_pending
+from content.backups import keeping
+from content.backups.stores import FolderStore
+from tests.builders import make_user
+from tests.content.backups.conftest import House, url_with
+from tests.database import ROOT
+
+BY = system("a test")
+# Each ends the process hard, in the place of what it is called at.
+KILL: Final = """
+import os, signal
+import django
+django.setup()
+from django.core.management import call_command
+from cms_project import restored_doors, restoring
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def half(*_, **__):
+    restoring._present().rename(restoring._aside())
+    die()
+
+{where}
+call_command("backup", "restore", "{name}", replace=True, confirm="{name}")
+"""
+BEFORE_THE_DOORS = "restored_doors.shut = die"
+HALF_WAY_THROUGH_THE_FILES = "restoring._put_media = half"
+BEFORE_THE_END = "restoring._let_go = die"
+EVERYWHERE = (BEFORE_THE_DOORS, HALF_WAY_THROUGH_THE_FILES, BEFORE_THE_END)
+
+
+@pytest.fixture
+def made(place: FolderStore, settings: LazySettings, no_golden: None) -> str:
+    make_user("edith@example.com", roles=("administrator",))
+    (Path(settings.MEDIA_ROOT) / "file").write_bytes(b"of the backup")
+    seal_pending()
+    return keeping.create(place, by=BY).manifest.name
+
+
+@pytest.fixture
+def lived_in(made: str, house: House) -> House:
+    """Return a house where something was written after a restore."""
+    house.must("backup", "restore", made)
+    (house.data / "media" / "file").write_bytes(b"of the house")
+    write(house, "the house")
+    return house
+
+
+def write(house: House, name: str) -> None:
+    with psycopg.connect(url_with("OWNER_DATABASE_URL", house.name), autocommit=True) as connection:
+        connection.execute("UPDATE accounts_user SET name = %s", [name])
+
+
+def name_in(house: House) -> str:
+    return str(house.rows("SELECT name FROM accounts_user WHERE email = 'edith@example.com'")[0][0])
+
+
+def cut_off(house: House, name: str, where: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILL.format(where=where, name=name)],
+        env={**os.environ, **house.values, "DJANGO_SETTINGS_MODULE": "cms_project.settings"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def leftovers(house: House) -> list[str]:
+    return sorted(path.name for path in house.data.glob("media?*"))
+
+
+@pytest.mark.parametrize("where", EVERYWHERE)
+def test_undoing_brings_back_rows_and_files_as_they_were(where: str, made: str, lived_in: House) -> None:
+    cut_off(lived_in, made, where)
+    refused = lived_in.manage("backup", "restore", made, "--replace", "--confirm", made)
+    assert "--undo" in refused.stderr
+    lived_in.must("backup", "restore", "--undo")
+    assert name_in(lived_in) == "the house"
+    assert (lived_in.data / "media" / "file").read_bytes() == b"of the house"
+    assert leftovers(lived_in) == []
+    assert lived_in.must("audit", "verify")["intact"] is True
+
+
+def test_what_was_whole_can_be_kept_and_is_never_undone_once_it_is_used(made: str, lived_in: House) -> None:
+    cut_off(lived_in, made, HALF_WAY_THROUGH_THE_FILES)
+    with psycopg.connect(url_with("OWNER_DATABASE_URL", lived_in.name), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO accounts_event SELECT (jsonb_populate_record(e, jsonb_build_object('id', gen_random_uuid(),"
+            " 'at', now()))).* FROM accounts_event e LIMIT 1"
+        )
+    refused = lived_in.manage("backup", "restore", "--undo")
+    assert refused.returncode == 1
+    assert "--finish" in refused.stderr
+    lived_in.must("backup", "restore", "--finish")
+    assert name_in(lived_in) != "the house"
+    assert (lived_in.data / "media" / "file").read_bytes() == b"of the backup"
+    assert leftovers(lived_in) == []
+    assert "nothing to undo" in lived_in.manage("backup", "restore", "--undo").stderr
+
+
+def test_what_was_not_whole_can_not_be_kept(made: str, lived_in: House) -> None:
+    cut_off(lived_in, made, BEFORE_THE_DOORS)
+    refused = lived_in.manage("backup", "restore", "--finish")
+    assert refused.returncode == 1
+    assert "--undo" in refused.stderr
+    with psycopg.connect(url_with("DATABASE_URL", lived_in.name), autocommit=True):
+        assert "Stop all of them" in lived_in.manage("backup", "restore", "--undo").stderr
+    lived_in.must("backup", "restore", "--undo")
+    assert name_in(lived_in) == "the house"
+
+
+def test_a_position_that_can_not_be_is_refused_before_anything_is_done(made: str, house: House) -> None:
+    for position in (-1, 2**52, 2**80):
+        refused = house.manage("backup", "restore", made, "--known-position", str(position))
+        assert refused.returncode == 1
+        assert "position of the log is a number" in refused.stderr
+    assert house.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
