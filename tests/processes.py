@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import redis
 
 from cms_project.run import answers, web_command
+from cms_project.web import APPLICATION
 from tests.database import ROOT
 
 START_SECONDS = 30.0
@@ -98,8 +99,9 @@ class LiveServer(Process):
         self.public_url = self.environment["PUBLIC_URL"] = f"http://localhost:{self.port}"
 
     def command(self) -> list[str]:
-        """Return what `make run` starts, at another port."""
-        return web_command(self.port)
+        """Return what `make run` ends up with, at another port: the check before it has tests of its own."""
+        python, _, _, *options = web_command(self.port)
+        return [python, "-m", "granian", "--interface", "wsgi", *options, APPLICATION]
 
     def is_ready(self) -> bool:
         """Return whether /healthz answers."""

@@ -47,7 +47,8 @@ class TlsServer(LiveServer):
 
     def command(self) -> list[str]:
         files = ["--ssl-certificate", str(self.files.certificate), "--ssl-keyfile", str(self.files.key)]
-        return [*super().command(), *files]
+        *options, application = super().command()
+        return [*options, *files, application]
 
     def is_ready(self) -> bool:
         return _answers(self.port, "/healthz", self.files)

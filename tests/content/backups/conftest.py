@@ -120,7 +120,7 @@ class House:
     def manage(self, *arguments: str, typed: str | None = None, **values: str) -> Any:
         """Run a command there; the result has `.returncode`, `.stdout`, `.stderr`."""
         return subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *arguments],
+            [sys.executable, "-m", "tests.content.backups.quick_manage", *arguments],
             env={**os.environ, **self.values, **values},
             cwd=ROOT,
             capture_output=True,

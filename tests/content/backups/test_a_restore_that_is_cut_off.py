@@ -35,6 +35,7 @@ def half(*_, **__):
     restoring._present().rename(restoring._aside())
     die()
 
+restoring.WATCHED = restoring.WATCHED / 20
 {where}
 call_command("backup", "restore", "{name}", replace=True, confirm="{name}")
 """
