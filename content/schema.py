@@ -253,6 +253,22 @@ def _effective(spec: FieldSpec, schema: Schema, *, is_form: bool) -> FieldSpec:
     )
 
 
+class AsksSchema:
+    """What field types ask of any context: components and collections, of the schema that it holds."""
+
+    __slots__ = ()
+    schema: Schema
+
+    def component(self, key_or_id: str) -> ComponentSpec | None:
+        return self.schema.component(key_or_id)
+
+    def collection_id(self, key: str) -> UUID | None:
+        return self.schema.collection_id(key)
+
+    def collection_key(self, collection_id: UUID) -> str | None:
+        return self.schema.collection_key(collection_id)
+
+
 _cached: dict[str, tuple[int, Schema]] = {}
 
 

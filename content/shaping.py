@@ -11,10 +11,10 @@ from accounts.access import Clause
 from accounts.canonical import Json
 from content import fields
 from content.documents import resolve
-from content.fields.base import ComponentSpec, FieldSpec, ReadContext
+from content.fields.base import FieldSpec, ReadContext
 from content.parameters import Tree
 from content.query import REFERENCES, Reader, Selection
-from content.schema import CollectionSpec, Schema
+from content.schema import AsksSchema, CollectionSpec, Schema
 from content.sealed_values import EntryKey, ValuesLostError, is_sealed
 
 logger = logging.getLogger("quillkeep.content")
@@ -57,7 +57,7 @@ def _opened(
 
 
 @dataclass(slots=True)
-class _Targets:
+class _Targets(AsksSchema):
     """What a reader may know of the entries that one document refers to."""
 
     schema: Schema
@@ -65,15 +65,6 @@ class _Targets:
     shaper: "Shaper"
     expand: Tree | None = None
     names: Tree | None = None
-
-    def component(self, key_or_id: str) -> ComponentSpec | None:
-        return self.schema.component(key_or_id)
-
-    def collection_id(self, key: str) -> UUID | None:
-        return self.schema.collection_id(key)
-
-    def collection_key(self, collection_id: UUID) -> str | None:
-        return self.schema.collection_key(collection_id)
 
     def reference(self, entry_id: UUID) -> Json:
         target = self.found.get(str(entry_id))

@@ -13,16 +13,16 @@ from accounts.canonical import Json
 from accounts.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, Problem
 from accounts.log import Subject
 from content import documents
-from content.fields.base import ComponentSpec, FieldSpec
+from content.fields.base import FieldSpec
 from content.models import DraftDocument, Entry, PublishedDocument, Reference, UniqueValue, Version
 from content.rows import clause_rows, flag, rows_of
-from content.schema import CollectionSpec, Schema, current
+from content.schema import AsksSchema, CollectionSpec, Schema, current
 
 _SCHEMA_LOCKS = 0x71_6B_73_63  # "qksc": the first half of every such lock
 
 
 @dataclass(frozen=True)
-class Writing:
+class Writing(AsksSchema):
     """One principal's work on the entries of one collection (`content.fields.Context` for the field types)."""
 
     schema: Schema
@@ -48,15 +48,6 @@ class Writing:
     def unrestricted(self) -> Self:
         """The same work with the system's eyes: for checks of what is already stored."""
         return replace(self, by=system("check of stored content"), _references={})
-
-    def component(self, key_or_id: str) -> ComponentSpec | None:
-        return self.schema.component(key_or_id)
-
-    def collection_id(self, key: str) -> UUID | None:
-        return self.schema.collection_id(key)
-
-    def collection_key(self, collection_id: UUID) -> str | None:
-        return self.schema.collection_key(collection_id)
 
     def reference_problem(self, entry_id: UUID, collections: frozenset[UUID]) -> str | None:
         """Return why an entry can't be referred to; the same words for a hidden and for a missing one."""

@@ -21,10 +21,10 @@ from accounts.access import Action, Principal
 from accounts.canonical import Json
 from content import fields
 from content.admin.pages import address
-from content.fields.base import Card, ComponentSpec, FieldSpec
+from content.fields.base import Card, FieldSpec
 from content.models import Collection, DraftDocument, Entry, PublishedDocument, Visit
 from content.rows import flag, rows_of
-from content.schema import CollectionSpec, Schema
+from content.schema import AsksSchema, CollectionSpec, Schema
 
 MAX_OFFERED = 20
 MAX_VISITED = 6
@@ -71,7 +71,7 @@ class Found:
 
 
 @dataclass
-class Choices:
+class Choices(AsksSchema):
     """Answers what building a form asks (`content.fields.FormContext`).
 
     `present` are the stored values that the form shows, by field id; `typed` is what was sent.
@@ -84,15 +84,6 @@ class Choices:
     typed: QueryDict | None = None
     _newest: dict[UUID, list[tuple[str, str]]] = field(default_factory=dict)
     _found: dict[UUID, Found | None] | None = None
-
-    def component(self, key_or_id: str) -> ComponentSpec | None:
-        return self.schema.component(key_or_id)
-
-    def collection_id(self, key: str) -> UUID | None:
-        return self.schema.collection_id(key)
-
-    def collection_key(self, collection_id: UUID) -> str | None:
-        return self.schema.collection_key(collection_id)
 
     def reference_collections(self, field: FieldSpec) -> Sequence[str]:
         """Return the keys of the collections that the writer may choose from."""

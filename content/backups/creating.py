@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +25,8 @@ from django.conf import settings
 
 from accounts import encrypted
 from accounts.keyring import key_ring
-from content.backups import media, postgres, snapshot
+from content.backups import children, media, postgres, snapshot
+from content.backups.children import ChildError
 from content.backups.errors import BackupError, BusyError, RefusedError
 from content.backups.manifest import FORMAT, MOST_BYTES, Golden, Manifest, Part, Table, read
 from content.backups.progress import Progress, Silent
@@ -36,7 +36,6 @@ from content.backups.streams import PIECE, Counted, Generated, encrypt, recipien
 logger = logging.getLogger("quillkeep.backup")
 
 LOCK_ID: Final = 0x71_6B_62_61_6B  # "qkbak": one backup of a database at a time; it ends with its connection
-MANAGE: Final = Path(__file__).resolve().parents[2] / "manage.py"
 _GOLDEN_SECONDS: Final = 600.0
 _MOST_NAMES: Final = 1_000  # of one media file in one store: it has a second one where the first is damaged
 
@@ -183,7 +182,9 @@ def version() -> str:
     import tomllib  # noqa: PLC0415 (only where it is not installed as a package)
 
     return str(
-        tomllib.loads(MANAGE.with_name("pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+        tomllib.loads(children.MANAGE.with_name("pyproject.toml").read_text(encoding="utf-8"))["project"][
+            "version"
+        ]
     )
 
 
@@ -383,23 +384,13 @@ def run_golden(
     config: dict[str, Any], *, snapshot_id: str = "", wanted: list[dict[str, str]] | None = None
 ) -> Any:
     """Return what `backup golden` prints for a database. Raises BackupError."""
-    values = {name: text for name, text in os.environ.items() if name != "DELIVERY_DATABASE_URL_FILE"}
-    values["DELIVERY_DATABASE_URL"] = postgres.url_of(config)
-    command = [sys.executable, str(MANAGE), "backup", "golden", "--json"]
-    if snapshot_id:
-        command += ["--snapshot", snapshot_id]
     try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(wanted).encode() if wanted is not None else b"",
-            capture_output=True,
-            env=values,
-            timeout=_GOLDEN_SECONDS,
+        return children.ask(
+            "golden",
+            *(["--snapshot", snapshot_id] if snapshot_id else []),
+            values={"DELIVERY_DATABASE_URL": postgres.url_of(config)},
+            given=json.dumps(wanted).encode() if wanted is not None else b"",
+            seconds=_GOLDEN_SECONDS,
         )
-    except subprocess.TimeoutExpired as error:
-        raise BackupError("Reading documents as the API gives them took too long.") from error
-    if done.returncode:
-        raise BackupError(
-            f"Documents could not be read as the API gives them: {postgres.last_words(done.stderr)}"
-        )
-    return json.loads(done.stdout.decode().strip().splitlines()[-1])
+    except ChildError as error:
+        raise BackupError(f"Documents could not be read as the API gives them: {error}") from error

@@ -5,10 +5,7 @@ The scratch database is wiped before and after, so it must be one that holds not
 
 import json
 import logging
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +21,8 @@ from psycopg import sql
 
 from accounts.canonical import canonical_bytes
 from accounts.keyring import key_ring
-from content.backups import creating, loading, postgres, snapshot, verifying
+from content.backups import children, creating, loading, postgres, snapshot, verifying
+from content.backups.children import ChildError
 from content.backups.errors import BackupError, RefusedError
 from content.backups.manifest import Manifest, read
 from content.backups.progress import Progress, Silent
@@ -184,25 +182,12 @@ def examine(manifest: Manifest, config: Mapping[str, Any], *, data_dir: Path) ->
 
     Raises RefusedError for what is wrong.
     """
-    known = {name for name in os.environ if not name.startswith(("OWNER_DATABASE_URL", "BACKUP_"))}
-    values = {name: os.environ[name] for name in known}
-    for name in ("DATABASE_URL", "DELIVERY_DATABASE_URL", "OWNER_DATABASE_URL"):
-        values.pop(f"{name}_FILE", None)
-        values[name] = postgres.url_of(config)
-    values["DATA_DIR"] = str(data_dir)
+    names = ("DATABASE_URL", "DELIVERY_DATABASE_URL", "OWNER_DATABASE_URL")
+    values = {**dict.fromkeys(names, postgres.url_of(config)), "DATA_DIR": str(data_dir)}
     try:
-        done = subprocess.run(
-            [sys.executable, str(creating.MANAGE), "backup", "examine", "--json"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=values,
-            timeout=_EXAMINE_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BackupError("Examining the restored database took too long.") from error
-    if done.returncode:
-        raise RefusedError(f"The restored database can't be examined: {postgres.last_words(done.stderr)}")
-    seen = json.loads(done.stdout.decode().strip().splitlines()[-1])
+        seen = children.ask("examine", values=values, without=("BACKUP_",), seconds=_EXAMINE_SECONDS)
+    except ChildError as error:
+        raise RefusedError(f"The restored database can't be examined: {error}") from error
     if seen["findings"]:
         raise RefusedError("Restored, it is not sound: " + " ".join(seen["findings"][:3]))
     if (seen["log_position"], seen["log_mac"]) != (manifest.log_position, manifest.log_mac):

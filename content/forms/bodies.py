@@ -10,10 +10,10 @@ from accounts.access import Grant
 from accounts.canonical import Json
 from accounts.keyring import KeyRingError, key_ring
 from content import fields
-from content.fields.base import ComponentSpec, FieldSpec
+from content.fields.base import FieldSpec
 from content.forms.modelling import at_least_personal
 from content.models import Field, Submission
-from content.schema import CollectionSpec, Schema, spec_of
+from content.schema import AsksSchema, CollectionSpec, Schema, spec_of
 
 UNREADABLE = (
     "The body of this submission can't be opened: its key is gone from the key ring, or it was altered."
@@ -99,19 +99,10 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(AsksSchema):
     """What shaping may ask: components, and no entry."""
 
     schema: Schema
-
-    def component(self, key_or_id: str) -> ComponentSpec | None:
-        return self.schema.component(key_or_id)
-
-    def collection_id(self, key: str) -> UUID | None:
-        return self.schema.collection_id(key)
-
-    def collection_key(self, collection_id: UUID) -> str | None:
-        return self.schema.collection_key(collection_id)
 
     def reference(self, entry_id: UUID) -> Json:  # noqa: ARG002 (the protocol's; a form holds no references)
         return None

@@ -16,11 +16,11 @@ from accounts.errors import InvalidInputError, NotFoundError, Problem, Unavailab
 from accounts.log import Subject, record
 from content import fields
 from content.conditions import asked_for
-from content.fields.base import ComponentSpec, FieldError, FieldSpec, moved
+from content.fields.base import FieldError, FieldSpec, moved
 from content.forms import bodies, quotas, trap
 from content.forms.options import FormOptions
 from content.models import Submission
-from content.schema import CollectionSpec, Schema, current
+from content.schema import AsksSchema, CollectionSpec, Schema, current
 from content.writing import share_schema
 
 SUBMITTED: Final = "form.submitted"
@@ -202,19 +202,10 @@ def _typed(spec: FieldSpec, text: str) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(AsksSchema):
     """What cleaning may ask: components, and no entry."""
 
     schema: Schema
-
-    def component(self, key_or_id: str) -> ComponentSpec | None:
-        return self.schema.component(key_or_id)
-
-    def collection_id(self, key: str) -> UUID | None:
-        return self.schema.collection_id(key)
-
-    def collection_key(self, collection_id: UUID) -> str | None:
-        return self.schema.collection_key(collection_id)
 
     def reference_problem(self, entry_id: UUID, collections: frozenset[UUID]) -> str | None:  # noqa: ARG002 (the protocol's)
         return "A form can't refer to entries."

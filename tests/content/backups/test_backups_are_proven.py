@@ -184,3 +184,12 @@ def test_the_table_follows_what_the_store_holds(made: str, place: FolderStore) -
     keeping.sync(place)
     assert Backup.objects.get(name=made).removed_at is not None
     assert Backup.objects.get(name=other).removed_at is None
+
+
+def test_the_processes_it_asks_see_the_other_database_however_ours_is_given(
+    made: str, place: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELIVERY_DATABASE_URL_VAULT", "secret/quillkeep#url")
+    monkeypatch.setenv("DELIVERY_DATABASE_URL_FILE", "/nowhere")
+    proof = keeping.prove(place, made, by=BY)
+    assert proof.is_proven, proof.problem
