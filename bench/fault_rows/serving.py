@@ -36,6 +36,10 @@ def _get(scene: Scene, path: str, *, patience: float = 30.0) -> tuple[int, bytes
         link.close()
 
 
+def _by_key(scene: Scene) -> dict[str, str]:
+    return {"Host": f"localhost:{scene.port}", "Authorization": f"Bearer {scene.prepared['key']}"}
+
+
 def _open_to_all(scene: Scene, number: int) -> list[str]:
     """Publish, and let the public read it; return the paths."""
     client = Client(scene)
@@ -162,7 +166,7 @@ def web_stops(scene: Scene, size: Size) -> Counts:
             link = http.client.HTTPConnection("localhost", scene.port, timeout=30)
             try:
                 link.connect()
-                link.request("GET", dice.choice(paths), headers={"Host": f"localhost:{scene.port}"})
+                link.request("GET", dice.choice(paths), headers=_by_key(scene))  # strangers are slowed down
             except OSError:
                 link.close()  # the door is closed: this one was never on its way
                 time.sleep(0.02)
