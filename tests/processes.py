@@ -1,6 +1,7 @@
 """Real processes for tests: the web server and a Celery worker, on the database of their test."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -106,6 +107,25 @@ class LiveServer(Process):
     def is_ready(self) -> bool:
         """Return whether /healthz answers."""
         return answers(self.port)
+
+
+class NginxProcess(Process):
+    """nginx with all of its files in one folder; each kind writes its own `nginx.conf` there."""
+
+    folder: Path
+
+    def command(self) -> list[str]:
+        """Return its command line."""
+        folder = str(self.folder)
+        return [
+            str(shutil.which("nginx")),
+            "-p",
+            folder,
+            "-e",
+            f"{folder}/error.log",
+            "-c",
+            f"{folder}/nginx.conf",
+        ]
 
 
 class CeleryWorker(Process):

@@ -17,7 +17,7 @@ import pytest
 from cms_project.servers import Account
 from tests.certificates import Certificates
 from tests.database import ROOT
-from tests.processes import Process, free_port
+from tests.processes import NginxProcess, Process, free_port
 
 DEPLOY = ROOT / "deploy"
 # What Debian's nginx.conf, and that of the image, say in the http block: ours must neither clash with it nor fall back to it.
@@ -91,7 +91,7 @@ class Varnish(Process):
         return len(re.findall(r"delivery_\d.*\bhealthy\b", told.stdout))
 
 
-class Nginx(Process):
+class Nginx(NginxProcess):
     """nginx with our configuration, on ports of loopback and with a certificate of the test's own."""
 
     def __init__(
@@ -127,19 +127,6 @@ class Nginx(Process):
             f"http {{\n{temporary}{OF_DEBIAN}include {folder}/quillkeep.conf;\n}}\n",
             encoding="utf-8",
         )
-
-    def command(self) -> list[str]:
-        """Return its command line."""
-        folder = str(self.folder)
-        return [
-            str(shutil.which("nginx")),
-            "-p",
-            folder,
-            "-e",
-            f"{folder}/error.log",
-            "-c",
-            f"{folder}/nginx.conf",
-        ]
 
     def is_ready(self) -> bool:
         """Return whether it listens."""

@@ -24,7 +24,7 @@ from tests.builders import ROOT, allow, make_entry, make_role, writing
 from tests.database import ROOT as ROOT_FOLDER
 from tests.previews.little_site import MISSING, Asked, LittleSite, Page
 from tests.previews.world import World
-from tests.processes import LiveServer, Process, free_port
+from tests.processes import LiveServer, NginxProcess, free_port
 
 pytestmark = [
     pytest.mark.django_db,
@@ -65,7 +65,7 @@ http {{
 """
 
 
-class Nginx(Process):
+class Nginx(NginxProcess):
     """nginx with all of its files in one folder, as whoever runs the tests."""
 
     def __init__(self, folder: Path, upstream: str, *, port: int, rules: str = "") -> None:
@@ -84,19 +84,6 @@ class Nginx(Process):
                 in_location="\n".join(line for line in lines if line not in in_http),
             )
         )
-
-    def command(self) -> list[str]:
-        """Return its command line."""
-        folder = str(self.folder)
-        return [
-            str(shutil.which("nginx")),
-            "-p",
-            folder,
-            "-e",
-            f"{folder}/error.log",
-            "-c",
-            f"{folder}/nginx.conf",
-        ]
 
     def is_ready(self) -> bool:
         """Return whether it listens."""
