@@ -1,6 +1,7 @@
 """Real processes for tests: the web server and a Celery worker, on the database of their test."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from cms_project.web import APPLICATION
 from tests.database import ROOT
 
 START_SECONDS = 30.0
+PORTS = iter(random.sample(range(12_000, 32_000), 20_000))  # below those of clients; each worker in its own order
 
 
 @cache
@@ -32,10 +34,16 @@ def valkey_client(url: str) -> redis.Redis:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of loopback that nobody listens at: none twice, and none that the kernel gives to clients."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("every port from 12,000 to 32,000 is taken")
 
 
 class Process:
