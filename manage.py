@@ -26,14 +26,18 @@ def main() -> None:
         standing = import_module("cms_project.standing")
         if sys.argv[1] not in standing.ANYWHERE:
             standing.require_or_exit(notes=False)
+        elif sys.argv[1] == "migrate":  # a restore that is on its way migrates as well, from inside
+            standing.require_whole_or_exit()
     try:
         execute_from_command_line(sys.argv)
     except DatabaseError as error:
-        if not import_module("cms_project.lockdown").is_refusal(
-            error
-        ):  # it needs Django, which is set up by now
+        # What it takes to tell needs Django, which is set up by now.
+        if import_module("cms_project.lockdown").is_refusal(error):
+            sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
+        words = import_module("cms_project.standing").in_words(error)
+        if not words or "--traceback" in sys.argv:
             raise
-        sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
+        sys.exit(words)
 
 
 def asks_the_database(arguments: list[str]) -> bool:

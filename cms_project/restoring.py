@@ -28,6 +28,7 @@ from accounts.keyring import key_ring
 from accounts.log import seal_pending
 from cms_project import replaced, restored_doors
 from cms_project.restored_doors import Report
+from cms_project.standing import REPLACED
 from content.backups import loading, media, postgres, proving, snapshot, verifying
 from content.backups.errors import BackupError, RefusedError
 from content.backups.manifest import Manifest
@@ -37,7 +38,6 @@ from content.backups.streams import identities
 
 logger = logging.getLogger("quillkeep.backup")
 
-REPLACED: Final = "quillkeep_replaced"
 SHUT: Final = "quillkeep: restored, every door shut at "  # then the time: a comment on the restored schema
 WATCHED: Final = timedelta(
     seconds=4
