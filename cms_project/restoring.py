@@ -31,10 +31,10 @@ from cms_project.restored_doors import Report
 from cms_project.standing import REPLACED
 from content.backups import loading, media, postgres, proving, snapshot, verifying
 from content.backups.errors import BackupError, RefusedError
-from content.backups.manifest import Manifest
+from content.backups.manifest import Manifest, read
 from content.backups.progress import Progress, Silent
 from content.backups.stores import Store
-from content.backups.streams import identities
+from content.backups.streams import identities, require_key
 
 logger = logging.getLogger("quillkeep.backup")
 
@@ -64,6 +64,7 @@ def restore(place: Store, wish: Wish, *, by: Principal, progress: Progress | Non
     if not 0 <= wish.known_position < HIGHEST:
         raise BackupError(f"A position of the log is a number from 0 to {HIGHEST - 1:,}.")
     opened = identities(wish.keys or settings.BACKUPS.identities)
+    require_key(opened, read(place, wish.name).recipients)
     manifest = verifying.verify(place, wish.name, progress=progress).require_whole()
     _require_fit(manifest, wish)
     config = postgres.owner_config()

@@ -135,7 +135,8 @@ def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, 
             work.progress.step("counting tables")
         golden = _golden(taken.id, config)
     found = _media(work)
-    work.progress.step("reading back", sum(part.size for part in work.parts))
+    size = sum(part.size for part in work.parts) + sum(item.size for item in work.written)
+    work.progress.step("reading back", size)
     _read_back(work)
     manifest = Manifest(
         format=FORMAT,
@@ -316,6 +317,7 @@ def _stored(work: _Work, root: Path, file: media.File, before: media.Known, now:
         if work.place.size(object_key(name)) is None:
             stored = media.copy(work.place, root, file, name, work.keys)
             work.written.append(stored)
+            work.progress.advance(stored.size)
             return stored
     raise BackupError("The storage says of every name that something lies there: it can't be right.")
 

@@ -76,7 +76,7 @@ def store() -> Store:
     to = settings.BACKUPS.to
     if not to:
         raise BackupError(
-            "BACKUP_TO is not set, so there is nowhere to put backups. docs/for-ops.md says how."
+            "BACKUP_TO is not set, so there is nowhere to put backups. docs/operations/backups.md says how."
         )
     parts = urlsplit(to)
     if parts.scheme == "file":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
@@ -121,7 +122,10 @@ class Command(BaseCommand):
         }
         if made.cleared:
             self.stderr.write(f"Removed what {made.cleared} backups that were cut off had left.")
-        self._say(options, told, f"{made.manifest.name}: {_size(made.manifest.size)}, every byte read back.")
+        new = f" and {_size(made.new_bytes)} of new media files" if made.new_objects else ""
+        self._say(
+            options, told, f"{made.manifest.name}: {_size(made.manifest.size)}{new}, every byte read back."
+        )
 
     def _list(self, options: dict[str, Any]) -> None:
         place = store()
@@ -155,7 +159,7 @@ class Command(BaseCommand):
             table.add_row(row["name"], _ago(row["made_at"]), _size(row["size"]), media, proven)
         _print(table, self.stdout)
         if not rows:
-            self.stderr.write("There is no backup. `backup create` makes one.")
+            self.stderr.write(_none_there())
 
     def _show(self, options: dict[str, Any]) -> None:
         place = store()
@@ -248,8 +252,11 @@ class Command(BaseCommand):
             known_position=options["known_position"],
             keys=tuple(_identity(options["identity"]) or ()),
         )
-        with Shown() as progress:
-            report = restoring.restore(place, wish, by=system("backup restore"), progress=progress)
+        try:
+            with Shown() as progress:
+                report = restoring.restore(place, wish, by=system("backup restore"), progress=progress)
+        except BackupError as error:
+            raise CommandError(f"{error} Nothing was changed.") from error
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json()))
             return
@@ -299,7 +306,7 @@ class Command(BaseCommand):
         verb = "would be removed" if options["dry_run"] else "removed"
         lines = [f"{name} {verb}" for name in done.removed] or ["Nothing is to be removed."]
         told = asdict(done) | {"dry_run": options["dry_run"]}
-        self._say(options, told, "\n".join([*lines, f"{len(done.kept)} backups stay."]))
+        self._say(options, told, "\n".join([*lines, _stay(len(done.kept))]))
 
     def _schedule(self, options: dict[str, Any]) -> None:
         plan = keeping.plan()
@@ -371,8 +378,19 @@ def _name(options: dict[str, Any], place: Any) -> str:
         return str(options["name"])
     found = names(place)
     if not found:
-        raise CommandError("There is no backup. `backup create` makes one.")
+        raise CommandError(_none_there())
     return found[-1]
+
+
+def _stay(number: int) -> str:
+    return "1 backup stays." if number == 1 else f"{number:,} backups stay."
+
+
+def _none_there() -> str:
+    return (
+        f"There is no backup in {settings.BACKUPS.to} (BACKUP_TO). `backup create` makes one; where there should be "
+        "some, is the disk mounted?"
+    )
 
 
 def _identity(path: str | None) -> list[str] | None:
@@ -383,10 +401,11 @@ def _identity(path: str | None) -> list[str] | None:
         with Path(path).open(encoding="ascii") as file:
             keys = identity_lines(file.read(_LONGEST_FILE))
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"The identity can't be read ({type(error).__name__}).") from error
+        why = getattr(error, "strerror", None) or "not a text in ASCII"
+        raise CommandError(f"The private key can't be read from {path}: {why}.") from error
     if not keys or not all(is_identity(key) for key in keys):
         raise CommandError(
-            "The file holds no private key of age (AGE-SECRET-KEY-…, as `age-keygen` writes it)."
+            f"{path} holds no private key of age (AGE-SECRET-KEY-…, as `age-keygen` writes it)."
         )
     return keys
 

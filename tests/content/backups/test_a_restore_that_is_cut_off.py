@@ -98,7 +98,7 @@ def test_undoing_brings_back_rows_and_files_as_they_were(where: str, made: str, 
     assert lived_in.must("audit", "verify")["intact"] is True
 
 
-@pytest.mark.parametrize("where", (BEFORE_THE_DOORS, BEFORE_THE_END))
+@pytest.mark.parametrize("where", [BEFORE_THE_DOORS, BEFORE_THE_END])
 def test_nothing_starts_on_it_until_somebody_decided(where: str, made: str, lived_in: House) -> None:
     """Migrating would make a new house beside the one that is kept, and a web process would open its doors."""
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"

@@ -19,7 +19,7 @@ from accounts.alerting.reading import raise_due
 from accounts.log import seal_pending
 from accounts.models import Alert, Event
 from content.backups import keeping, proving
-from content.backups.errors import BackupError
+from content.backups.errors import BackupError, WrongKeyError
 from content.backups.stores import FolderStore
 from content.models import Backup
 from tests.builders import make_entry
@@ -87,9 +87,29 @@ def test_a_damaged_one_is_not_even_opened(made: str, place: FolderStore) -> None
     assert "bytes instead of" in keeping.prove(place, made, by=BY).problem
 
 
-def test_the_wrong_private_key_is_a_clear_sentence(made: str, place: FolderStore) -> None:
-    proof = keeping.prove(place, made, by=BY, keys=[Keys().identity])
-    assert "private key is not one of those" in proof.problem
+def test_the_wrong_private_key_is_a_clear_sentence_and_takes_no_proof_away(
+    made: str, place: FolderStore, keys: Keys
+) -> None:
+    assert keeping.prove(place, made, by=BY).is_proven
+    other = Keys()
+    with pytest.raises(WrongKeyError, match="private key is not one of those") as raised:
+        keeping.prove(place, made, by=BY, keys=[other.identity])
+    assert keys.recipient in str(raised.value)  # the one to look for
+    assert other.recipient in str(raised.value)
+    assert other.identity not in str(raised.value)
+    assert proving.last_proven(place, made) is not None
+    assert Backup.objects.get(name=made).proven_at is not None
+    assert not Event.objects.filter(type="backup.not-proven").exists()
+
+
+def test_a_keeper_with_the_wrong_private_key_is_told_of_once_a_day(
+    made: str, place: FolderStore, settings: LazySettings
+) -> None:
+    settings.BACKUPS = replace(settings.BACKUPS, identities=(Keys().identity,))
+    for _ in range(2):
+        assert "prove" not in keeping.keep(place, by=BY)
+    told = Event.objects.get(type="backup.not-proven")
+    assert "private key is not one of those" in told.detail["problem"]
 
 
 def test_a_later_failure_takes_the_proof_away(made: str, place: FolderStore) -> None:
