@@ -31,6 +31,7 @@ from content.backups import golden, keeping, manifest, postgres, proving
 from content.backups.errors import BackupError
 from content.backups.manifest import Golden, Manifest
 from content.backups.stores import names, store
+from content.models import Backup
 
 _MOST_INPUT: Final = 1024 * 1024
 _LONGEST_FILE: Final = 64 * 1024
@@ -130,6 +131,7 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         place = store()
         rows: list[dict[str, Any]] = []
+        damaged = _damaged()
         for name in names(place):
             try:
                 found = manifest.read(place, name)
@@ -142,6 +144,7 @@ class Command(BaseCommand):
                 | {
                     "proven_at": proof.at if proof else None,
                     "proof_seconds": proof.seconds if proof else None,
+                    "damage": damaged.get(name),
                 }
             )
         if options["json"]:
@@ -155,6 +158,8 @@ class Command(BaseCommand):
             proven = (
                 f"{_ago(row['proven_at'])}, took {row['proof_seconds']} s" if row["proven_at"] else "never"
             )
+            if row["damage"] is not None:
+                proven = f"DAMAGED: {row['damage']}"
             media = f"{row['media_files']:,} files, {_size(row['media_bytes'])}"
             table.add_row(row["name"], _ago(row["made_at"]), _size(row["size"]), media, proven)
         _print(table, self.stdout)
@@ -380,6 +385,15 @@ def _name(options: dict[str, Any], place: Any) -> str:
     if not found:
         raise CommandError(_none_there())
     return found[-1]
+
+
+def _damaged() -> dict[str, str]:
+    """Return what verifying found last, by the names of backups that are not whole."""
+    try:
+        found = Backup.objects.filter(is_whole=False, removed_at__isnull=True)
+        return dict(found.values_list("name", "problem"))
+    except DatabaseError:
+        return {}  # before a restore there is nothing to ask
 
 
 def _stay(number: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.core.management import call_command
 
 from accounts.access import system
 from accounts.canonical import canonical_bytes
@@ -316,6 +317,19 @@ def test_damage_is_told_to_the_log(made: str, place: FolderStore) -> None:
     keeping.verify(place, made, by=BY)
     assert Event.objects.get(type="backup.damaged").subject_id == made
     assert Backup.objects.get(name=made).is_whole is False
+
+
+def test_what_is_damaged_is_not_listed_as_proven(
+    made: str, place: FolderStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeping.sync(place)
+    keeping.verify(place, made, by=BY)
+    call_command("backup", "list")
+    assert "DAMAGED" not in capsys.readouterr().out
+    (place.folder / made / "media.age").write_bytes(b"x")
+    keeping.verify(place, made, by=BY)
+    call_command("backup", "list")
+    assert "DAMAGED" in capsys.readouterr().out
 
 
 def test_keys_are_no_part_of_what_is_shown(made: str, place: FolderStore, keys: Keys) -> None:
