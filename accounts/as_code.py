@@ -148,12 +148,13 @@ def without_defaults(values: Mapping[str, Any], usual: Mapping[str, Any]) -> dic
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return one line for each member that differs: `name: old → new`."""
+    """Return one line for each member that differs: `name: old → new`, of what is new `name: new`."""
     lines = []
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name, _MISSING), after.get(name, _MISSING)
         if old != new:
-            lines.append(f"{name}: {shown(old, name)} → {shown(new, name)}")
+            was = f"{shown(old, name)} → " if before else ""
+            lines.append(f"{name}: {was}{shown(new, name)}")
     return tuple(lines)
 
 
