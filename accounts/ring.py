@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -177,7 +177,6 @@ def move_some() -> Moved:
             done = move(key.pk, goes_on=lambda: time.monotonic() < until)
             whole.moved += done.moved
             whole.unreadable += done.unreadable
-            whole.is_done = whole.is_done and done.is_done
     return whole
 
 
@@ -190,18 +189,17 @@ def known(key_id: str) -> RingKey:
 
 
 @transaction.atomic
-def retire(key_id: str, *, by: Principal) -> dict[str, int]:
-    """Let a former key be retired; return what still needed it: nothing, unless whoever asks has lost it."""
+def retire(key_id: str, *, by: Principal) -> None:
+    """Let a former key be retired. The log keeps how many values still needed it."""
     by.require_area(Area.KEYS)
     by.require_step_up()
     known(key_id)
     row = RingKey.objects.select_for_update().get(pk=key_id)
     if row.pk == key_ring().active_id or row.state == State.ACTIVE:
         raise ConflictError(f"{row.pk} is the active key: put another one first in QUILLKEEP_KEY_RING.")
-    left: dict[str, int] = encrypted.counts().get(row.pk, {})
     if row.state != State.RETIRED:
+        left = sum(encrypted.counts().get(row.pk, {}).values())
         row.state, row.retired_at = State.RETIRED, timezone.now()
         row.save(update_fields=["state", "retired_at"])
-        detail: dict[str, Any] = {"kind": "ring", "key": row.pk, "left": sum(left.values())}
+        detail = {"kind": "ring", "key": row.pk, "left": left}
         record("key.retired", actor=by, subject=Subject("ring-key", row.pk), detail=detail)
-    return left
