@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import IO, Final, Never
@@ -48,6 +49,9 @@ WORKERS: Final = (
     ("sender", "webhooks", 2),
     (KEEPER, "backups", 1),
 )
+SETUP: Final = "setup"  # what runs before the others, and ends
+# Those that hold the role that owns the tables: the worker that builds indexes, and the keeper of backups.
+OWNERS: Final = (SETUP, KEEPER, *(name for name, queues, _ in WORKERS if "index" in queues.split(",")))
 
 
 class StoppedError(Exception):
@@ -167,9 +171,8 @@ class Supervisor:
 
     def manage(self, *arguments: str) -> None:
         """Run a command to its end. Raises FailedError."""
-        process = self.spawn("setup", [sys.executable, str(ROOT / "manage.py"), *arguments], owner=True)
-        status = process.wait()
-        del self.processes["setup"]
+        status = self.spawn(SETUP, [sys.executable, str(ROOT / "manage.py"), *arguments]).wait()
+        del self.processes[SETUP]
         if status:
             raise FailedError(f"manage.py {arguments[0]} failed.")
 
@@ -183,8 +186,6 @@ class Supervisor:
             self.spawn(
                 name,
                 worker_command(name, queues, processes),
-                owner="index" in queues or name == KEEPER,
-                keeper=name == KEEPER,
                 dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
             )
         if settings.purge_urls:
@@ -196,22 +197,16 @@ class Supervisor:
         name: str,
         command: list[str],
         *,
-        owner: bool = False,
-        keeper: bool = False,
         dies_by: signal.Signals = signal.SIGTERM,
     ) -> subprocess.Popen[bytes]:
         """Start a process in a group of its own, its output prefixed with its name.
 
         `dies_by` is what the kernel sends it when we are killed ourselves.
         """
-        values = {**self.values, "PYTHONUNBUFFERED": "1"}
-        for withheld in (() if owner else FOR_OWNERS) + (() if keeper else FOR_THE_KEEPER):
-            for form in environment.forms_of(withheld):
-                values.pop(form, None)
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=values,
+            env={**allowed(name, self.values), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -269,6 +264,16 @@ class Supervisor:
 
 class FailedError(Exception):
     """A step did not succeed; the text says which."""
+
+
+def allowed(name: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process without what only other processes may hold."""
+    values = dict(given)
+    withheld = (*(() if name in OWNERS else FOR_OWNERS), *(() if name == KEEPER else FOR_THE_KEEPER))
+    for item in withheld:
+        for form in environment.forms_of(item):
+            values.pop(form, None)
+    return values
 
 
 def web_command(port: int, *, host: str = HOST, workers: int = 1) -> list[str]:

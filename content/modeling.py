@@ -27,7 +27,7 @@ from content import documents, fields, indexing, schema, witnesses
 from content.designing import Design, NewIds, read_design
 from content.documents import VersionData
 from content.editing import save_version, write_drafts
-from content.effects import Effect, convert, effects_of
+from content.effects import Effect, convert, effects_of, effects_of_deletion
 from content.fields.base import FieldSpec
 from content.forms import keeping
 from content.forms.options import FormOptions
@@ -158,20 +158,14 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
         )
         shown = ", ".join(seen) or "collections that you can't see"
         raise ConflictError(f"Used by {shown}. Change those first.", code="in-use")
-    count = Entry.objects.filter(collection=row).count()
-    sent = Submission.objects.filter(form=row).count()
-    if (count or sent) and not confirm:
-        effects = [
-            Effect("", "deleted", number, number, f"{number} {what} erased.")
-            for number, what in ((count, "entries with all their versions are"), (sent, "submissions are"))
-            if number
-        ]
+    effects = effects_of_deletion(collection_id)
+    if effects and not confirm:
         raise ConfirmationRequiredError(effects=[effect.as_json() for effect in effects])
     witnesses.call(Vanishing(before, None, is_erased=True))
     indexing.drop_later(row)
     Version.objects.filter(entry__collection=row).delete()
-    Entry.objects.filter(collection=row).delete()
-    Submission.objects.filter(form=row).delete()
+    _, entries = Entry.objects.filter(collection=row).delete()
+    sent, _ = Submission.objects.filter(form=row).delete()
     Policy.objects.filter(collection_id=collection_id).delete()
     row.delete()
     record(
@@ -181,7 +175,7 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
         detail={
             "change": "deleted",
             "key": before.key,
-            "entries": count,
+            "entries": entries.get("content.Entry", 0),
             **({"submissions": sent} if sent else {}),
         },
     )

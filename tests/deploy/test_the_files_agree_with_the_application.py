@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cms_project import environment, process
-from cms_project.run import FOR_OWNERS, FOR_THE_KEEPER, KEEPER
+from cms_project.run import FOR_OWNERS, FOR_THE_KEEPER, KEEPER, OWNERS, allowed
 from tests.database import ROOT
 from tests.deploy.programs import DEPLOY, run
 
@@ -93,7 +93,7 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
 def test_secrets_go_to_the_processes_that_need_them_alone() -> None:
     for name, service in OURS.items():
         held = names_in(service["environment"])
-        is_owner = name in (*process.OWNERS, "migrate")
+        is_owner = name in (*OWNERS, "migrate")
         assert bool(held & set(FOR_OWNERS)) == is_owner, name
         if name != KEEPER:
             assert not held & set(FOR_THE_KEEPER), name
@@ -177,7 +177,7 @@ def test_a_unit_is_hardened_and_loads_its_secrets_as_credentials(unit: Path) -> 
     held = {item.partition("_FILE=")[0] for item in files}
     assert held <= set(environment.NAMES)
     name = started_by(unit)
-    assert bool(held & set(FOR_OWNERS)) == (name in process.OWNERS)
+    assert bool(held & set(FOR_OWNERS)) == (name in OWNERS)
     assert not held & set(FOR_THE_KEEPER)
     assert ("DATABASE_URL" in held) == ("delivery" not in unit.name)
 
@@ -253,8 +253,8 @@ def test_a_process_gets_no_secret_of_another() -> None:
     given = dict.fromkeys((*FOR_OWNERS, *FOR_THE_KEEPER, "SECRET_KEY"), "x")
     given |= {f"{name}_FILE": "x" for name in FOR_OWNERS}
     for name in process.NAMES:
-        left = {item.removesuffix("_FILE") for item in process.allowed(name, given)} - {"SECRET_KEY"}
-        owners = set(FOR_OWNERS) if name in process.OWNERS else set()
+        left = {item.removesuffix("_FILE") for item in allowed(name, given)} - {"SECRET_KEY"}
+        owners = set(FOR_OWNERS) if name in OWNERS else set()
         assert left == owners | (set(FOR_THE_KEEPER) if name == KEEPER else set())
 
 

@@ -116,6 +116,16 @@ def test_a_delivery_process_asks_by_its_own_role() -> None:
     assert "this database is of production" in done.stderr
 
 
+def test_a_delivery_process_that_could_not_ask_at_start_serves_once_it_has() -> None:
+    script = (
+        "import cms_project.wsgi; from cms_project import standing;"
+        " standing._standing.is_open = True; print(standing.is_refused())"
+    )
+    given = {"QUILLKEEP_PLANE": "delivery", "DATABASE_URL": "", "OWNER_DATABASE_URL": ""}
+    done = start("-c", script, **given)
+    assert done.stdout.split() == ["False"], done.stdout + done.stderr
+
+
 def test_the_application_can_not_change_what_a_database_is_of() -> None:
     with connections["default"].cursor() as cursor, pytest.raises(Exception, match="permission denied"):
         cursor.execute("UPDATE accounts_installation SET environment = 'staging'")
