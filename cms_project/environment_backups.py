@@ -57,9 +57,7 @@ class Faults:
         found = tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
         for number, item in enumerate(found, start=1):
             if not is_recipient(item):
-                raise self.fault(
-                    f"entry {number} is not a public key of age (age1…) or of SSH (ssh-ed25519 …)"
-                )
+                raise self.fault(f"entry {number} is not a public key of age (age1…)")
         if not found:
             raise self.fault("must hold public keys of age, comma separated")
         return found
@@ -121,14 +119,12 @@ def read(
 
 
 def is_recipient(text: str) -> bool:
-    """Tell whether a text is a public key that we can encrypt to."""
-    for kind in (pyrage.x25519.Recipient, pyrage.ssh.Recipient, pyrage.tagpq.Recipient):
-        try:
-            kind.from_str(text)
-        except pyrage.RecipientError:
-            continue
-        return True
-    return False
+    """Tell whether a text is a public key of age, of the kind whose private keys we can prove and restore with."""
+    try:
+        pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        return False
+    return True
 
 
 def is_identity(text: str) -> bool:
@@ -149,7 +145,9 @@ def _place(text: str, *, strict: bool) -> str:
     """Check `file:///folder` or `s3://bucket/prefix?endpoint=https://…&region=…`. Raises ValueError."""
     try:
         parts = urlsplit(text)
-    except ValueError as error:
+        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        endpoint = urlsplit(options.get("endpoint", "https://amazon"))
+    except ValueError as error:  # its words hold a part of the value
         raise ValueError("is not a valid URL") from error
     if parts.username or parts.password or parts.fragment:
         raise ValueError("must hold no user, password or fragment")
@@ -159,10 +157,8 @@ def _place(text: str, *, strict: bool) -> str:
         return text
     if parts.scheme != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc):
         raise ValueError("must be file:///folder or s3://bucket/prefix?endpoint=https://…")
-    options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
     if set(options) - _S3_OPTIONS or not re.fullmatch(r"(/[A-Za-z0-9._-]+)*/?", parts.path):
         raise ValueError("has a prefix or an option that is not known; options are endpoint and region")
-    endpoint = urlsplit(options.get("endpoint", "https://amazon"))
     if endpoint.scheme not in ("http", "https") or not endpoint.hostname or endpoint.username:
         raise ValueError("has an endpoint that is no https:// address")
     if strict and endpoint.scheme != "https":

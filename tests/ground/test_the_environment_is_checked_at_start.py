@@ -88,8 +88,14 @@ WRONG = [
     ("BACKUP_TO", "s3://canary/x?endpoint=http://plain.example.com"),
     ("BACKUP_TO", "s3://canary/x?acl=public"),
     ("BACKUP_TO", "s3://user:canary@bucket/x"),
+    ("BACKUP_TO", "s3://bucket/x?canary"),
     ("BACKUP_RECIPIENTS", "canary"),
     ("BACKUP_RECIPIENTS", ","),
+    # With their private keys neither a proof nor a restore could open a backup.
+    (
+        "BACKUP_RECIPIENTS",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMzOW2RPvWF7PelXjt4CskZIAw7TH0ygPZ1KXdtb3zv3 canary",
+    ),
     ("BACKUP_IDENTITY", "canary"),
     ("BACKUP_EVERY_HOURS", "0"),
     ("BACKUP_PROVE_EVERY_DAYS", "canary"),
