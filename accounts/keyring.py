@@ -106,7 +106,9 @@ class KeyRing:
             self._signer(purpose, key_id).public_key().verify(raw, data)
         except (KeyRingError, InvalidSignature, ValueError):
             return False
-        return raw.hex() == signature  # `fromhex` takes capitals and spaces: one flipped bit makes an `a` an `A`
+        return (
+            raw.hex() == signature
+        )  # `fromhex` takes capitals and spaces: one flipped bit makes an `a` an `A`
 
     def public_half(self, purpose: str, key_id: str | None = None) -> str:
         """Return the public key of what `sign` signs with, in hex."""
