@@ -67,8 +67,8 @@ def read(
 def _recipients(text: str) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(items(text)))
     for place, item in enumerate(found, start=1):
-        if not _is_recipient(item):
-            raise Fault(f"entry {place} is not a public key of age (age1…) or of SSH (ssh-ed25519 …)")
+        if not is_recipient(item):
+            raise Fault(f"entry {place} is not a public key of age (age1…)")
     if not found:
         raise Fault("must hold public keys of age, comma separated")
     return found
@@ -94,15 +94,13 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
-def _is_recipient(text: str) -> bool:
-    """Tell whether a text is a public key that we can encrypt to."""
-    for kind in (pyrage.x25519.Recipient, pyrage.ssh.Recipient, pyrage.tagpq.Recipient):
-        try:
-            kind.from_str(text)
-        except pyrage.RecipientError:
-            continue
-        return True
-    return False
+def is_recipient(text: str) -> bool:
+    """Tell whether a text is a public key of age, of the kind whose private keys we can prove and restore with."""
+    try:
+        pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        return False
+    return True
 
 
 def is_identity(text: str) -> bool:

@@ -161,7 +161,8 @@ class Supervisor:
             values["CELERY_BROKER_URL"] = self.servers.broker_url(1)
         if not _has(self.given, "BACKUP_TO"):
             values["BACKUP_TO"] = f"file://{self.data_dir / 'backups'}"
-        if not _has(self.given, "BACKUP_RECIPIENTS"):
+        # A private key that is given has public ones that only who gave it knows: then a fault names them.
+        if not _has(self.given, "BACKUP_RECIPIENTS") and not _has(self.given, "BACKUP_IDENTITY"):
             identity = kept.get("BACKUP_IDENTITY") or str(x25519.Identity.generate())
             values["BACKUP_IDENTITY"] = identity
             values["BACKUP_RECIPIENTS"] = str(x25519.Identity.from_str(identity).to_public())

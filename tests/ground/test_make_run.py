@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from cms_project.environment import NAMES
+from cms_project.run import Supervisor
 from tests.database import ROOT
 from tests.ground.test_our_own_servers import is_running, open_up
 
@@ -163,6 +164,14 @@ def _is_killed_itself(folder: Path, runs: list[Run], sign: str) -> None:
     while time.monotonic() < deadline and any(is_running(pid) for pid in processes):
         time.sleep(0.1)
     assert [command for pid, command in processes.items() if is_running(pid)] == []
+
+
+def test_no_public_key_is_made_up_where_a_private_one_is_given(tmp_path: Path) -> None:
+    """It would be of another pair: nobody could ever read those backups."""
+    given = {"DATA_DIR": str(tmp_path), "DATABASE_URL": "x", "VALKEY_URL": "x"}
+    assert "BACKUP_RECIPIENTS" in Supervisor(given).environment()
+    for form in ("BACKUP_IDENTITY", "BACKUP_IDENTITY_FILE"):
+        assert "BACKUP_RECIPIENTS" not in Supervisor({**given, form: "x"}).environment()
 
 
 def test_a_taken_port_and_a_faulty_environment_are_said_plainly(folder: Path, runs: list[Run]) -> None:

@@ -100,6 +100,11 @@ WRONG = [
     ("BACKUP_TO", "s3://bucket/x?endpoint=https://[canary"),
     ("BACKUP_RECIPIENTS", "canary"),
     ("BACKUP_RECIPIENTS", ","),
+    # With their private keys neither a proof nor a restore could open a backup.
+    (
+        "BACKUP_RECIPIENTS",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMzOW2RPvWF7PelXjt4CskZIAw7TH0ygPZ1KXdtb3zv3 canary",
+    ),
     ("BACKUP_IDENTITY", "canary"),
     ("BACKUP_EVERY_HOURS", "0"),
     ("BACKUP_PROVE_EVERY_DAYS", "canary"),
