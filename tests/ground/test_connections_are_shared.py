@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.db.backends.postgresql import base
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
@@ -16,6 +17,14 @@ def test_a_refusal_comes_within_two_seconds_and_working_requests_find_a_connecti
     assert pooled.POOL["timeout"] < 2
     assert pooled.POOL["max_size"] >= 2 * bodies.MOST_WORKING
     assert problems.RETRY_SECONDS > pooled.REFUSED_SECONDS
+
+
+@pytest.mark.parametrize("alias", ["default", "delivery", "owner"])
+def test_a_server_that_is_gone_without_a_word_is_noticed(alias: str) -> None:
+    given = connections[alias].get_connection_params()
+    assert given["connect_timeout"] <= 5
+    assert given["keepalives_idle"] + given["keepalives_count"] * given["keepalives_interval"] <= 11
+    assert given["tcp_user_timeout"] <= 10_000  # milliseconds
 
 
 def test_after_one_has_waited_in_vain_the_others_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
