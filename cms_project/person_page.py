@@ -49,5 +49,9 @@ def page(request: HttpRequest) -> HttpResponse:
             response.headers["Content-Disposition"] = 'attachment; filename="person.json"'
             response.headers["Cache-Control"] = "private, no-store"
             return cast("HttpResponse", response)
-    context: dict[str, Any] = {"title": "What is held about a person", "form": form}
+    context: dict[str, Any] = {
+        "title": "What is held about a person",
+        "form": form,
+        "not_searched": person.NOT_SEARCHED,
+    }
     return show(request, "admin/person.html", context, status=400 if request.method == "POST" else 200)
