@@ -170,6 +170,12 @@ def test_a_robot_in_the_honeypot_is_told_that_all_is_well() -> None:
     assert places(send({"homepage": "x"}, address="192.0.2.9")) == places(send({}, address="192.0.2.9"))
 
 
+def test_a_form_without_a_honeypot_takes_no_more_for_that() -> None:
+    make_form(honeypot="")
+    assert places(send(GOOD | {"": "x"})) == [("/", "unknown-key")]
+    assert places(send(GOOD | {"homepage": "x"})) == [("/homepage", "unknown-key")]
+
+
 def test_a_robot_makes_as_much_work_as_a_person() -> None:
     """No test is timed; what takes time is what the database is asked to do, and that it commits."""
     make_form()
