@@ -142,6 +142,7 @@ def change_collection(
         sorted(_differing(before, design)),
         _changed_options(before, after),
         opened=opened,
+        erased=sum(effect.lost for effect in effects if effect.change in ("erased", "shortened")),
     )
 
 
@@ -434,14 +435,17 @@ def _finish(
     options: Sequence[str] = (),
     *,
     opened: Sequence[str] = (),
+    erased: int = 0,
 ) -> CollectionSpec:
-    """Tell the log; `opened`: the fields that were personal or secret and are no longer."""
+    """Tell the log; `opened`: the fields that were personal or secret; `erased`: how much is kept no longer."""
     indexing.plan(collection_id)
     detail: dict[str, Json] = {"change": change, "fields": list(names)}
     if options:
         detail["options"] = list(options)
     if opened:
         detail["opened"] = list(opened)
+    if erased:
+        detail["erased"] = erased
     record(
         "collection.changed",
         actor=by,

@@ -53,12 +53,12 @@ def submit(key: str, sent: Mapping[str, object], *, size: int, by: Principal) ->
     (`form-full`).
     """
     form, _ = open_form(key)
-    trapped = bool(trap.name_in(form)) and sent.get(trap.name_in(form)) not in (None, "")
     submission = Submission()
     try:
         with transaction.atomic():
             form, options = _held(form)
             hidden = trap.name_in(form)
+            trapped = hidden is not None and sent.get(hidden) not in (None, "")
             values = cleaned(form, {name: item for name, item in sent.items() if name != hidden})
             quotas.count_kept(form.id, by=by)
             # Of what is taken back inside, the commit around it still writes, and takes its time.

@@ -134,14 +134,16 @@ def test_the_application_can_not_change_what_a_database_is_of() -> None:
 def test_a_web_process_that_could_not_ask_at_start_asks_before_the_first_request(monkeypatch) -> None:
     is_of("production")
     client = Client()
-    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
     monkeypatch.setattr(standing._standing, "is_open", True)
     monkeypatch.setattr(standing._standing, "asked_at", 0.0)
-    assert client.get("/healthz").status_code == 503
+    refused = client.get("/readyz")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    assert client.get("/healthz").status_code == 200  # it lives: to start it again would not help
     is_of("development")
-    assert client.get("/healthz").status_code == 503  # within the second
+    assert client.get("/readyz").status_code == 503  # within the second
     monkeypatch.setattr(standing._standing, "asked_at", 0.0)
-    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
     assert not standing._standing.is_open
     assert RingKey.objects.get().state == "active"
 
