@@ -30,7 +30,11 @@ def codes(text: str) -> Iterator[list[str]]:
 
 def commands(words: list[str]) -> Iterator[list[str]]:
     """Return what is given to manage.py; in a sentence it may go without that name."""
-    starts = [number for number, word in enumerate(words, start=1) if word.endswith("manage.py")]
+    starts = [
+        number
+        for number, word in enumerate(words, start=1)
+        if word.endswith("manage.py") or word == "quillkeep"
+    ]
     if not starts and len(words) > 1 and words[0] in get_commands() and re.fullmatch(r"[a-z|]+", words[1]):
         starts = [0]
     for start in starts:

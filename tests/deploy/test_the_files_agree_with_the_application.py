@@ -12,6 +12,7 @@ import yaml
 
 from cms_project import environment, process
 from cms_project.run import FOR_OWNERS, FOR_THE_KEEPER, HEADER_READ_MILLISECONDS, KEEPER
+from tests import throwaway
 from tests.database import ROOT
 from tests.deploy.programs import DEPLOY, run
 
@@ -20,6 +21,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: item for name, item in SERVICES.items() if item["image"].startswith("quillkeep")}
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 COMMON = DEPLOY / "systemd/quillkeep-.service.d/common.conf"
+RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 HARDENED = [
     "ProtectSystem=strict",
     "ProtectHome=yes",
@@ -158,9 +160,7 @@ def test_secrets_are_made_once_and_each_is_one_that_the_environment_takes(tmp_pa
     assert first.returncode == 1
     assert "secrets/email-url secrets/backup-recipients tls/certificate.pem tls/key.pem" in first.stderr
     (folder / "secrets/email-url").write_text("smtp+tls://user:password@mail.example.com:587\n")
-    (folder / "secrets/backup-recipients").write_text(
-        "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n"
-    )
+    (folder / "secrets/backup-recipients").write_text(f"{RECIPIENT}\n")
     for name in ("certificate.pem", "key.pem"):
         (folder / "tls" / name).touch(mode=0o600)
         (folder / "tls" / name).write_text("x")
@@ -218,13 +218,41 @@ def test_every_process_has_a_unit_and_a_line_in_the_procfile() -> None:
             assert command[:4] == ["python", "-m", "cms_project.process", name]
 
 
-def test_the_example_environment_of_the_units_has_known_names_and_no_secret() -> None:
+def names_of_the_example() -> set[str]:
     lines = (DEPLOY / "systemd/environment").read_text(encoding="utf-8").splitlines()
-    names = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    return {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+
+
+def test_the_example_environment_of_the_units_has_known_names_and_no_secret() -> None:
+    names = names_of_the_example()
     assert names <= set(environment.NAMES)
     assert not {
         name for name in names if re.search("SECRET|RING|DATABASE|IDENTITY|PASSWORD", name) if name != "x"
     }
+
+
+def test_a_command_gets_the_environment_and_the_secrets_of_the_units(tmp_path: Path) -> None:
+    example = (DEPLOY / "systemd/environment").read_text(encoding="utf-8")
+    example = example.replace("age1replace-this-by-your-public-key", RECIPIENT)
+    (tmp_path / "environment").write_text(example, encoding="utf-8")
+    mail = "smtp+tls://u:p@mail.example.com:587"
+    given = throwaway.values(OWNER_DATABASE_URL=throwaway.NOWHERE, EMAIL_URL=mail)
+    (tmp_path / "secrets").mkdir()
+    for name in given.keys() - names_of_the_example():
+        file = tmp_path / "secrets" / name.lower().replace("_", "-")
+        file.write_text(given[name] + "\n", encoding="utf-8")
+    text = (DEPLOY / "systemd/manage.sh").read_text(encoding="utf-8")
+    text = text.replace("/etc/quillkeep/", f"{tmp_path}/")
+    text = text.replace("setpriv --reuid=quillkeep --regid=quillkeep --init-groups", "env AS=quillkeep")
+    script = tmp_path / "opt/deploy/systemd/manage.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text(text.replace(".venv/bin/python manage.py", "env"), encoding="utf-8")
+    (tmp_path / "quillkeep").symlink_to(script)
+    told = run("sh", str(tmp_path / "quillkeep"))
+    assert (told.returncode, told.stderr) == (0, "")
+    values = dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+    assert (values["AS"], values["PWD"]) == ("quillkeep", str(tmp_path / "opt"))
+    environment.read({name: values[name] for name in values if name in environment.NAMES})
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
