@@ -246,12 +246,16 @@ def test_a_command_gets_the_environment_and_the_secrets_of_the_units(tmp_path: P
     text = text.replace("setpriv --reuid=quillkeep --regid=quillkeep --init-groups", "env AS=quillkeep")
     script = tmp_path / "opt/deploy/systemd/manage.sh"
     script.parent.mkdir(parents=True)
-    script.write_text(text.replace(".venv/bin/python manage.py", "env"), encoding="utf-8")
+    script.write_text(text, encoding="utf-8")
+    python = tmp_path / "opt/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nenv\necho "GIVEN=$*"\n', encoding="utf-8")
+    python.chmod(0o755)
     (tmp_path / "quillkeep").symlink_to(script)
-    told = run("sh", str(tmp_path / "quillkeep"))
+    told = run("sh", str(tmp_path / "quillkeep"), "audit", "head")
     assert (told.returncode, told.stderr) == (0, "")
     values = dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
-    assert (values["AS"], values["PWD"]) == ("quillkeep", str(tmp_path / "opt"))
+    assert (values["AS"], values["GIVEN"]) == ("quillkeep", f"{tmp_path}/opt/manage.py audit head")
     environment.read({name: values[name] for name in values if name in environment.NAMES})
 
 
