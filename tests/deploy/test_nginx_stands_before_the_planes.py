@@ -244,3 +244,4 @@ def test_who_guesses_passwords_waits_and_is_then_refused(front: Front) -> None:
     assert refused
     assert problem(refused[0], 429)["retry-after"] == "2"
     assert any(item[0] == 401 for item in told)
+    assert "limiting" not in (front.nginx.folder / "error.log").read_text(encoding="utf-8")  # with the query
