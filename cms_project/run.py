@@ -224,7 +224,7 @@ class Supervisor:
         """Say when it is ready to use."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self.ended():
-            if answers(settings.port):
+            if answers(settings.port, host=settings.allowed_hosts[0].lstrip(".")):
                 say(f"Ready: http://localhost:{settings.port}  (Ctrl-C stops everything)")
                 return
             time.sleep(0.1)
@@ -350,11 +350,11 @@ def _pump(name: str, stream: IO[bytes] | None) -> None:
         sys.stdout.flush()
 
 
-def answers(port: int, *, host: str = "") -> bool:
+def answers(port: int, *, host: str = "localhost") -> bool:
     """Tell whether a web server of ours is ready at a port, asked by a host name that it takes."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/healthz", headers={"Host": host or f"localhost:{port}"})
+        connection.request("GET", "/healthz", headers={"Host": host})
         return connection.getresponse().status == http.client.OK
     except OSError:
         return False
