@@ -18,7 +18,7 @@ from accounts.keys.api_keys import KeyText
 from accounts.models import ApiKey, Event, Installation, RingKey, Session
 from cms_project import adopting, standing
 from cms_project.celery import app
-from tests import throwaway
+from tests import forked, throwaway
 from tests.accounts.cast import BUILDER, Api, make_key, make_person
 from tests.database import ROOT
 from tests.webhooks.world import make_endpoint
@@ -94,7 +94,7 @@ def test_what_mends_it_works_all_the_same() -> None:
         ("audit", "verify", "--help"),
         ("lockdown", "status"),
     ):
-        done = start("manage.py", *command)
+        done = forked.command(*command, env={**os.environ, "DJANGO_SETTINGS_MODULE": "cms_project.settings"})
         assert done.returncode == 0, done.stderr
 
 

@@ -423,21 +423,28 @@ def test_unset_names_are_taken_from_the_file_of_make_run_and_said_so(tmp_path: P
     assert values["SECRET_KEY"] not in done.stderr
 
 
+@pytest.fixture(scope="module")
+def accepted() -> "subprocess.CompletedProcess[str]":
+    """Start the application where nothing answers: it waits five seconds for a database, and is there all the same."""
+    return run("-c", "import cms_project.wsgi, os; print(*sorted(os.environ))", **throwaway.values())
+
+
 @pytest.mark.parametrize("name", ["OWNER_DATABASE_URL", "OWNER_DATABASE_URL_FILE"])
-def test_a_web_process_refuses_the_owner_of_the_tables(name: str) -> None:
+def test_a_web_process_refuses_the_owner_of_the_tables(
+    name: str, accepted: "subprocess.CompletedProcess[str]"
+) -> None:
     refused = run("-c", "import cms_project.wsgi", **throwaway.values(**{name: throwaway.NOWHERE}))
     assert refused.returncode == 2
     assert "OWNER_DATABASE_URL: must not be set in a web process" in refused.stderr
     assert "nobody" not in refused.stderr
-    accepted = run("-c", "import cms_project.wsgi", **throwaway.values())
     assert accepted.returncode == 0, accepted.stderr
 
 
-def test_a_web_process_forgets_the_variables_that_every_request_would_carry() -> None:
-    script = "import cms_project.wsgi, os; print(*sorted(os.environ))"
-    done = run("-c", script, **throwaway.values())
-    assert done.returncode == 0, done.stderr
-    assert not set(environment.NAMES) & set(done.stdout.split())
+def test_a_web_process_forgets_the_variables_that_every_request_would_carry(
+    accepted: "subprocess.CompletedProcess[str]",
+) -> None:
+    assert accepted.returncode == 0, accepted.stderr
+    assert not set(environment.NAMES) & set(accepted.stdout.split())
 
 
 def test_there_is_no_debug_mode_in_any_environment() -> None:

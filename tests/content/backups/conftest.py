@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,9 +18,11 @@ from django.conf import LazySettings
 from psycopg import sql
 from pyrage import x25519
 
+from cms_project import restoring
 from cms_project.servers import OWNER
-from content.backups import creating
+from content.backups import children, creating
 from content.backups.stores import FolderStore
+from tests import forked
 from tests.builders import make_collection, make_entry
 from tests.database import ROOT
 
@@ -95,6 +99,25 @@ def no_golden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the processes that making and proving ask, in place of starting them; that has tests of its own."""
+
+    def run(
+        command: list[str],
+        *,
+        input: bytes,  # noqa: A002 (the word of `subprocess`)
+        capture_output: bool,
+        env: Mapping[str, str],
+        timeout: float,
+    ) -> "subprocess.CompletedProcess[bytes]":
+        return forked.command(*command[2:], env=env, given=input, seconds=timeout)
+
+    monkeypatch.setattr(
+        children, "subprocess", SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
+    )
+
+
+@pytest.fixture
 def scratch(settings: LazySettings, place: FolderStore, database: Callable[[str], str]) -> str:
     """Point proofs at an empty database; return its name."""
     name = database("scratch")
@@ -116,17 +139,30 @@ class House:
     name: str
     data: Path
     values: dict[str, str]
+    starts: bool = False  # its commands start, as they do for people, and watch as long; else they are forked
 
-    def manage(self, *arguments: str, typed: str | None = None, **values: str) -> Any:
-        """Run a command there; the result has `.returncode`, `.stdout`, `.stderr`."""
-        return subprocess.run(
-            [sys.executable, "-m", "tests.content.backups.quick_manage", *arguments],
-            env={**os.environ, **self.values, **values},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            **({"input": typed} if typed is not None else {"stdin": subprocess.DEVNULL}),
-        )
+    def manage(self, *arguments: str, before: Callable[[], None] | None = None, **values: str) -> Any:
+        """Run a command there; the result has `.returncode`, `.stdout`, `.stderr`.
+
+        `before` is called in the process of a command that is forked.
+        """
+        environment = {**os.environ, **self.values, **values}
+        if self.starts:
+            return subprocess.run(
+                [sys.executable, "manage.py", *arguments],
+                env=environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+            )
+
+        def prepare() -> None:
+            restoring.WATCHED = timedelta(milliseconds=200)  # type: ignore[misc]  # final for everybody else
+            if before is not None:
+                before()
+
+        return forked.in_text(forked.command(*arguments, env=environment, before=prepare))
 
     def must(self, *arguments: str, **values: str) -> Any:
         """Run a command that has to succeed; return what it prints as JSON."""

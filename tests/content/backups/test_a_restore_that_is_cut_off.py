@@ -2,10 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -13,36 +13,38 @@ from django.conf import LazySettings
 
 from accounts.access import system
 from accounts.log import seal_pending
+from cms_project import restored_doors, restoring
 from content.backups import keeping
 from content.backups.stores import FolderStore
 from tests.builders import make_user
 from tests.content.backups.conftest import House, url_with
-from tests.database import ROOT
 
 BY = system("a test")
-# Each ends the process hard, in the place of what it is called at.
-KILL: Final = """
-import os, signal
-import django
-django.setup()
-from django.core.management import call_command
-from cms_project import restored_doors, restoring
 
-def die(*_, **__):
+
+def die(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
-def half(*_, **__):
+
+def half(*_: object, **__: object) -> None:
     restoring._present().rename(restoring._aside())
     die()
 
-restoring.WATCHED = restoring.WATCHED / 20
-{where}
-call_command("backup", "restore", "{name}", replace=True, confirm="{name}")
-"""
-BEFORE_THE_DOORS = "restored_doors.shut = die"
-HALF_WAY_THROUGH_THE_FILES = "restoring._put_media = half"
-BEFORE_THE_END = "restoring._let_go = die"
-EVERYWHERE = (BEFORE_THE_DOORS, HALF_WAY_THROUGH_THE_FILES, BEFORE_THE_END)
+
+def be_impatient() -> None:
+    restoring.PATIENCE = timedelta(milliseconds=500)  # type: ignore[misc]  # final for everybody else
+
+
+# Where it ends, hard, in the place of what it would call: module, name, and what is called instead.
+BEFORE_THE_DOORS: Final = (restored_doors, "shut", die)
+HALF_WAY_THROUGH_THE_FILES: Final = (restoring, "_put_media", half)
+BEFORE_THE_END: Final = (restoring, "_let_go", die)
+EVERYWHERE: Final = {
+    "before the doors": BEFORE_THE_DOORS,
+    "half way through the files": HALF_WAY_THROUGH_THE_FILES,
+    "before the end": BEFORE_THE_END,
+}
+Where = tuple[Any, str, Callable[..., None]]
 
 
 @pytest.fixture
@@ -71,13 +73,9 @@ def name_in(house: House) -> str:
     return str(house.rows("SELECT name FROM accounts_user WHERE email = 'edith@example.com'")[0][0])
 
 
-def cut_off(house: House, name: str, where: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", KILL.format(where=where, name=name)],
-        env={**os.environ, **house.values, "DJANGO_SETTINGS_MODULE": "cms_project.settings"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+def cut_off(house: House, name: str, where: Where) -> None:
+    done = house.manage(
+        "backup", "restore", name, "--replace", "--confirm", name, before=lambda: setattr(*where)
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
 
@@ -86,8 +84,8 @@ def leftovers(house: House) -> list[str]:
     return sorted(path.name for path in house.data.glob("media?*"))
 
 
-@pytest.mark.parametrize("where", EVERYWHERE)
-def test_undoing_brings_back_rows_and_files_as_they_were(where: str, made: str, lived_in: House) -> None:
+@pytest.mark.parametrize("where", EVERYWHERE.values(), ids=EVERYWHERE)
+def test_undoing_brings_back_rows_and_files_as_they_were(where: Where, made: str, lived_in: House) -> None:
     cut_off(lived_in, made, where)
     refused = lived_in.manage("backup", "restore", made, "--replace", "--confirm", made)
     assert "--undo" in refused.stderr
@@ -121,7 +119,8 @@ def test_what_was_not_whole_can_not_be_kept(made: str, lived_in: House) -> None:
     assert refused.returncode == 1
     assert "--undo" in refused.stderr
     with psycopg.connect(url_with("DATABASE_URL", lived_in.name), autocommit=True):
-        assert "Stop all of them" in lived_in.manage("backup", "restore", "--undo").stderr
+        refused = lived_in.manage("backup", "restore", "--undo", before=be_impatient)
+        assert "Stop all of them" in refused.stderr
     lived_in.must("backup", "restore", "--undo")
     assert name_in(lived_in) == "the house"
 

@@ -32,11 +32,23 @@ from tests.content.backups.test_what_is_wrong_is_found import forge
 BY = system("a test")
 
 
-@pytest.fixture
-def made(content: None, place: FolderStore, scratch: str, settings: LazySettings) -> str:
+def make(place: FolderStore, settings: LazySettings) -> str:
     (Path(settings.MEDIA_ROOT) / "file").write_bytes(os.urandom(3000))
     seal_pending()
     return keeping.create(place, by=BY).manifest.name
+
+
+@pytest.fixture
+def made(
+    content: None, place: FolderStore, scratch: str, settings: LazySettings, quick_children: None
+) -> str:
+    return make(place, settings)
+
+
+@pytest.fixture
+def made_by_processes(content: None, place: FolderStore, scratch: str, settings: LazySettings) -> str:
+    """Return a backup for which real processes were asked, as those are that will be asked of it."""
+    return make(place, settings)
 
 
 def tables_in(name: str) -> int:
@@ -47,8 +59,9 @@ def tables_in(name: str) -> int:
 
 
 def test_a_good_backup_is_proven_and_nothing_of_it_stays_in_the_scratch_database(
-    made: str, place: FolderStore, scratch: str
+    made_by_processes: str, place: FolderStore, scratch: str
 ) -> None:
+    made = made_by_processes
     make_entry("articles")  # what happens after it was made is no part of it
     proof = keeping.prove(place, made, by=BY)
     assert proof.is_proven, proof.problem
@@ -205,7 +218,7 @@ def test_without_a_key_or_a_scratch_database_the_command_says_what_to_do(
 
 
 def test_what_is_due_is_made_verified_and_proven(
-    content: None, place: FolderStore, scratch: str, settings: LazySettings
+    content: None, place: FolderStore, scratch: str, settings: LazySettings, quick_children: None
 ) -> None:
     assert keeping.keep(place, by=BY) == ["create", "prune", "prove"]
     assert keeping.keep(place, by=BY) == []
@@ -239,8 +252,9 @@ def test_the_table_follows_what_the_store_holds(made: str, place: FolderStore) -
 
 
 def test_the_processes_it_asks_see_the_other_database_however_ours_is_given(
-    made: str, place: FolderStore, monkeypatch: pytest.MonkeyPatch
+    made_by_processes: str, place: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made = made_by_processes
     monkeypatch.setenv("DELIVERY_DATABASE_URL_VAULT", "secret/quillkeep#url")
     monkeypatch.setenv("DELIVERY_DATABASE_URL_FILE", "/nowhere")
     proof = keeping.prove(place, made, by=BY)

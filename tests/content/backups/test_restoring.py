@@ -53,6 +53,7 @@ def made(installation: None, place: FolderStore, no_golden: None) -> str:
 def test_everything_is_back_and_every_door_is_shut(
     installation: None, place: FolderStore, house: House
 ) -> None:
+    house.starts = True
     made = keeping.create(place, by=BY).manifest.name
     report = house.must("backup", "restore", made)
     assert house.rows("SELECT count(*) FROM content_publisheddocument", "DELIVERY_DATABASE_URL") == [(3,)]
@@ -165,7 +166,7 @@ def test_one_of_another_environment_is_refused_unless_it_is_named(
 
 
 def test_one_of_another_environment_is_adopted_and_opens_no_door_here(
-    content: None, house: House, place: FolderStore
+    content: None, house: House, place: FolderStore, quick_children: None
 ) -> None:
     make_key(role="administrator")
     Installation.objects.using("owner").update(environment="production")
