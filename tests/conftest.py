@@ -40,7 +40,7 @@ def remembering(estimate: Callable[..., Any]) -> Callable[..., Any]:
     return estimated
 
 
-passwords.zxcvbn = remembering(passwords.zxcvbn)
+passwords.zxcvbn = remembering(passwords.zxcvbn)  # type: ignore[attr-defined]  # where it is asked
 
 
 @pytest.fixture(scope="session")

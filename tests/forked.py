@@ -133,7 +133,7 @@ def _begin_anew() -> None:
     django_settings._wrapped = Settings(os.environ["DJANGO_SETTINGS_MODULE"])
     for handler in (connections, caches):
         handler.__dict__.pop("settings", None)
-        handler.__init__()  # what it held belongs to the other process, and is left open for it
+        handler.__init__()  # type: ignore[misc]  # what it held belongs to the other process, and is left open for it
     ContentType.objects.clear_cache()
     schema._cached.clear()
     principals._cache = principals.RuleCache()

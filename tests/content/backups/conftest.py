@@ -166,7 +166,7 @@ class House:
 
     def must(self, *arguments: str, **values: str) -> Any:
         """Run a command that has to succeed; return what it prints as JSON."""
-        done = self.manage(*arguments, "--json", **values)
+        done = self.manage(*arguments, "--json", **values)  # type: ignore[arg-type]  # names of the environment
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
