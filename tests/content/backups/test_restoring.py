@@ -277,7 +277,9 @@ def test_one_that_is_killed_is_undone_by_one_command(made: str, house: House) ->
     assert "nothing to undo" in house.manage("backup", "restore", "--undo").stderr
 
 
-STARTS_A_WORKER_MEANWHILE = """
+def restore_with(house: House, name: str, patch: str) -> "subprocess.CompletedProcess[str]":
+    """Restore into a house in a process in which something goes otherwise."""
+    script = f"""
 import os
 import django
 django.setup()
@@ -285,7 +287,20 @@ import psycopg
 from django.core.management import call_command
 from cms_project import restoring
 from content.backups import loading
+restoring.WATCHED = restoring.WATCHED / 20
+{patch}
+call_command("backup", "restore", "{name}", replace=True, confirm="{name}")
+"""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **house.values, "DJANGO_SETTINGS_MODULE": "cms_project.settings"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
 
+
+STARTS_A_WORKER_MEANWHILE = """
 copy = loading.media_files
 
 def slowly(*arguments, **words):
@@ -294,24 +309,27 @@ def slowly(*arguments, **words):
     return found
 
 loading.media_files = slowly
-restoring.WATCHED = restoring.WATCHED / 20
-call_command("backup", "restore", "{name}", replace=True, confirm="{name}")
+"""
+CAN_NOT_SEAL = """
+def fail():
+    raise OSError("No space left on device")
+
+restoring.seal_pending = fail
 """
 
 
 def test_who_comes_while_media_files_are_brought_is_in_the_way_too(made: str, house: House) -> None:
     house.must("backup", "restore", made)
     before = house.rows("SELECT count(*), max(position) FROM accounts_seal")
-    done = subprocess.run(
-        [sys.executable, "-c", STARTS_A_WORKER_MEANWHILE.format(name=made)],
-        env={**os.environ, **house.values, "DJANGO_SETTINGS_MODULE": "cms_project.settings"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert "Stop all of them first" in done.stderr
+    assert "Stop all of them first" in restore_with(house, made, STARTS_A_WORKER_MEANWHILE).stderr
     assert house.rows("SELECT count(*), max(position) FROM accounts_seal") == before
     assert not (house.data / "media.restoring").exists()
+
+
+def test_what_to_do_next_is_told_also_when_the_log_can_not_be_sealed(made: str, house: House) -> None:
+    done = restore_with(house, made, CAN_NOT_SEAL)
+    assert done.returncode == 0, done.stderr
+    assert f"API key off: {ApiKey.objects.get().public_id}" in done.stdout
 
 
 def test_it_waits_for_nobody_who_uses_the_database(made: str, house: House) -> None:
