@@ -27,7 +27,7 @@ from accounts.errors import (
 )
 from accounts.models import Event, Policy, User
 from accounts.rights import granting
-from content import editing, modeling
+from content import editing, modeling, publishing
 from content.models import DraftDocument, Entry, PublishedDocument
 from content.schema import current
 from tests import forked
@@ -481,7 +481,7 @@ def die(*_: object, **__: object) -> None:
 
 KILLS = {  # in the place of what the process ends
     "before the act": (acting_on, "act"),
-    "between entry and publishing": (acting_on.publishing, "publish"),
+    "between entry and publishing": (publishing, "publish"),
     "before it is written down": (processing, "_end"),
 }
 
