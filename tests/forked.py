@@ -51,7 +51,10 @@ def run(
     with tempfile.TemporaryFile() as into, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         into.write(given)
         into.seek(0)
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # Python says that threads of this process are missing there: none is needed.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if pid == 0:
             _live(act, values, (into, out, err))
         status = _ended(pid, seconds)
