@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connections
 from hypothesis import settings as hypothesis
 from pytest_django.plugin import DjangoDbBlocker
+from zxcvbn import zxcvbn
 
 from accounts import limits
 from accounts.keys import usage
@@ -40,7 +41,7 @@ def remembering(estimate: Callable[..., Any]) -> Callable[..., Any]:
     return estimated
 
 
-passwords.zxcvbn = remembering(passwords.zxcvbn)  # type: ignore[attr-defined]  # where it is asked
+passwords.zxcvbn = remembering(zxcvbn)  # type: ignore[attr-defined]  # where it is called by this name
 
 
 @pytest.fixture(scope="session")

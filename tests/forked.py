@@ -14,8 +14,9 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
+from asgiref.local import Local
 from django.conf import Settings
 from django.conf import settings as django_settings
 from django.contrib.contenttypes.models import ContentType
@@ -50,7 +51,10 @@ def run(
     with tempfile.TemporaryFile() as into, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         into.write(given)
         into.seek(0)
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # Python says that threads of this process are missing there: none is needed.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if pid == 0:
             _live(act, values, (into, out, err))
         status = _ended(pid, seconds)
@@ -131,9 +135,11 @@ def _begin_anew() -> None:
     for name in SETTINGS:
         sys.modules.pop(name, None)
     django_settings._wrapped = Settings(os.environ["DJANGO_SETTINGS_MODULE"])
-    for handler in (connections, caches):
+    handlers: tuple[Any, ...] = (connections, caches)
+    for handler in handlers:
         handler.__dict__.pop("settings", None)
-        handler.__init__()  # type: ignore[misc]  # what it held belongs to the other process, and is left open for it
+        handler._settings = None
+        handler._connections = Local(handler.thread_critical)  # the former ones are the other process's
     ContentType.objects.clear_cache()
     schema._cached.clear()
     principals._cache = principals.RuleCache()

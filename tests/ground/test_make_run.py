@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from cms_project.environment import NAMES
 from cms_project.run import Supervisor
 from tests.database import ROOT
-from tests.ground.test_our_own_servers import is_running, open_up
+from tests.ground.test_our_own_servers import is_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
 
@@ -81,10 +82,15 @@ class Run:
         return self.process.returncode
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    open_up(tmp_path)
-    return tmp_path / "var"
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """One for all of it: the first start takes the longest, and what was cut off is where the next one begins.
+
+    Outside of pytest's own folders, which each run that starts beside this one closes to other accounts.
+    """
+    with tempfile.TemporaryDirectory(prefix="qk-run-") as made:
+        Path(made).chmod(0o755)  # as a checkout is
+        yield Path(made) / "var"
 
 
 @pytest.fixture
@@ -135,7 +141,7 @@ def test_it_starts_serves_and_leaves_nothing_behind(folder: Path, runs: list[Run
 
 
 def test_whatever_dies_nothing_stays_behind(folder: Path, runs: list[Run]) -> None:
-    """One folder for all of it: what was cut off is also what the next start has to begin with."""
+    """What was cut off is also what the next start has to begin with."""
     _is_killed_itself(folder, runs, "Spawning worker")  # in the middle of its start
     _is_killed_itself(folder, runs, "sender@")  # and when all is there
     _one_process_dies(folder, runs)

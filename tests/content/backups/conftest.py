@@ -70,17 +70,20 @@ def content(_django_db_helper: None) -> None:
 
 
 @pytest.fixture
-def database() -> Iterator[Callable[[str], str]]:
-    """Make empty databases of the owner; each call returns the name of one, and all are dropped afterwards."""
+def database() -> Iterator[Callable[..., str]]:
+    """Make databases of the owner, empty or as a template is; each call returns the name of one.
+
+    All are dropped afterwards.
+    """
     administrator = psycopg.connect(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"], autocommit=True)
     made = []
 
-    def make(name: str) -> str:
+    def make(name: str, template: str = "template0") -> str:
         full = f"{name}_{urlsplit(os.environ['DATABASE_URL']).path.strip('/')}"
         administrator.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(full)))
         administrator.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
-                sql.Identifier(full), sql.Identifier(OWNER)
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(full), sql.Identifier(OWNER), sql.Identifier(template)
             )
         )
         made.append(full)
@@ -118,7 +121,7 @@ def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def scratch(settings: LazySettings, place: FolderStore, database: Callable[[str], str]) -> str:
+def scratch(settings: LazySettings, place: FolderStore, database: Callable[..., str]) -> str:
     """Point proofs at an empty database; return its name."""
     name = database("scratch")
     owner = settings.DATABASES["owner"]
@@ -166,7 +169,7 @@ class House:
 
     def must(self, *arguments: str, **values: str) -> Any:
         """Run a command that has to succeed; return what it prints as JSON."""
-        done = self.manage(*arguments, "--json", **values)  # type: ignore[arg-type]  # names of the environment
+        done = self.manage(*arguments, "--json", before=None, **values)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -177,7 +180,7 @@ class House:
 
 @pytest.fixture
 def house(
-    tmp_path: Path, settings: LazySettings, place: FolderStore, keys: Keys, database: Callable[[str], str]
+    tmp_path: Path, settings: LazySettings, place: FolderStore, keys: Keys, database: Callable[..., str]
 ) -> House:
     """Return an installation whose database and data are empty."""
     name = database("house")

@@ -1,8 +1,10 @@
 """A restore that is killed anywhere leaves something from which one command leads on: back, or to its end."""
 
 import os
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +12,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 from django.conf import LazySettings
+from psycopg import sql
 
 from accounts.access import system
 from accounts.log import seal_pending
@@ -17,7 +20,7 @@ from cms_project import restored_doors, restoring
 from content.backups import keeping
 from content.backups.stores import FolderStore
 from tests.builders import make_user
-from tests.content.backups.conftest import House, url_with
+from tests.content.backups.conftest import House, Keys, url_with
 
 BY = system("a test")
 
@@ -47,18 +50,59 @@ EVERYWHERE: Final = {
 Where = tuple[Any, str, Callable[..., None]]
 
 
-@pytest.fixture
-def made(place: FolderStore, settings: LazySettings, no_golden: None) -> str:
-    make_user("edith@example.com", roles=("administrator",))
-    (Path(settings.MEDIA_ROOT) / "file").write_bytes(b"of the backup")
-    seal_pending()
-    return keeping.create(place, by=BY).manifest.name
+@dataclass
+class Kept:
+    """What the first test has made: a backup, and a house as it was after restoring it."""
+
+    folder: Path
+    name: str = ""
+    database: str = ""
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    kept = Kept(tmp_path_factory.mktemp("kept"))
+    yield kept
+    if kept.database:
+        with psycopg.connect(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"], autocommit=True) as administrator:
+            administrator.execute(sql.SQL("DROP DATABASE {} (FORCE)").format(sql.Identifier(kept.database)))
+
+
+@pytest.fixture(scope="module")
+def keys() -> Keys:
+    """One pair for all: they share a backup."""
+    return Keys()
 
 
 @pytest.fixture
-def lived_in(made: str, house: House) -> House:
+def made(place: FolderStore, settings: LazySettings, no_golden: None, kept: Kept) -> str:
+    if not kept.name:
+        make_user("edith@example.com", roles=("administrator",))
+        (Path(settings.MEDIA_ROOT) / "file").write_bytes(b"of the backup")
+        seal_pending()
+        kept.name = keeping.create(place, by=BY).manifest.name
+        shutil.copytree(place.folder, kept.folder / "backups")
+    else:
+        shutil.copytree(kept.folder / "backups", place.folder, dirs_exist_ok=True)
+    return kept.name
+
+
+@pytest.fixture
+def lived_in(made: str, house: House, kept: Kept, database: Callable[..., str]) -> House:
     """Return a house where something was written after a restore."""
-    house.must("backup", "restore", made)
+    if not kept.database:
+        house.must("backup", "restore", made)
+        shutil.copytree(house.data, kept.folder / "house")
+        kept.database = f"kept_{house.name}"
+        with psycopg.connect(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"], autocommit=True) as administrator:
+            administrator.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(kept.database), sql.Identifier(house.name)
+                )
+            )
+    else:
+        assert database("house", kept.database) == house.name
+        shutil.copytree(kept.folder / "house", house.data, dirs_exist_ok=True)
     (house.data / "media" / "file").write_bytes(b"of the house")
     write(house, "the house")
     return house

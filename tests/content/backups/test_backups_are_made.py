@@ -286,6 +286,7 @@ def test_a_full_disk_leaves_nothing_and_the_backup_before_as_it_was(
     assert "No space left" in event.detail["problem"]
 
 
+@pytest.mark.usefixtures("quick_children")
 def test_one_that_is_killed_leaves_nothing_in_the_list_and_the_next_one_clears_up(
     content: None, place: FolderStore, settings: LazySettings, keys: Keys, tmp_path: Path
 ) -> None:
