@@ -8,7 +8,7 @@ from pathlib import Path
 
 import django
 from django.core.management import execute_from_command_line
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 
 from cms_project import environment
 
@@ -30,14 +30,21 @@ def main() -> None:
             standing.require_whole_or_exit()
     try:
         execute_from_command_line(sys.argv)
+    except EOFError:
+        sys.exit("Nobody answered: nothing was done.")
     except DatabaseError as error:
         # What it takes to tell needs Django, which is set up by now.
         if import_module("cms_project.lockdown").is_refusal(error):
             sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
-        words = import_module("cms_project.standing").in_words(error)
-        if not words or "--traceback" in sys.argv:
+        if import_module("cms_project.standing").is_no_table(error):
+            sys.exit(
+                "The database holds no tables of this version: `manage.py migrate` makes them, `manage.py backup "
+                "restore` brings back those of a backup."
+            )
+        if not isinstance(error, OperationalError):
             raise
-        sys.exit(words)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        sys.exit(f"The database is away or busy, and what was begun is taken back. Try again. ({reason})")
 
 
 def asks_the_database(arguments: list[str]) -> bool:

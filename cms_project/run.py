@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import IO, Final, Never
@@ -55,6 +56,9 @@ WORKERS: Final = (
     ("sender", "webhooks", 2),
     (KEEPER, "backups", 1),
 )
+SETUP: Final = "setup"  # what runs before the others, and ends
+# Those that hold the role that owns the tables: the worker that builds indexes, and the keeper of backups.
+OWNERS: Final = (SETUP, KEEPER, *(name for name, queues, _ in WORKERS if "index" in queues.split(",")))
 
 
 class StoppedError(Exception):
@@ -165,11 +169,15 @@ class Supervisor:
         former_place = f"file://{kept.get('DATA_DIR')}/backups"  # ours, before the folder was moved or copied
         if kept.get("BACKUP_TO") in (None, former_place):
             values["BACKUP_TO"] = f"file://{self.data_dir / 'backups'}"
-        if not kept.get("BACKUP_RECIPIENTS") and not _has(self.given, "BACKUP_RECIPIENTS"):
+        # A private key that is given has public ones that only who gave it knows: then a fault names them.
+        names = ("BACKUP_RECIPIENTS", "BACKUP_IDENTITY")
+        if not kept.get("BACKUP_RECIPIENTS") and not any(_has(self.given, name) for name in names):
             identity = kept.get("BACKUP_IDENTITY") or str(x25519.Identity.generate())
             values["BACKUP_IDENTITY"] = identity
             values["BACKUP_RECIPIENTS"] = str(x25519.Identity.from_str(identity).to_public())
         theirs = {name: value for name, value in kept.items() if name not in ANEW}
+        if _has(self.given, "BACKUP_IDENTITY") and "BACKUP_IDENTITY" in kept:
+            theirs.pop("BACKUP_RECIPIENTS", None)  # ours, of the key that we had made
         made = {name: text for name, text in {**theirs, **values}.items() if not _has(self.given, name)}
         told = {"DATA_DIR": str(self.data_dir)}
         if self.given.get("PORT", "").isdecimal():
@@ -184,9 +192,8 @@ class Supervisor:
 
     def manage(self, *arguments: str) -> None:
         """Run a command to its end. Raises FailedError."""
-        process = self.spawn("setup", [sys.executable, str(ROOT / "manage.py"), *arguments], owner=True)
-        status = process.wait()
-        del self.processes["setup"]
+        status = self.spawn(SETUP, [sys.executable, str(ROOT / "manage.py"), *arguments]).wait()
+        del self.processes[SETUP]
         if status:
             raise FailedError(f"manage.py {arguments[0]} failed.")
 
@@ -200,8 +207,6 @@ class Supervisor:
             self.spawn(
                 name,
                 worker_command(name, queues, processes),
-                owner="index" in queues or name == KEEPER,
-                keeper=name == KEEPER,
                 dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
             )
         if settings.purge_urls:
@@ -213,22 +218,16 @@ class Supervisor:
         name: str,
         command: list[str],
         *,
-        owner: bool = False,
-        keeper: bool = False,
         dies_by: signal.Signals = signal.SIGTERM,
     ) -> subprocess.Popen[bytes]:
         """Start a process in a group of its own, its output prefixed with its name.
 
         `dies_by` is what the kernel sends it when we are killed ourselves.
         """
-        values = {**self.values, "PYTHONUNBUFFERED": "1"}
-        for withheld in (() if owner else FOR_OWNERS) + (() if keeper else FOR_THE_KEEPER):
-            for form in environment.forms_of(withheld):
-                values.pop(form, None)
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=values,
+            env={**allowed(name, self.values), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -245,7 +244,7 @@ class Supervisor:
         """Say when it is ready to use."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self.ended():
-            if answers(settings.port):
+            if answers(settings.port, host=settings.allowed_hosts[0].lstrip(".")):
                 say(f"Ready: http://localhost:{settings.port}  (Ctrl-C stops everything)")
                 return
             time.sleep(0.1)
@@ -286,6 +285,16 @@ class Supervisor:
 
 class FailedError(Exception):
     """A step did not succeed; the text says which."""
+
+
+def allowed(name: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process without what only other processes may hold."""
+    values = dict(given)
+    withheld = (*(() if name in OWNERS else FOR_OWNERS), *(() if name == KEEPER else FOR_THE_KEEPER))
+    for item in withheld:
+        for form in environment.forms_of(item):
+            values.pop(form, None)
+    return values
 
 
 def web_command(port: int, *, host: str = HOST, workers: int = 1) -> list[str]:
@@ -361,11 +370,11 @@ def _pump(name: str, stream: IO[bytes] | None) -> None:
         sys.stdout.flush()
 
 
-def answers(port: int, *, host: str = "") -> bool:
+def answers(port: int, *, host: str = "localhost") -> bool:
     """Tell whether a web server of ours is ready at a port, asked by a host name that it takes."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/healthz", headers={"Host": host or f"localhost:{port}"})
+        connection.request("GET", "/healthz", headers={"Host": host})
         return connection.getresponse().status == http.client.OK
     except OSError:
         return False

@@ -10,7 +10,6 @@ from typing import Final, NoReturn
 
 from django.conf import settings
 from django.db import DatabaseError, ProgrammingError, connections
-from psycopg import OperationalError as ConnectionFailed
 from psycopg.errors import UndefinedTable
 
 from accounts import environments, ring
@@ -56,7 +55,7 @@ def stamp(*, using: str) -> None:
             pk=ONLY, defaults={"environment": environments.name()}
         )
     except ProgrammingError as error:
-        if not _is_no_table(error):  # migrated back to before there was one
+        if not is_no_table(error):  # migrated back to before there was one
             raise
 
 
@@ -68,7 +67,7 @@ def faults() -> list[tuple[str, str]]:
     try:
         found = Installation.objects.using(alias).filter(pk=ONLY).first()
     except ProgrammingError as error:
-        if _is_no_table(error):
+        if is_no_table(error):
             return []  # not migrated yet
         raise
     wrong = []
@@ -103,26 +102,13 @@ def require_whole_or_exit() -> None:
         connections.close_all()
 
 
-def in_words(error: DatabaseError) -> str:
-    """Return what an error of the database means to whoever typed a command, "" where it is a fault of ours."""
-    if _is_no_table(error):
-        return (
-            "The database holds no tables of this version: `manage.py migrate` makes them, `manage.py backup restore`"
-            " brings back those of a backup."
-        )
-    cause = error.__cause__
-    if isinstance(cause, ConnectionFailed) and cause.sqlstate is None:
-        return f"The database does not answer: {str(cause).strip().splitlines()[0]}"
-    return ""
-
-
 def require_or_exit(*, notes: bool = True) -> None:
     """End the process with status 2 where it may not work here. `notes`: remember the active key of the ring."""
     try:
         found = faults()
         if found:
             _exit(found)
-        if notes and settings.ENVIRONMENT.plane != "delivery":
+        if notes:
             _note()
     except DatabaseError as error:
         logger.warning("The database can't be asked whether it is ours: %s.", type(error).__name__)
@@ -157,12 +143,15 @@ def is_refused() -> bool:
 
 
 def _note() -> None:
+    if settings.ENVIRONMENT.plane == "delivery":
+        return  # its role reads nothing of that, and it encrypts nothing
     try:
         ring.note_active(by=system("start"))
     except DatabaseError as error:
-        if not (_is_no_table(error) or lockdown.is_refusal(error)):
+        if not (is_no_table(error) or lockdown.is_refusal(error)):
             raise
 
 
-def _is_no_table(error: DatabaseError) -> bool:
+def is_no_table(error: DatabaseError) -> bool:
+    """Tell whether an error says that a table is not there: nobody migrated yet."""
     return isinstance(error.__cause__, UndefinedTable)

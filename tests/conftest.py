@@ -1,7 +1,7 @@
 """Fixtures for every test: a database that really commits and is reset afterwards, and live processes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,10 +12,12 @@ from django.core.cache import cache
 from django.db import connections
 from hypothesis import settings as hypothesis
 from pytest_django.plugin import DjangoDbBlocker
+from zxcvbn import zxcvbn
 
 from accounts import limits
 from accounts.keys import usage
 from accounts.outages import outage
+from accounts.sign_in import passwords
 from accounts.valkey import circuit
 from tests import processes
 from tests.database import TestDatabase
@@ -24,6 +26,22 @@ from tests.plugin import forget_the_log
 # No test is timed: whatever else the machine does would decide.
 hypothesis.register_profile("untimed", deadline=None)
 hypothesis.load_profile("untimed")
+
+
+def remembering(estimate: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an estimator of passwords that asks once about each: it takes long, and everybody's here is the same."""
+    known: dict[tuple[str, tuple[str, ...], int], Any] = {}
+
+    def estimated(password: str, *, user_inputs: list[str], max_length: int) -> Any:
+        asked = (password, tuple(user_inputs), max_length)
+        if asked not in known:
+            known[asked] = estimate(password, user_inputs=user_inputs, max_length=max_length)
+        return known[asked]
+
+    return estimated
+
+
+passwords.zxcvbn = remembering(zxcvbn)  # type: ignore[attr-defined]  # where it is called by this name
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Loaded by pytest before Django's settings: starts the run's servers, points the environment at them."""
 
+import gc
 import os
 import re
 import shutil
@@ -73,6 +74,13 @@ def forget_the_log() -> None:
             shutil.rmtree(left)
         else:
             left.unlink()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Have the collector of garbage pass over what was loaded: it stays, and looking at all of it takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -24,6 +24,7 @@ class Size:
     restarts: int = 10
     publishes: int = 200
     histories: int = 100
+    pause: float = 0.0  # seconds after each publish, where few of them must last until all kills are done
     skips_leases: bool = False  # free what the dead held at once, in place of waiting for a minute
 
     @property
@@ -33,7 +34,7 @@ class Size:
 
 
 FULL: Final = Size()
-QUICK: Final = Size(60, 3, 3, 5.0, 3, 40, 20, skips_leases=True)
+QUICK: Final = Size(60, 3, 3, 5.0, 3, 40, 20, pause=0.1, skips_leases=True)
 
 Act = Callable[[Scene, Size], Counts]
 

@@ -32,7 +32,7 @@ def killed(scene: Scene, size: Size) -> Counts:
     for _ in range(size.endpoints):
         scene.receiver(behaviours.slowly(0.05))
     scene.start(*WORK)
-    scene.act("publish", count=size.events)
+    scene.act("publish", count=size.events, pause=size.pause)
     dice = random.Random(2)
     for number in range(size.kills):
         scene.wait_for_more(skips_leases=size.skips_leases)

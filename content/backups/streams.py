@@ -1,6 +1,7 @@
 """Streams that count and hash what passes through them, and age around them: nothing is ever held whole."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, Final
 
@@ -9,6 +10,7 @@ import pyrage
 from content.backups.errors import BackupError, RefusedError, WrongKeyError
 
 PIECE: Final = 1024 * 1024
+_MOST_HEAD: Final = 1024 * 1024  # bytes in which the head of an age file ends
 _WRONG: Final = "The private key is not one of those that this backup is encrypted to"
 
 
@@ -77,17 +79,15 @@ class Generated:
         return data
 
 
+def copy(source: IO[bytes], target: Counted) -> None:
+    """Copy a stream, a piece at a time."""
+    while piece := source.read(PIECE):
+        target.write(piece)
+
+
 def recipients(keys: Iterable[str]) -> list[Any]:
     """Return age's recipients of public keys that the environment has checked."""
-    found = []
-    for key in keys:
-        for kind in (pyrage.x25519.Recipient, pyrage.ssh.Recipient, pyrage.tagpq.Recipient):
-            try:
-                found.append(kind.from_str(key))
-            except pyrage.RecipientError:
-                continue
-            break
-    return found
+    return [pyrage.x25519.Recipient.from_str(key) for key in keys]
 
 
 def identities(keys: Iterable[str]) -> list[Any]:
@@ -109,7 +109,7 @@ def require_key(keys: list[Any], readers: Iterable[str]) -> None:
     Asked before anything is read: verifying takes as long as the backup is large.
     """
     ours, theirs = [str(key.to_public()) for key in keys], list(readers)
-    if not set(ours) & set(theirs):
+    if not set(ours) & {reader.lower() for reader in theirs}:
         raise WrongKeyError(f"{_WRONG} ({', '.join(theirs)}): it is that of {', '.join(ours)}.")
 
 
@@ -121,6 +121,23 @@ def encrypt(source: Any, target: IO[bytes], keys: list[Any]) -> tuple[Counted, C
     except (pyrage.EncryptError, OSError) as error:
         raise (plain.error or sealed.error or BackupError(f"age failed: {error}")) from error
     return plain, sealed
+
+
+def require_opened(source: IO[bytes], keys: list[Any]) -> None:
+    """Raise RefusedError where the first bytes of a stream say that no key opens it: to read all of it may take hours.
+
+    What is wrong with it otherwise is for whoever reads it whole.
+    """
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
+        try:
+            pyrage.decrypt_io(Counted(source, most=_MOST_HEAD), Counted(nowhere, most=0), keys)
+        except (pyrage.DecryptError, OSError, BackupError) as error:
+            _require_right_key(error)
+
+
+def _require_right_key(error: Exception) -> None:
+    if "matching keys" in str(error):
+        raise RefusedError(f"{_WRONG}.") from error
 
 
 def decrypt(source: IO[bytes], target: IO[bytes], keys: list[Any], *, most: int) -> Counted:
@@ -135,7 +152,6 @@ def decrypt(source: IO[bytes], target: IO[bytes], keys: list[Any], *, most: int)
         cause = plain.error or sealed.error
         if cause is not None:
             raise cause from error
-        if "matching keys" in str(error):
-            raise RefusedError(f"{_WRONG}.") from error
+        _require_right_key(error)
         raise RefusedError(f"It can't be decrypted: {error}.") from error
     return plain

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +24,7 @@ from accounts.audit.archiving import ArchiveBlockedError
 from accounts.log import Subject, head_path, record, seal_pending
 from accounts.models import Archive, Event, Position, Seal
 from accounts.sign_in import mails
-from tests.database import ROOT
+from tests import forked
 
 pytestmark = pytest.mark.usefixtures("_django_db_helper")
 BY = system("a test")
@@ -315,49 +313,36 @@ def test_what_was_tampered_with_stays_as_evidence() -> None:
 def test_two_do_not_archive_at_once() -> None:
     with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [archiving._LOCK_ID])
-        done = subprocess.run(
-            [sys.executable, "-c", ARCHIVE.format(before="")],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-        )
-    assert "Another process is archiving" in done.stderr
+        done = archive_in_another_process()
+    assert b"Another process is archiving" in done.stderr
     assert not Archive.objects.exists()
 
 
-ARCHIVE = textwrap.dedent("""
-    import os, signal
-    import django
-    django.setup()
-    from django.utils import timezone
-    from accounts.audit import archiving
-    from accounts.access import system
-    {before}
-    for done in archiving.archive(timezone.now(), by=system("a test")):
-        print(done.file)
-""")
-KILLS = {
-    "while it writes": "archiving.line_bytes = lambda event: os.kill(os.getpid(), signal.SIGKILL)",
-    "before the file has its name": "archiving.sync_folder = lambda folder: os.kill(os.getpid(), signal.SIGKILL)",
-    "before its manifest": "archiving.replace_whole = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
-    "before it deletes": "archiving._delete = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
-    "before it commits": "archiving.record = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)",
+def die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+KILLS = {  # in the place of which function of `archiving` the process ends
+    "while it writes": "line_bytes",
+    "before the file has its name": "sync_folder",
+    "before its manifest": "replace_whole",
+    "before it deletes": "_delete",
+    "before it commits": "record",
 }
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "DATA_DIR": str(settings.DATA_DIR)}
+def archive_in_another_process(ends_at: str = "") -> "subprocess.CompletedProcess[bytes]":
+    def act() -> None:
+        if ends_at:
+            setattr(archiving, ends_at, die)
+        list(archiving.archive(timezone.now(), by=BY))
+
+    return forked.run(act, env={**os.environ, "DATA_DIR": str(settings.DATA_DIR)})
 
 
 @pytest.mark.parametrize("when", KILLS)
 def test_a_killed_archiving_loses_nothing(when: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ARCHIVE.format(before=KILLS[when])],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-    )
+    done = archive_in_another_process(KILLS[when])
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert positions() == list(range(1, 11))
     assert not Archive.objects.exists()

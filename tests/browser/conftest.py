@@ -33,6 +33,10 @@ DRESSES: tuple[tuple[Literal["light", "dark"], int, Rules], ...] = (
     ("dark", 1280, LOOKS),
     ("dark", 360, None),
 )
+# In its new dress: the first frame is asked for before the page is drawn, the second one after that.
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# What it loads anew before it looks: not every style sheet, which only a rule reads that is off unless it is asked for.
+MEDIA_ALONE = {"preload": {"assets": ["media"]}}
 LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) => {
   const { violatedDirective, blockedURI, sourceFile, lineNumber, sample } = event;
@@ -158,7 +162,7 @@ def _faults_in(
         color_scheme=scheme, reduced_motion="reduce"
     )  # a colour on its way to another is neither
     page.set_viewport_size({"width": width, "height": 800})
-    page.wait_for_timeout(50)
+    page.evaluate(DRAWN)
     where = f"{name}, {scheme}, {width} px"
     is_wide = page.evaluate("document.documentElement.scrollWidth") > width
     return [
@@ -171,8 +175,8 @@ def axe(page: Page, rules: Rules = None) -> list[str]:
     """Return what axe-core finds on the page as it is now."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
-    options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
-    found = page.evaluate("(options) => axe.run(options)", options)["violations"]
+    options = {"resultTypes": ["violations"], **MEDIA_ALONE, **({"runOnly": rules} if rules else {})}
+    found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
     return [
         f"{item['id']}: {node['html'][:200]} ({node['failureSummary'][:200]})"
         for item in found

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from accounts.models import ApiKey, Event, Lockdown
 from accounts.tasks import flush_key_usage, seal
 from content.models import Entry
 from content.tasks import rebuild
+from tests import forked
 from tests.accounts.cast import make_person
 from tests.builders import allow, make_collection, make_entry, make_key, make_user
-from tests.database import ROOT
 from tests.ground.test_live_processes import ask
 from tests.processes import CeleryWorker, LiveServer
 
@@ -26,13 +25,7 @@ pytestmark = pytest.mark.slow
 
 def manage(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `manage.py` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *words],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
+    return forked.in_text(forked.command(*words, env={**os.environ, **environment}))
 
 
 def command(*words: str, **environment: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from cms_project.environment import NAMES
+from cms_project.run import Supervisor
 from tests.database import ROOT
-from tests.ground.test_our_own_servers import is_running, open_up
+from tests.ground.test_our_own_servers import is_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
 
@@ -80,10 +82,15 @@ class Run:
         return self.process.returncode
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    open_up(tmp_path)
-    return tmp_path / "var"
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """One for all of it: the first start takes the longest, and what was cut off is where the next one begins.
+
+    Outside of pytest's own folders, which each run that starts beside this one closes to other accounts.
+    """
+    with tempfile.TemporaryDirectory(prefix="qk-run-") as made:
+        Path(made).chmod(0o755)  # as a checkout is
+        yield Path(made) / "var"
 
 
 @pytest.fixture
@@ -134,14 +141,14 @@ def test_it_starts_serves_and_leaves_nothing_behind(folder: Path, runs: list[Run
 
 
 def test_whatever_dies_nothing_stays_behind(folder: Path, runs: list[Run]) -> None:
-    """One folder for all of it: what was cut off is also what the next start has to begin with."""
+    """What was cut off is also what the next start has to begin with."""
     _is_killed_itself(folder, runs, "Spawning worker")  # in the middle of its start
     _is_killed_itself(folder, runs, "sender@")  # and when all is there
     _one_process_dies(folder, runs)
 
 
 def _one_process_dies(folder: Path, runs: list[Run]) -> None:
-    runs.append(Run(folder))
+    runs.append(Run(folder, ALLOWED_HOSTS="cms.test"))  # it asks itself by that name whether it is ready
     runs[-1].wait_until_ready()
     processes = runs[-1].descendants()
     beat = next(pid for pid, command in processes.items() if " beat " in command)
@@ -163,6 +170,14 @@ def _is_killed_itself(folder: Path, runs: list[Run], sign: str) -> None:
     while time.monotonic() < deadline and any(is_running(pid) for pid in processes):
         time.sleep(0.1)
     assert [command for pid, command in processes.items() if is_running(pid)] == []
+
+
+def test_no_public_key_is_made_up_where_a_private_one_is_given(tmp_path: Path) -> None:
+    """It would be of another pair: nobody could ever read those backups."""
+    given = {"DATA_DIR": str(tmp_path), "DATABASE_URL": "x", "VALKEY_URL": "x"}
+    assert "BACKUP_RECIPIENTS" in Supervisor(given).environment()
+    for form in ("BACKUP_IDENTITY", "BACKUP_IDENTITY_FILE"):
+        assert "BACKUP_RECIPIENTS" not in Supervisor({**given, form: "x"}).environment()
 
 
 def test_a_taken_port_and_a_faulty_environment_are_said_plainly(folder: Path, runs: list[Run]) -> None:

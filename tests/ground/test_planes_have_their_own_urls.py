@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
@@ -11,25 +12,32 @@ from django.test import Client
 
 from tests.database import ROOT
 
-LIST_ROUTES = """
+LIST = """
 import json, django
 django.setup()
 from django.urls import get_resolver
-print(json.dumps([str(pattern.pattern) for pattern in get_resolver().url_patterns]))
+def paths(patterns, before=""):
+    for item in patterns:
+        here = before + str(item.pattern)
+        yield from paths(item.url_patterns, here) if hasattr(item, "url_patterns") else [here]
+found = get_resolver().url_patterns
+print(json.dumps([[str(pattern.pattern) for pattern in found], sorted(set(paths(found)))]))
 """
 
 
-def routes_of(plane: str, code: str = LIST_ROUTES) -> list[str]:
+@cache
+def patterns_of(plane: str) -> tuple[list[str], list[str]]:
+    """Return the patterns that a process of a plane begins with, and every path that they lead to."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", LIST],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "QUILLKEEP_PLANE": plane, "DJANGO_SETTINGS_MODULE": "tests.settings"},
     )
-    routes: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return routes
+    first, paths = json.loads(done.stdout.splitlines()[-1])
+    return first, paths
 
 
 @pytest.mark.parametrize(
@@ -54,29 +62,21 @@ def routes_of(plane: str, code: str = LIST_ROUTES) -> list[str]:
     ],
 )
 def test_a_plane_serves_its_own_urls_only(plane: str, there: Any, absent: Any) -> None:
-    routes = routes_of(plane)
+    routes = patterns_of(plane)[0]
     assert set(there) <= set(routes)
     assert not set(absent) & set(routes)
     assert {"healthz", "readyz"} <= set(routes)
 
 
-LIST_PREVIEWS = """
-import json, django
-django.setup()
-from django.urls import get_resolver
-def paths(patterns, before=""):
-    for item in patterns:
-        here = before + str(item.pattern)
-        yield from paths(item.url_patterns, here) if hasattr(item, "url_patterns") else [here]
-print(json.dumps(sorted({path for path in paths(get_resolver().url_patterns) if "preview" in path and "admin/" not in path})))
-"""
+def previews_of(plane: str) -> list[str]:
+    return [path for path in patterns_of(plane)[1] if "preview" in path and "admin/" not in path]
 
 
 def test_previews_are_minted_on_management_and_used_on_the_edge() -> None:
     edge = ["api/v1/preview/content/<str:collection>/<str:name>", "api/v1/previews/exchange"]
-    assert routes_of("edge", LIST_PREVIEWS) == edge
-    assert routes_of("delivery", LIST_PREVIEWS) == []
-    found = routes_of("management", LIST_PREVIEWS)
+    assert previews_of("edge") == edge
+    assert previews_of("delivery") == []
+    found = previews_of("management")
     assert {"api/v1/previews", "api/v1/previews/<uuid:jti>", "api/v1/manage/preview-sites"} <= set(found)
     assert not set(edge) & set(found)
 

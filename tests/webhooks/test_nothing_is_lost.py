@@ -11,7 +11,9 @@ from bench import faults
 from bench.fault_rows.base import ROWS, Row, Size
 from bench.house import House, Scene
 
-SHORT = Size(events=12, endpoints=2, kills=2, outage=1.0, restarts=2, publishes=8, skips_leases=True)
+SHORT = Size(
+    events=12, endpoints=2, kills=2, outage=1.0, restarts=2, publishes=8, pause=0.3, skips_leases=True
+)
 BY_CODE = {row.code: row for row in ROWS}
 
 

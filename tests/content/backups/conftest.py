@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,9 +18,11 @@ from django.conf import LazySettings
 from psycopg import sql
 from pyrage import x25519
 
+from cms_project import restoring
 from cms_project.servers import OWNER
-from content.backups import creating
+from content.backups import children, creating
 from content.backups.stores import FolderStore
+from tests import forked
 from tests.builders import make_collection, make_entry
 from tests.database import ROOT
 
@@ -66,17 +70,20 @@ def content(_django_db_helper: None) -> None:
 
 
 @pytest.fixture
-def database() -> Iterator[Callable[[str], str]]:
-    """Make empty databases of the owner; each call returns the name of one, and all are dropped afterwards."""
+def database() -> Iterator[Callable[..., str]]:
+    """Make databases of the owner, empty or as a template is; each call returns the name of one.
+
+    All are dropped afterwards.
+    """
     administrator = psycopg.connect(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"], autocommit=True)
     made = []
 
-    def make(name: str) -> str:
+    def make(name: str, template: str = "template0") -> str:
         full = f"{name}_{urlsplit(os.environ['DATABASE_URL']).path.strip('/')}"
         administrator.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(full)))
         administrator.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
-                sql.Identifier(full), sql.Identifier(OWNER)
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(full), sql.Identifier(OWNER), sql.Identifier(template)
             )
         )
         made.append(full)
@@ -95,7 +102,26 @@ def no_golden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def scratch(settings: LazySettings, place: FolderStore, database: Callable[[str], str]) -> str:
+def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the processes that making and proving ask, in place of starting them; that has tests of its own."""
+
+    def run(
+        command: list[str],
+        *,
+        input: bytes,  # noqa: A002 (the word of `subprocess`)
+        capture_output: bool,
+        env: Mapping[str, str],
+        timeout: float,
+    ) -> "subprocess.CompletedProcess[bytes]":
+        return forked.command(*command[2:], env=env, given=input, seconds=timeout)
+
+    monkeypatch.setattr(
+        children, "subprocess", SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
+    )
+
+
+@pytest.fixture
+def scratch(settings: LazySettings, place: FolderStore, database: Callable[..., str]) -> str:
     """Point proofs at an empty database; return its name."""
     name = database("scratch")
     owner = settings.DATABASES["owner"]
@@ -116,21 +142,34 @@ class House:
     name: str
     data: Path
     values: dict[str, str]
+    starts: bool = False  # its commands start, as they do for people, and watch as long; else they are forked
 
-    def manage(self, *arguments: str, typed: str | None = None, **values: str) -> Any:
-        """Run a command there; the result has `.returncode`, `.stdout`, `.stderr`."""
-        return subprocess.run(
-            [sys.executable, "-m", "tests.content.backups.quick_manage", *arguments],
-            env={**os.environ, **self.values, **values},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            **({"input": typed} if typed is not None else {"stdin": subprocess.DEVNULL}),
-        )
+    def manage(self, *arguments: str, before: Callable[[], None] | None = None, **values: str) -> Any:
+        """Run a command there; the result has `.returncode`, `.stdout`, `.stderr`.
+
+        `before` is called in the process of a command that is forked.
+        """
+        environment = {**os.environ, **self.values, **values}
+        if self.starts:
+            return subprocess.run(
+                [sys.executable, "manage.py", *arguments],
+                env=environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+            )
+
+        def prepare() -> None:
+            restoring.WATCHED = timedelta(milliseconds=200)  # type: ignore[misc]  # final for everybody else
+            if before is not None:
+                before()
+
+        return forked.in_text(forked.command(*arguments, env=environment, before=prepare))
 
     def must(self, *arguments: str, **values: str) -> Any:
         """Run a command that has to succeed; return what it prints as JSON."""
-        done = self.manage(*arguments, "--json", **values)
+        done = self.manage(*arguments, "--json", before=None, **values)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -141,7 +180,7 @@ class House:
 
 @pytest.fixture
 def house(
-    tmp_path: Path, settings: LazySettings, place: FolderStore, keys: Keys, database: Callable[[str], str]
+    tmp_path: Path, settings: LazySettings, place: FolderStore, keys: Keys, database: Callable[..., str]
 ) -> House:
     """Return an installation whose database and data are empty."""
     name = database("house")

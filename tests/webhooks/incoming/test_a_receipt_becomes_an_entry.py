@@ -2,12 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -29,13 +27,14 @@ from accounts.errors import (
 )
 from accounts.models import Event, Policy, User
 from accounts.rights import granting
-from content import editing, modeling
+from content import editing, modeling, publishing
 from content.models import DraftDocument, Entry, PublishedDocument
 from content.schema import current
+from tests import forked
 from tests.builders import ROOT, make_collection, make_entry, make_role, make_user, principal, writing
-from tests.database import ROOT as FOLDER
 from tests.processes import CeleryWorker
 from tests.webhooks.incoming.world import FIELDS, SAVE, World, make_source, send, the_receipt, told
+from webhooks.incoming import acting as acting_on
 from webhooks.incoming import processing, sources, tasks
 from webhooks.models import Receipt, Source
 
@@ -476,21 +475,14 @@ def test_a_real_worker_acts_on_it(celery_worker: CeleryWorker, world: World) -> 
     assert "CANARYSECRET" not in celery_worker.log()
 
 
-ACT = textwrap.dedent("""
-    import os, signal, sys
-    import django
-    django.setup()
-    from uuid import UUID
-    from webhooks.incoming import acting, processing
-    def die(*_, **__):
-        os.kill(os.getpid(), signal.SIGKILL)
-    {before}
-    processing.carry_out(UUID(sys.argv[1]))
-""")
-KILLS = {
-    "before the act": "acting.act = die",
-    "between entry and publishing": "acting.publishing.publish = die",
-    "before it is written down": "processing._end = die",
+def die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+KILLS = {  # in the place of what the process ends
+    "before the act": (acting_on, "act"),
+    "between entry and publishing": (publishing, "publish"),
+    "before it is written down": (processing, "_end"),
 }
 
 
@@ -498,12 +490,12 @@ KILLS = {
 def test_a_killed_worker_leaves_nothing_half_done(world: World, when: str) -> None:
     acting(world)
     identifier = send("shop", "standard", {"data": {"sku": "A-1", "title": "Chair"}}).json()["id"]
-    done = subprocess.run(
-        [sys.executable, "-c", ACT.format(before=KILLS[when]), identifier],
-        cwd=FOLDER,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
-        capture_output=True,
-    )
+
+    def act() -> None:
+        setattr(*KILLS[when], die)
+        processing.carry_out(UUID(identifier))
+
+    done = forked.run(act, env=os.environ)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     receipt = the_receipt()
     assert (receipt.state, receipt.attempts, Entry.objects.count()) == ("waiting", 1, 0)
