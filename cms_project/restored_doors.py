@@ -290,8 +290,8 @@ def _next_steps(report: Report, before: Doors, *, is_locked: bool) -> list[str]:
         )
     if report.endpoints_paused:
         steps.append(
-            "Webhook endpoints are paused. Tell their receivers, switch each on (admin, Webhooks › Endpoints), then let "
-            "it recover what it missed since the backup."
+            "Webhook endpoints are paused. Tell their receivers, switch each on (admin, Endpoints), then let it "
+            "recover what it missed since the backup."
         )
     if report.sources_disabled:
         steps.append("Incoming sources are switched off. Compare their secrets, then switch them on.")
