@@ -8,7 +8,7 @@ from pathlib import Path
 
 import django
 from django.core.management import execute_from_command_line
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 
 from cms_project import environment
 
@@ -28,12 +28,16 @@ def main() -> None:
             standing.require_or_exit(notes=False)
     try:
         execute_from_command_line(sys.argv)
+    except EOFError:
+        sys.exit("Nobody answered: nothing was done.")
     except DatabaseError as error:
-        if not import_module("cms_project.lockdown").is_refusal(
-            error
-        ):  # it needs Django, which is set up by now
+        # It needs Django, which is set up by now.
+        if import_module("cms_project.lockdown").is_refusal(error):
+            sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
+        if not isinstance(error, OperationalError):
             raise
-        sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        sys.exit(f"The database is away or busy, and what was begun is taken back. Try again. ({reason})")
 
 
 def asks_the_database(arguments: list[str]) -> bool:

@@ -5,7 +5,7 @@ lacks is left alone. All is done by the verbs that everybody uses, so each chang
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
@@ -16,7 +16,8 @@ from rest_framework import serializers
 
 from accounts.access import Principal
 from accounts.api.strict import problems_of
-from accounts.errors import DomainError, InvalidInputError, Problem
+from accounts.errors import DomainError, InvalidInputError, Problem, placed
+from accounts.terminal import printable
 
 Act = Literal["create", "change", "delete"]
 LONGEST_SHOWN: Final = 70
@@ -80,7 +81,7 @@ class Work:
                 yield
         except DomainError as error:
             del self.changes[changes:], self.secrets[secrets:]
-            self.problems += problems_under(error, *place)
+            self.problems += placed(error.errors or [Problem(error.code, error.detail)], *place)
 
 
 class Section(Protocol):
@@ -88,8 +89,8 @@ class Section(Protocol):
 
     name: str
 
-    def export(self) -> Any:
-        """Return what there is, in keys: values of JSON, in a stable order, without what is as usual."""
+    def export(self) -> dict[str, Any]:
+        """Return what there is by name, in keys: values of JSON, without what is as usual."""
         ...
 
     def check(self, given: Any) -> list[Problem]:
@@ -103,15 +104,6 @@ class Section(Protocol):
     def remove(self, given: Any, work: Work) -> None:
         """Delete what the file does not name."""
         ...
-
-
-def problems_under(error: DomainError, *place: str | int) -> list[Problem]:
-    """Return what a refusal says, each fault at its place in the file."""
-    front = Problem.at(place, "", "").pointer or ""
-    return [
-        Problem(item.code, item.detail, pointer=front + (item.pointer or ""))
-        for item in error.errors or [Problem(error.code, error.detail, pointer="")]
-    ]
 
 
 def refused(code: str, detail: str, *place: str | int) -> InvalidInputError:
@@ -141,10 +133,13 @@ def shape_problems(
     return problems
 
 
-def placed(problems: Sequence[Problem], *place: str | int) -> list[Problem]:
-    """Return problems with a place put in front."""
-    front = Problem.at(place, "", "").pointer or ""
-    return [Problem(item.code, item.detail, pointer=front + (item.pointer or "")) for item in problems]
+@contextmanager
+def not_in_file(what: str) -> Iterator[None]:
+    """Say why something is to go, where that is refused."""
+    try:
+        yield
+    except DomainError as error:
+        raise refused(error.code, f"The {what} is not in the file. {error.detail}") from error
 
 
 def without_defaults(values: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,12 +148,13 @@ def without_defaults(values: Mapping[str, Any], usual: Mapping[str, Any]) -> dic
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return one line for each member that differs: `name: old → new`."""
+    """Return one line for each member that differs: `name: old → new`, of what is new `name: new`."""
     lines = []
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name, _MISSING), after.get(name, _MISSING)
         if old != new:
-            lines.append(f"{name}: {shown(old, name)} → {shown(new, name)}")
+            was = f"{shown(old, name)} → " if before else ""
+            lines.append(f"{name}: {was}{shown(new, name)}")
     return tuple(lines)
 
 
@@ -168,6 +164,5 @@ def shown(value: Any, name: str = "") -> str:
         return "(as usual)"
     if name == "url" and isinstance(value, str):
         return f"{urlsplit(value).hostname or ''}/…"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

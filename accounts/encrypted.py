@@ -60,7 +60,6 @@ class Moved:
 
     moved: int = 0
     unreadable: int = 0
-    is_done: bool = True  # False: it was stopped before it had looked at all
 
 
 _encrypted: dict[tuple[str, str], EncryptedColumn] = {}
@@ -129,7 +128,6 @@ def move(key_id: str, *, goes_on: Callable[[], bool], progress: Callable[[int], 
         last: Any = None
         while True:
             if not goes_on():
-                done.is_done = False
                 return done
             batch = _next_batch(column, key_id, last)
             if batch is None:

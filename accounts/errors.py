@@ -1,7 +1,7 @@
 """The errors that apps raise: each names the broken rule. `cms_project.problems` alone turns them into HTTP."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 
@@ -19,6 +19,12 @@ class Problem:
         """Build a problem at a path of keys and indexes, e.g. `("fields", "title")` → `/fields/title`."""
         escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
         return cls(code=code, detail=detail, pointer="".join(f"/{part}" for part in escaped))
+
+
+def placed(problems: Iterable[Problem], *place: str | int) -> list[Problem]:
+    """Return problems with a place put in front of where each stands."""
+    front = Problem.at(place, "", "").pointer or ""
+    return [replace(item, pointer=front + (item.pointer or "")) for item in problems]
 
 
 class RefusedError(Exception):

@@ -100,13 +100,15 @@ class KeyRing:
         return self.active_id, self._signer(purpose, self.active_id).sign(data).hex()
 
     def has_signed(self, data: bytes, signature: str, *, purpose: str, key_id: str) -> bool:
-        """Tell whether a signature is right; one of an unknown key is not."""
+        """Tell whether a signature is right, to the letter; one of an unknown key is not."""
         try:
-            signer = self._signer(purpose, key_id)
-            signer.public_key().verify(bytes.fromhex(signature), data)
+            raw = bytes.fromhex(signature)
+            self._signer(purpose, key_id).public_key().verify(raw, data)
         except (KeyRingError, InvalidSignature, ValueError):
             return False
-        return True
+        return (
+            raw.hex() == signature
+        )  # `fromhex` takes capitals and spaces: one flipped bit makes an `a` an `A`
 
     def public_half(self, purpose: str, key_id: str | None = None) -> str:
         """Return the public key of what `sign` signs with, in hex."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import Error as DatabaseFailure
+from django.db import connection
 from redis import RedisError
 
 logger = logging.getLogger("quillkeep.metrics")
@@ -50,7 +51,16 @@ def register(measures: Iterable[Measure]) -> None:
 
 
 def readings() -> Iterator[Reading]:
-    """Read all of them, each on its own: one whose question fails hides no other."""
+    """Read all of them, each on its own: one whose question fails hides no other.
+
+    Without a database none is asked: each would wait for a connection anew.
+    """
+    try:
+        connection.ensure_connection()
+    except DatabaseFailure as error:
+        logger.warning("No measure can be read: %s.", type(error).__name__)
+        yield from (Reading(measure, None) for measure in MEASURES.values())
+        return
     for measure in MEASURES.values():
         try:
             found = measure.read()

@@ -58,8 +58,8 @@ class Person:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        # Whole: ann@example.org stands neither in joann@example.org nor in ann@example.org.uk.
-        return re.compile(rf"(?<![\w.+-]){re.escape(self.email)}(?![\w-]|\.\w)", re.IGNORECASE)
+        # Whole: ann@example.org stands neither in joann@example.org or o'ann@example.org nor in ann@example.org.uk.
+        return re.compile(rf"(?<![\w.+-])(?<!\w['’]){re.escape(self.email)}(?![\w-]|\.\w)", re.IGNORECASE)
 
     def is_in(self, text: str) -> bool:
         """Tell whether the address stands in a text."""

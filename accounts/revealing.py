@@ -1,4 +1,4 @@
-"""Looking at values that pages mask: allowed to who may read them, with a reason, which the log keeps."""
+"""Looking at values that pages mask, and other acts that ask for a reason, which the log keeps."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,8 +16,16 @@ LONGEST_REASON: Final = 500
 @transaction.atomic
 def revealed(by: Principal, *, subject: Subject, fields: Sequence[str], reason: str) -> None:
     """Record that somebody looked at masked values, and why. Raises InvalidInputError (reason: 3 to 500 characters)."""
-    said = " ".join(reason.split())
-    if not SHORTEST_REASON <= len(said) <= LONGEST_REASON or not said.isprintable():
-        detail = f"Say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters."
-        raise InvalidInputError(errors=[Problem.at(("reason",), "invalid-value", detail)])
+    said, problems = read_reason(reason)
+    if problems:
+        raise InvalidInputError(errors=problems)
     record("values.revealed", actor=by, subject=subject, detail={"fields": sorted(fields), "reason": said})
+
+
+def read_reason(reason: str) -> tuple[str, list[Problem]]:
+    """Return a reason in one line, and what is wrong with it."""
+    said = " ".join(reason.split())
+    if SHORTEST_REASON <= len(said) <= LONGEST_REASON and said.isprintable():
+        return said, []
+    detail = f"Say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters."
+    return said, [Problem.at(("reason",), "invalid-value", detail)]

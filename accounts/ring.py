@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -79,6 +79,7 @@ def _turn(active: str, by: Principal) -> None:
         key.save(update_fields=["state", "retiring_at"])
     if active in known:  # taken back: it is the first one again
         found = known[active]
+        found.fingerprint = found.fingerprint or fingerprint(active)  # it was not there when it was noted
         found.state, found.active_at, found.retiring_at, found.retired_at = State.ACTIVE, now, None, None
         found.save()
     else:
@@ -94,17 +95,24 @@ def _turn(active: str, by: Principal) -> None:
 
 def faults() -> list[str]:
     """Return what is wrong between the ring and what values need: keys that are missing, or not the same as before."""
-    found = []
-    for key in RingKey.objects.order_by("pk"):
-        if key_ring().holds(key.pk):
-            if key.fingerprint and key.fingerprint != fingerprint(key.pk):
-                found.append(f"{key.pk} is another key than the one that values were encrypted with")
-        elif key.state != State.RETIRED:
-            needs = sum(encrypted.counts().get(key.pk, {}).values())
-            found.append(
-                f"{key.pk} is missing, and {needs} stored value{'' if needs == 1 else 's'} can't be opened without it"
-            )
+    rows = list(RingKey.objects.order_by("pk"))
+    found = [
+        f"{row.pk} is another key than the one that values were encrypted with"
+        for row in rows
+        if _is_another(row)
+    ]
+    missing = [row.pk for row in rows if row.state != State.RETIRED and not key_ring().holds(row.pk)]
+    counts = encrypted.counts() if missing else {}
+    for key_id in missing:
+        needs = sum(counts.get(key_id, {}).values())
+        found.append(
+            f"{key_id} is missing, and {needs} stored value{'' if needs == 1 else 's'} can't be opened without it"
+        )
     return found
+
+
+def _is_another(row: RingKey) -> bool:
+    return key_ring().holds(row.pk) and bool(row.fingerprint) and row.fingerprint != fingerprint(row.pk)
 
 
 def shown(*, with_signed: bool = True) -> list[Shown]:
@@ -134,7 +142,7 @@ def _state(key_id: str, row: RingKey | None) -> str:
         return "retired, gone" if row is not None and row.state == State.RETIRED else "missing"
     if row is None:
         return "active" if key_id == key_ring().active_id else "pending"
-    if row.fingerprint and row.fingerprint != fingerprint(key_id):
+    if _is_another(row):
         return "changed"
     return str(row.state)
 
@@ -169,7 +177,6 @@ def move_some() -> Moved:
             done = move(key.pk, goes_on=lambda: time.monotonic() < until)
             whole.moved += done.moved
             whole.unreadable += done.unreadable
-            whole.is_done = whole.is_done and done.is_done
     return whole
 
 
@@ -182,18 +189,17 @@ def known(key_id: str) -> RingKey:
 
 
 @transaction.atomic
-def retire(key_id: str, *, by: Principal) -> dict[str, int]:
-    """Let a former key be retired; return what still needed it: nothing, unless whoever asks has lost it."""
+def retire(key_id: str, *, by: Principal) -> None:
+    """Let a former key be retired. The log keeps how many values still needed it."""
     by.require_area(Area.KEYS)
     by.require_step_up()
     known(key_id)
     row = RingKey.objects.select_for_update().get(pk=key_id)
     if row.pk == key_ring().active_id or row.state == State.ACTIVE:
         raise ConflictError(f"{row.pk} is the active key: put another one first in QUILLKEEP_KEY_RING.")
-    left: dict[str, int] = encrypted.counts().get(row.pk, {})
     if row.state != State.RETIRED:
+        left = sum(encrypted.counts().get(row.pk, {}).values())
         row.state, row.retired_at = State.RETIRED, timezone.now()
         row.save(update_fields=["state", "retired_at"])
-        detail: dict[str, Any] = {"kind": "ring", "key": row.pk, "left": sum(left.values())}
+        detail = {"kind": "ring", "key": row.pk, "left": left}
         record("key.retired", actor=by, subject=Subject("ring-key", row.pk), detail=detail)
-    return left

@@ -167,9 +167,9 @@ class Backups:
         self.lines.append(Line("create", seconds, dumping + copying, peak, CREATE_TARGET))
         console.print("create, nothing changed")
         seconds, peak, again = self.manage("create")
-        self.lines.append(
-            Line(f"create again ({again['new_media_files']} media files copied)", seconds, dumping, peak)
-        )
+        if again["new_media_files"]:
+            raise RuntimeError(f"It copied {again['new_media_files']} media files once more.")
+        self.lines.append(Line("create again, no media file copied", seconds, dumping, peak))
         name = str(made["name"])
         for verb, bare in (("verify", None), ("prove", loading + copying)):
             console.print(verb)

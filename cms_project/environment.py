@@ -19,6 +19,7 @@ import environ
 
 from cms_project import environment_backups
 from cms_project.environment_backups import BackupSettings
+from cms_project.environment_values import Fault, bounded, items
 
 if TYPE_CHECKING:
     from cms_project.vault import Vault
@@ -97,10 +98,6 @@ class EnvironmentFaultsError(Exception):
         lines = [f"  {name}: {sentence}" for name, sentence in self.faults]
         number = f"{len(lines)} fault" if len(lines) == 1 else f"{len(lines)} faults"
         super().__init__("\n".join([f"Quillkeep can't start: {number} in the environment.", *lines]))
-
-
-class Fault(Exception):  # noqa: N818 (never leaves this module)
-    """One value is wrong; the text says how, without the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +200,18 @@ def read(source: Mapping[str, str]) -> Environment:
             "CORS_ALLOWED_ORIGINS", lambda text: _origins(text, strict=strict), default=()
         ),
         "trusted_proxies": reader.take("TRUSTED_PROXIES", _networks, default=()),
-        "port": reader.take("PORT", _port, default=8000),
+        "port": reader.take("PORT", bounded(1, 65535), default=8000),
         "public_url": reader.take(
             "PUBLIC_URL", lambda text: _origin(text, strict=strict), default=... if strict else ""
         ),
         "data_dir": reader.take("DATA_DIR", Path, default=Path("var")),
         "email": reader.take("EMAIL_URL", _email, default=_email("consolemail://")),
-        "idle_keys_disabled_after_days": reader.take("IDLE_KEYS_DISABLED_AFTER_DAYS", _days, default=90),
-        "preview_key_rotation_days": reader.take("PREVIEW_KEY_ROTATION_DAYS", _rotation, default=30),
+        "idle_keys_disabled_after_days": reader.take(
+            "IDLE_KEYS_DISABLED_AFTER_DAYS", bounded(0, 3650, "days"), default=90
+        ),
+        "preview_key_rotation_days": reader.take(
+            "PREVIEW_KEY_ROTATION_DAYS", bounded(1, 90, "days"), default=30
+        ),
         "audit_retention_days": reader.take("AUDIT_RETENTION_DAYS", _retention, default=None),
         "audit_head_to": reader.take("AUDIT_HEAD_TO", lambda text: _head_to(text, strict=strict), default=""),
         "egress_allowed_networks": reader.take("EGRESS_ALLOWED_NETWORKS", _reachable, default=()),
@@ -220,7 +221,7 @@ def read(source: Mapping[str, str]) -> Environment:
         "static_dir": reader.take("STATIC_DIR", Path, default=None),
         "security_alert_to": reader.take("SECURITY_ALERT_TO", _mailboxes, default=()),
         "security_alert_thresholds": reader.take("SECURITY_ALERT_THRESHOLDS", _thresholds, default={}),
-        "backups": environment_backups.read(reader.take, Fault, database=_database, strict=strict),
+        "backups": environment_backups.read(reader.take, database=_database, strict=strict),
         "metrics_allowed_networks": reader.take("METRICS_ALLOWED_NETWORKS", _networks, default=LOOPBACK),
         "audit_stream_to": reader.take("AUDIT_STREAM_TO", _stream_target, default=None),
         "api_v1_life": _api_life(reader, "API_V1"),
@@ -303,6 +304,9 @@ class _Reader:
                 raise Fault("is missing")
         except Fault as fault:
             self.faults.append((name, str(fault)))
+            return None
+        except ValueError:  # of `urlsplit` and the like, whose words hold the value
+            self.faults.append((name, "is not valid"))
             return None
         return cast("T | None", default)
 
@@ -390,18 +394,6 @@ def _one_of(choices: tuple[T, ...]) -> Callable[[str], T]:
     return parse
 
 
-def _days(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and int(text) <= 3650):
-        raise Fault("must be a number of days from 0 (never) to 3650")
-    return int(text)
-
-
-def _rotation(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= 90):
-        raise Fault("must be a number of days from 1 to 90")
-    return int(text)
-
-
 def _secret_key(text: str) -> str:
     lowered = text.lower()
     if "django-insecure" in lowered or "changeme" in lowered:
@@ -413,7 +405,7 @@ def _secret_key(text: str) -> str:
 
 def _secret_keys(text: str) -> tuple[str, ...]:
     """Parse former secret keys, comma separated, the last one first."""
-    keys = tuple(_items(text))
+    keys = tuple(items(text))
     if len(keys) > MOST_FALLBACKS or len(set(keys)) != len(keys):
         raise Fault(f"must be at most {MOST_FALLBACKS} different keys, comma separated")
     for number, key in enumerate(keys, start=1):
@@ -427,7 +419,7 @@ def _secret_keys(text: str) -> tuple[str, ...]:
 def _key_ring(text: str) -> tuple[tuple[str, bytes], ...]:
     """Parse `id:base64 of 32 bytes`, comma separated; the first entry is the active key."""
     ring: dict[str, bytes] = {}
-    for number, entry in enumerate(_items(text), start=1):
+    for number, entry in enumerate(items(text), start=1):
         key_id, _, encoded = entry.partition(":")
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", key_id):
             raise Fault(f"entry {number} has no id of the form [a-z0-9_-]; each entry is id:base64")
@@ -451,10 +443,7 @@ def _database(text: str) -> dict[str, Any]:
     """Parse a PostgreSQL URL; a socket's folder as in libpq: postgresql://user:password@/name?host=/folder."""
     if urlsplit(text).scheme not in ("postgres", "postgresql"):
         raise Fault("must be a postgresql:// URL; there is no other database")
-    try:
-        config: dict[str, Any] = environ.Env.db_url_config(text)
-    except (ValueError, TypeError) as error:
-        raise Fault("is not a valid URL") from error
+    config: dict[str, Any] = environ.Env.db_url_config(text)
     options = config.setdefault("OPTIONS", {})
     if "host" in options:
         config["HOST"] = options.pop("host")
@@ -469,11 +458,14 @@ def _valkey(text: str) -> str:
         raise Fault("must be a redis://, rediss:// or unix:// URL")
     if parts.scheme == "unix" and not parts.path.startswith("/"):
         raise Fault("must name the path of a socket")
+    if parts.port == 0:
+        raise Fault("must name a port from 1 to 65535")
     return text
 
 
 def _broker(text: str) -> str:
-    if urlsplit(text).scheme not in ("redis", "rediss", "redis+socket"):
+    parts = urlsplit(text)
+    if parts.scheme not in ("redis", "rediss", "redis+socket") or parts.port == 0:
         raise Fault("must be a redis://, rediss:// or redis+socket:// URL")
     return text
 
@@ -488,7 +480,7 @@ def _broker_of(valkey_url: str) -> str:
 
 
 def _hosts(text: str, *, strict: bool) -> tuple[str, ...]:
-    hosts = tuple(_items(text))
+    hosts = tuple(items(text))
     if strict and any("*" in host for host in hosts):
         raise Fault("must not hold a wildcard")
     if any("/" in host or " " in host for host in hosts) or not hosts:
@@ -497,7 +489,7 @@ def _hosts(text: str, *, strict: bool) -> tuple[str, ...]:
 
 
 def _origins(text: str, *, strict: bool) -> tuple[str, ...]:
-    return tuple(_origin(item, strict=strict) for item in _items(text))
+    return tuple(_origin(item, strict=strict) for item in items(text))
 
 
 def _origin(text: str, *, strict: bool) -> str:
@@ -519,7 +511,7 @@ def _origin(text: str, *, strict: bool) -> str:
 
 def _networks(text: str) -> tuple[Network, ...]:
     try:
-        networks = tuple(ipaddress.ip_network(item) for item in _items(text))
+        networks = tuple(ipaddress.ip_network(item) for item in items(text))
     except ValueError as error:
         raise Fault("must be addresses or networks, comma separated") from error
     if any(network.prefixlen == 0 for network in networks):
@@ -540,7 +532,7 @@ def _reachable(text: str) -> tuple[Network, ...]:
 def _receivers(text: str) -> tuple[str, ...]:
     """Parse names, `*.name` for all below one, and IP addresses; in the spelling that they are compared in."""
     found = []
-    for number, entry in enumerate(_items(text), start=1):
+    for number, entry in enumerate(items(text), start=1):
         name = entry.lower()
         try:
             found.append(str(ipaddress.ip_address(name.strip("[]"))))
@@ -559,7 +551,7 @@ def _receivers(text: str) -> tuple[str, ...]:
 
 
 def _ports(text: str) -> frozenset[int]:
-    ports = frozenset(_port(item) for item in _items(text))
+    ports = frozenset(map(bounded(1, 65535), items(text)))
     if not ports:
         raise Fault("must hold numbers from 1 to 65535, comma separated")
     return ports
@@ -567,16 +559,10 @@ def _ports(text: str) -> frozenset[int]:
 
 def _caches(text: str) -> tuple[str, ...]:
     """Parse `http(s)://host:port/`, comma separated. http is fine: what is sent holds no secret."""
-    found = tuple(dict.fromkeys(_origin(item, strict=False) + "/" for item in _items(text)))
+    found = tuple(dict.fromkeys(_origin(item, strict=False) + "/" for item in items(text)))
     if not found or len(found) > MOST_CACHES:
         raise Fault(f"must hold 1 to {MOST_CACHES} addresses of the form http://host:port/, comma separated")
     return found
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise Fault("must be a number from 1 to 65535")
-    return int(text)
 
 
 def _retention(text: str) -> int:
@@ -588,12 +574,8 @@ def _retention(text: str) -> int:
 
 def _head_to(text: str, *, strict: bool) -> str:
     """Parse where the signed head goes each day: file:///folder-or-file, or https://…"""
-    try:
-        parts = urlsplit(text)
-        has_port_fault = parts.port == 0
-    except ValueError as error:
-        raise Fault("is not a valid URL") from error
-    if parts.username or parts.password or parts.fragment or has_port_fault:
+    parts = urlsplit(text)
+    if parts.username or parts.password or parts.fragment or parts.port == 0:
         raise Fault("must hold no user, password or fragment")
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/") or "%" in parts.path or parts.query:
@@ -610,11 +592,8 @@ def _stream_target(text: str) -> StreamTarget:
     """Parse stdout:, syslog+udp://host:port, syslog+tcp://… or syslog+tls://host:port?ca=/file."""
     if text == "stdout:":
         return StreamTarget("stdout")
-    try:
-        parts = urlsplit(text)
-        port, query = parts.port, parse_qs(parts.query, strict_parsing=bool(parts.query))
-    except ValueError as error:
-        raise Fault("is not a valid URL") from error
+    parts = urlsplit(text)
+    port, query = parts.port, parse_qs(parts.query, strict_parsing=bool(parts.query))
     scheme, _, kind = parts.scheme.partition("+")
     if scheme != "syslog" or kind not in ("udp", "tcp", "tls"):
         raise Fault("must be stdout:, syslog+udp://, syslog+tcp:// or syslog+tls://host:port")
@@ -682,7 +661,7 @@ def _email(text: str) -> dict[str, Any]:
 
 def _mailboxes(text: str) -> tuple[str, ...]:
     """Parse plain e-mail addresses, comma separated."""
-    boxes = tuple(dict.fromkeys(_items(text)))
+    boxes = tuple(dict.fromkeys(items(text)))
     if not boxes or not all(
         re.fullmatch(r"[^@\s<>\",;:\\]{1,64}@[A-Za-z0-9.-]{1,189}", box) for box in boxes
     ):
@@ -693,7 +672,7 @@ def _mailboxes(text: str) -> tuple[str, ...]:
 def _thresholds(text: str) -> dict[str, int]:
     """Parse `rule=number`, comma separated; 0 switches a rule off."""
     found: dict[str, int] = {}
-    for number, entry in enumerate(_items(text), start=1):
+    for number, entry in enumerate(items(text), start=1):
         key, _, value = entry.partition("=")
         if (
             not re.fullmatch(r"[a-z][a-z.-]{0,59}", key)
@@ -703,7 +682,3 @@ def _thresholds(text: str) -> dict[str, int]:
             raise Fault(f"entry {number} is not rule=number, or repeats a rule")
         found[key] = int(value)
     return found
-
-
-def _items(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]

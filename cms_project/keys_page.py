@@ -19,8 +19,8 @@ STEPS: Final = ("pending", "active", "retiring", "retired")
 NEXT: Final = {
     "pending": "Waits: it becomes the active key when it stands first in the ring.",
     "active": "Encrypts and signs.",
-    "retired": "Verifies what it signed. Keep it in the ring as long as the log is to be verified.",
-    "retired, gone": "Is no longer in the ring. What it signed can't be verified any more.",
+    "retired": "Verifies what it signed. Keep it in the ring for the log and for backups of its time.",
+    "retired, gone": "Is no longer in the ring. What it signed and backups of its time can't be verified any more.",
     "missing": "Is not in the ring, and values need it: they can't be opened. Put it back.",
     "changed": "Is another key than the one that values were encrypted with. Put the former one back.",
 }

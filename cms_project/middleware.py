@@ -63,6 +63,7 @@ CREDENTIAL_VALUE: Final = re.compile(
 )
 
 
+ALIVE: Final = "/healthz"
 FOR_PROGRAMS: Final = ("/api/", "/hooks/", "/.well-known/")
 HTTPS_REQUIRED: Final = "Use https://. A credential that you sent has been readable on the way: revoke it."
 
@@ -146,7 +147,8 @@ class GuardMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer 400, 403, 411, 413, 414, 431 or 503, or pass it on."""
-        if standing.is_refused():
+        # The process lives all the same: whoever asks that would only start it again.
+        if request.path != ALIVE and standing.is_refused():
             return problems.for_refusal(request, UnavailableError())
         query = request.META.get("QUERY_STRING", "")
         if len(query) > MAX_QUERY_LENGTH:

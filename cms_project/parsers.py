@@ -6,7 +6,8 @@ from typing import IO, Any, Final
 
 from rest_framework.parsers import BaseParser
 
-from accounts.api.json_body import BodyTooLargeError, MalformedBodyError, loads
+from accounts.api import json_body
+from accounts.api.json_body import MalformedBodyError
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 _PARAMETERS: Final = re.compile(r"^application/json(?:\s*;\s*charset=\"?utf-8\"?)?\s*$", re.IGNORECASE)
@@ -33,14 +34,9 @@ class StrictJSONParser(BaseParser):
         limit = getattr(view, "max_body_bytes", MAX_BODY_BYTES)
         request = context.get("request")
         declared = request.META.get("CONTENT_LENGTH") if request is not None else None
-        if declared and declared.isdecimal() and int(declared) > limit:
-            raise BodyTooLargeError
         if media_type is not None and not _PARAMETERS.match(media_type):
             raise MalformedBodyError("wrong-charset", "JSON is UTF-8.")
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            raise BodyTooLargeError
-        value = loads(body)
+        value = json_body.loads(json_body.read(stream, limit, declared=declared))
         if not isinstance(value, dict) and not (
             isinstance(value, list) and getattr(view, "takes_array", False)
         ):

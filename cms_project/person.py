@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.access import Area, Principal
@@ -17,10 +18,10 @@ from accounts.keyring import key_ring
 from accounts.log import Subject, record
 from accounts.person import Part, Person, in_batches
 from accounts.person import parts as of_accounts
-from accounts.revealing import LONGEST_REASON, SHORTEST_REASON
+from accounts.revealing import read_reason
 from content.person import parts as of_content
-from previews.models import Preview
-from webhooks.models import Endpoint
+from previews.models import Preview, PreviewSite
+from webhooks.models import Endpoint, Source
 
 EXPORTED: Final = "person.exported"
 PURPOSE: Final = "person-export"
@@ -53,16 +54,12 @@ def export(typed: str, *, reason: str, by: Principal, progress: Progress | None 
     by.require_area(Area.USERS)
     by.require_step_up()
     person: Person | None = None
-    problems: list[Problem] = []
+    said, problems = read_reason(reason)
     try:
         person = Person.of(typed)
     except InvalidInputError as error:
         problems += error.errors
-    text = " ".join(reason.split())
-    if not (SHORTEST_REASON <= len(text) <= LONGEST_REASON and text.isprintable()):
-        why = f"Say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters."
-        problems.append(Problem.at(("reason",), "invalid-value", why))
-    elif person is not None and person.is_in(text):
+    if person is not None and person.is_in(said):
         problems.append(
             Problem.at(("reason",), "invalid-value", "The log keeps this: leave the address out.")
         )
@@ -70,7 +67,7 @@ def export(typed: str, *, reason: str, by: Principal, progress: Progress | None 
         raise InvalidInputError(errors=problems)
     found = [*of_accounts(person, by=by), *of_content(person, by=by), *_of_the_rest(person, by)]
     left_out = sorted({part.told or part.name for part in found if not part.is_open})
-    detail = {"reason": text, "parts": [part.name for part in found if part.is_open], "left_out": left_out}
+    detail = {"reason": said, "parts": [part.name for part in found if part.is_open], "left_out": left_out}
     record(EXPORTED, actor=by, subject=subject_of(person), detail=detail)
     return Export(_lines(person, found, left_out, progress), left_out)
 
@@ -83,11 +80,17 @@ def subject_of(person: Person) -> Subject:
 
 
 def _of_the_rest(person: Person, by: Principal) -> list[Part]:
-    previews = Preview.objects.filter(user__in=person.user_ids)
-    endpoints = Endpoint.objects.filter(owner__in=person.user_ids)
+    ids = person.user_ids
+    previews = Preview.objects.filter(user__in=ids)
+    sites = PreviewSite.objects.filter(created_by__in=ids)
+    endpoints = Endpoint.objects.filter(Q(owner__in=ids) | Q(created_by__in=ids))
+    sources = Source.objects.filter(Q(account__in=ids) | Q(created_by__in=ids))
+    sees_previews, sees_webhooks = by.administers(Area.PREVIEWS), by.administers(Area.WEBHOOKS)
     return [
-        Part("previews", partial(_rows, previews, _preview), by.administers(Area.PREVIEWS)),
-        Part("webhook_endpoints", partial(_rows, endpoints, _endpoint), by.administers(Area.WEBHOOKS)),
+        Part("previews", partial(_rows, previews, _preview), sees_previews),
+        Part("preview_sites", partial(_rows, sites, _named), sees_previews),
+        Part("webhook_endpoints", partial(_rows, endpoints, _named), sees_webhooks),
+        Part("webhook_sources", partial(_rows, sources, _named), sees_webhooks),
     ]
 
 
@@ -106,8 +109,8 @@ def _preview(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    return {"id": str(endpoint.pk), "name": endpoint.name}
+def _named(row: PreviewSite | Endpoint | Source) -> dict[str, Any]:
+    return {"id": str(row.pk), "name": str(row)}
 
 
 def _lines(

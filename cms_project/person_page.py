@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
 from accounts.access import Area
@@ -13,6 +13,7 @@ from accounts.pages.frame import put_problems, show
 from accounts.principals import of_request
 from accounts.revealing import LONGEST_REASON
 from cms_project import person
+from content.manage.form_views import streamed
 
 
 class PersonForm(forms.Form):
@@ -45,9 +46,11 @@ def page(request: HttpRequest) -> HttpResponse:
         except InvalidInputError as error:
             put_problems(form, error)
         else:
-            response = StreamingHttpResponse(found.chunks, content_type="application/json")
-            response.headers["Content-Disposition"] = 'attachment; filename="person.json"'
-            response.headers["Cache-Control"] = "private, no-store"
-            return cast("HttpResponse", response)
-    context: dict[str, Any] = {"title": "What is held about a person", "form": form}
+            answer = streamed(found.chunks, content_type="application/json", name="person.json")
+            return cast("HttpResponse", answer)
+    context: dict[str, Any] = {
+        "title": "What is held about a person",
+        "form": form,
+        "not_searched": person.NOT_SEARCHED,
+    }
     return show(request, "admin/person.html", context, status=400 if request.method == "POST" else 200)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -121,6 +122,8 @@ def render(
         json.dumps(body, ensure_ascii=False, default=str), status=status, content_type=CONTENT_TYPE
     )
     response.headers["Cache-Control"] = "no-store"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
     if status == HTTPStatus.UNAUTHORIZED:
         sent = "HTTP_AUTHORIZATION" in request.META
         response.headers["WWW-Authenticate"] = f'{CHALLENGE}, error="invalid_token"' if sent else CHALLENGE
@@ -265,11 +268,16 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500; the exception is in the log under the same id. The page uses no template: that may be what broke."""
-    if wants_pages(request):
-        identifier = getattr(request, "request_id", "")
-        words = {"title": "Something broke on our side", "details": f"In our log it is {identifier}."}
-        return HttpResponse(defaults.ERROR_PAGE_TEMPLATE % words, status=HTTPStatus.INTERNAL_SERVER_ERROR)
-    return render(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+    is_away = isinstance(sys.exception(), AWAY)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if is_away else HTTPStatus.INTERNAL_SERVER_ERROR
+    if not wants_pages(request):
+        return render(request, status)
+    title = "This is not available at the moment" if is_away else "Something broke on our side"
+    words = {"title": title, "details": f"In our log it is {getattr(request, 'request_id', '')}."}
+    page = HttpResponse(defaults.ERROR_PAGE_TEMPLATE % words, status=status)
+    if is_away:
+        page.headers["Retry-After"] = str(RETRY_SECONDS)
+    return page
 
 
 def is_script(request: HttpRequest) -> bool:

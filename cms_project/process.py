@@ -13,12 +13,10 @@ from cms_project import environment
 from cms_project.environment import Environment, EnvironmentFaultsError
 from cms_project.run import (
     CELERY,
-    FOR_OWNERS,
-    FOR_THE_KEEPER,
     HOST,
-    KEEPER,
     ROOT,
     WORKERS,
+    allowed,
     answers,
     beat_command,
     caches_command,
@@ -26,8 +24,6 @@ from cms_project.run import (
     worker_command,
 )
 
-# Those that hold the role that owns the tables: the worker that builds indexes, and the keeper of backups.
-OWNERS: Final = (*(name for name, queues, _ in WORKERS if "index" in queues.split(",")), KEEPER)
 NAMES: Final = ("web", *(name for name, _, _ in WORKERS), "caches", "beat")
 
 
@@ -55,16 +51,6 @@ def become(command: list[str], values: Mapping[str, str]) -> NoReturn:
     """Go on as another program, under the same number: who sends SIGTERM reaches it."""
     os.chdir(ROOT)
     os.execve(command[0], command, {**values, "PYTHONUNBUFFERED": "1"})  # noqa: S606 (no shell: a list of our own)
-
-
-def allowed(name: str, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what only other processes may hold."""
-    values = dict(given)
-    withheld = (*(() if name in OWNERS else FOR_OWNERS), *(() if name == KEEPER else FOR_THE_KEEPER))
-    for item in withheld:
-        for form in environment.forms_of(item):
-            values.pop(form, None)
-    return values
 
 
 def command_of(name: str, settings: Environment, asked: argparse.Namespace) -> list[str]:

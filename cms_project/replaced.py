@@ -29,8 +29,10 @@ SELECT s.id::text FROM public.webhooks_sourcesecret s JOIN public.webhooks_sourc
 WHERE o.state = 'active' AND s.state <> 'retired'
 """
 _SITES: Final = """
-SELECT id::text, md5(concat_ws('|', secret_hash, previous_secret_hash, extract(epoch FROM previous_valid_until)))
-FROM public.previews_previewsite
+SELECT s.id::text, md5(concat_ws('|', secret_hash, previous_secret_hash, extract(epoch FROM previous_valid_until),
+    state, origins, cdn_origin, response_mode, is_embeddable,
+    (SELECT string_agg(h::text, ',' ORDER BY h.url, h.id) FROM public.previews_handoffurl h WHERE h.site_id = s.id)))
+FROM public.previews_previewsite s
 """
 _ROLES: Final = """
 SELECT r.key, md5(concat_ws('|', r.areas, r.require_second_factor, r.require_phishing_resistant,
@@ -72,7 +74,9 @@ class Doors:
         default_factory=dict
     )  # id of one that works → hash of what it opens, and how
     sources: set[str] = field(default_factory=set)  # ids of secrets of sources that are on
-    sites: dict[str, str] = field(default_factory=dict)  # id → hash of the client secrets
+    sites: dict[str, str] = field(
+        default_factory=dict
+    )  # id → hash of where drafts go, and of the client secrets
     roles: dict[str, str] = field(default_factory=dict)  # key → hash of what it may
     grants: set[str] = field(default_factory=set)  # of single entries, to people and roles
 

@@ -66,7 +66,7 @@ class Report:
     sites_to_give_secrets: list[str] = field(
         default_factory=list
     )  # shared secrets that previews are signed with
-    sites_to_give_client_secrets: list[str] = field(default_factory=list)
+    sites_disabled: list[str] = field(default_factory=list)  # each needs a new client secret besides
     media_files: int = 0
     seconds: int = 0
     next_steps: list[str] = field(default_factory=list)
@@ -92,7 +92,7 @@ def shut(
         if before.is_known:
             _end_people(before, after, report, by)
             _end_grants(before, report)
-            _end_client_secrets(before, after, report, by)
+            _end_sites(before, after, report, by)
             report.roles_that_differ = sorted(
                 key for key, what in after.roles.items() if before.roles.get(key) != what
             )
@@ -198,12 +198,21 @@ def _end_grants(before: Doors, report: Report) -> None:
         report.grants_taken += model.objects.filter(pk__in=gone).delete()[0]
 
 
-def _end_client_secrets(before: Doors, after: Doors, report: Report, by: Principal) -> None:
-    """Replace client secrets of preview sites that were replaced since."""
+def _end_sites(before: Doors, after: Doors, report: Report, by: Principal) -> None:
+    """Switch off preview sites that were changed, switched off or removed since: drafts would go to where they went."""
     for site in PreviewSite.objects.order_by("name"):
-        if before.sites.get(str(site.pk)) != after.sites.get(str(site.pk)):
-            sites.rotate_secret(site, overlap=timedelta(0), by=by)
-            report.sites_to_give_client_secrets.append(site.name)
+        pk = str(site.pk)
+        if before.sites.get(pk) == after.sites.get(pk):
+            continue
+        sites.rotate_secret(site, overlap=timedelta(0), by=by)
+        PreviewSite.objects.filter(pk=pk).update(state=PreviewSite.State.DISABLED)
+        record(
+            "preview-site.updated",
+            actor=by,
+            subject=Subject("preview-site", pk),
+            detail={"name": site.name, "changed": ["state"]},
+        )
+        report.sites_disabled.append(site.name)
 
 
 def _end_webhooks(before: Doors, report: Report, by: Principal) -> None:
@@ -248,6 +257,7 @@ def _detail(report: Report, manifest: Manifest) -> dict[str, object]:
         "grants_taken": report.grants_taken,
         "endpoints_paused": len(report.endpoints_paused),
         "sources_disabled": len(report.sources_disabled),
+        "sites_disabled": len(report.sites_disabled),
     }
 
 
@@ -261,8 +271,9 @@ def _next_steps(report: Report, before: Doors, *, is_locked: bool) -> list[str]:
     if not before.is_known:
         steps.append(
             "Nothing is left to compare with, so this is as on the day of the backup: who is active, passwords, second "
-            "factors, recovery codes that were used since, roles and what they may, grants of single entries, client "
-            "secrets of preview sites. Change again what was changed since because somebody had to be kept out."
+            "factors, recovery codes that were used since, roles and what they may, grants of single entries, "
+            "addresses, state and client secrets of preview sites. Change again what was changed since because "
+            "somebody had to be kept out."
         )
     if report.people_disabled:
         steps.append(
@@ -289,10 +300,11 @@ def _next_steps(report: Report, before: Doors, *, is_locked: bool) -> list[str]:
             "Preview sites with a shared secret need a new one: `manage.py keys rotate SITE --kind previews "
             "--overlap-hours 0` prints it."
         )
-    if report.sites_to_give_client_secrets:
+    if report.sites_disabled:
         steps.append(
-            f"Preview sites need a new client secret, which was replaced since: "
-            f"{', '.join(report.sites_to_give_client_secrets)} (admin, Preview sites)."
+            "Preview sites are switched off whose addresses, state or client secret were changed since: "
+            f"{', '.join(report.sites_disabled)}. Look where each leads, give it a new client secret, and switch it on "
+            "(admin, Preview sites)."
         )
     steps.append(
         "What was erased since is back: entries that somebody asked to be forgotten must be erased once more."

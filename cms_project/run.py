@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import IO, Final, Never
@@ -48,6 +49,9 @@ WORKERS: Final = (
     ("sender", "webhooks", 2),
     (KEEPER, "backups", 1),
 )
+SETUP: Final = "setup"  # what runs before the others, and ends
+# Those that hold the role that owns the tables: the worker that builds indexes, and the keeper of backups.
+OWNERS: Final = (SETUP, KEEPER, *(name for name, queues, _ in WORKERS if "index" in queues.split(",")))
 
 
 class StoppedError(Exception):
@@ -157,7 +161,8 @@ class Supervisor:
             values["CELERY_BROKER_URL"] = self.servers.broker_url(1)
         if not _has(self.given, "BACKUP_TO"):
             values["BACKUP_TO"] = f"file://{self.data_dir / 'backups'}"
-        if not _has(self.given, "BACKUP_RECIPIENTS"):
+        # A private key that is given has public ones that only who gave it knows: then a fault names them.
+        if not _has(self.given, "BACKUP_RECIPIENTS") and not _has(self.given, "BACKUP_IDENTITY"):
             identity = kept.get("BACKUP_IDENTITY") or str(x25519.Identity.generate())
             values["BACKUP_IDENTITY"] = identity
             values["BACKUP_RECIPIENTS"] = str(x25519.Identity.from_str(identity).to_public())
@@ -167,9 +172,8 @@ class Supervisor:
 
     def manage(self, *arguments: str) -> None:
         """Run a command to its end. Raises FailedError."""
-        process = self.spawn("setup", [sys.executable, str(ROOT / "manage.py"), *arguments], owner=True)
-        status = process.wait()
-        del self.processes["setup"]
+        status = self.spawn(SETUP, [sys.executable, str(ROOT / "manage.py"), *arguments]).wait()
+        del self.processes[SETUP]
         if status:
             raise FailedError(f"manage.py {arguments[0]} failed.")
 
@@ -183,8 +187,6 @@ class Supervisor:
             self.spawn(
                 name,
                 worker_command(name, queues, processes),
-                owner="index" in queues or name == KEEPER,
-                keeper=name == KEEPER,
                 dies_by=signal.SIGKILL,  # any gentler end waits for the broker, which died with us
             )
         if settings.purge_urls:
@@ -196,22 +198,16 @@ class Supervisor:
         name: str,
         command: list[str],
         *,
-        owner: bool = False,
-        keeper: bool = False,
         dies_by: signal.Signals = signal.SIGTERM,
     ) -> subprocess.Popen[bytes]:
         """Start a process in a group of its own, its output prefixed with its name.
 
         `dies_by` is what the kernel sends it when we are killed ourselves.
         """
-        values = {**self.values, "PYTHONUNBUFFERED": "1"}
-        for withheld in (() if owner else FOR_OWNERS) + (() if keeper else FOR_THE_KEEPER):
-            for form in environment.forms_of(withheld):
-                values.pop(form, None)
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=values,
+            env={**allowed(name, self.values), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -228,7 +224,7 @@ class Supervisor:
         """Say when it is ready to use."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self.ended():
-            if answers(settings.port):
+            if answers(settings.port, host=settings.allowed_hosts[0].lstrip(".")):
                 say(f"Ready: http://localhost:{settings.port}  (Ctrl-C stops everything)")
                 return
             time.sleep(0.1)
@@ -269,6 +265,16 @@ class Supervisor:
 
 class FailedError(Exception):
     """A step did not succeed; the text says which."""
+
+
+def allowed(name: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process without what only other processes may hold."""
+    values = dict(given)
+    withheld = (*(() if name in OWNERS else FOR_OWNERS), *(() if name == KEEPER else FOR_THE_KEEPER))
+    for item in withheld:
+        for form in environment.forms_of(item):
+            values.pop(form, None)
+    return values
 
 
 def web_command(port: int, *, host: str = HOST, workers: int = 1) -> list[str]:
@@ -344,11 +350,11 @@ def _pump(name: str, stream: IO[bytes] | None) -> None:
         sys.stdout.flush()
 
 
-def answers(port: int, *, host: str = "") -> bool:
+def answers(port: int, *, host: str = "localhost") -> bool:
     """Tell whether a web server of ours is ready at a port, asked by a host name that it takes."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/healthz", headers={"Host": host or f"localhost:{port}"})
+        connection.request("GET", "/healthz", headers={"Host": host})
         return connection.getresponse().status == http.client.OK
     except OSError:
         return False

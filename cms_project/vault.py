@@ -6,8 +6,10 @@ from typing import Any, Final
 import hvac
 import requests
 from hvac import exceptions
+from urllib3.exceptions import HTTPError
 
-from cms_project.environment import MAX_FILE_BYTES, Fault
+from cms_project.environment import MAX_FILE_BYTES
+from cms_project.environment_values import Fault
 
 TIMEOUT: Final = (3.05, 5.0)  # seconds to connect, and between two pieces of an answer
 LARGEST_ANSWER: Final = 1024 * 1024  # bytes
@@ -111,5 +113,5 @@ def _asked(ask: Callable[[], Any]) -> Any:
         raise Fault(f"can't be read: Vault answers with an error ({type(error).__name__})") from error
     except (TypeError, KeyError, AttributeError, RecursionError) as error:  # which the client trips over
         raise Fault("can't be read: what answers is not Vault") from error
-    except (requests.RequestException, OSError, ValueError) as error:
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         raise Fault(f"can't be read: Vault does not answer ({type(error).__name__})") from error

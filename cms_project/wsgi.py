@@ -7,14 +7,13 @@ from django.core.wsgi import get_wsgi_application
 from django.utils.module_loading import import_string
 
 from cms_project import bodies, environment, metrics_folder
-
-POOL = {"min_size": 1, "max_size": 16, "timeout": 5, "max_lifetime": 1800}
-
+from cms_project.pooled.base import POOL
 
 environment.current_or_exit(as_web=True)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cms_project.settings")
 # Only here: Celery closes the pool at every task, and a command needs one connection.
 for _database in settings.DATABASES.values():
+    _database["ENGINE"] = "cms_project.pooled"
     _database["OPTIONS"]["pool"] = POOL.copy()
 metrics_folder.share(settings.DATA_DIR)
 application = bodies.Bodies(get_wsgi_application())

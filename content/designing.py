@@ -8,14 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from accounts.access import SENSITIVE, DataClass, Principal
-from accounts.errors import (
-    InvalidInputError,
-    Problem,
-)
+from accounts.errors import InvalidInputError, Problem, placed
 from accounts.ids import uuid7
 from content import fields, schema
 from content.conditions import Condition, ConditionError
-from content.fields.base import FieldError, FieldSpec, Kind, moved
+from content.fields.base import FieldError, FieldSpec, Kind
 from content.forms import modelling
 from content.forms.options import FormOptions, parse
 from content.models import Collection
@@ -135,7 +132,7 @@ def _read_form_options(
     if raw.get("form") is None:
         return present
     options, found = parse(raw["form"], present)
-    problems += moved(found, "form")
+    problems += placed(found, "form")
     return options
 
 
@@ -340,7 +337,7 @@ def _read_conditions(
             try:
                 condition = Condition.parse(item["condition"], of=spec.id, siblings=done)
             except ConditionError as error:
-                problems += moved(error.problems, "fields", index, "condition")
+                problems += placed(error.problems, "fields", index, "condition")
                 continue
         elif old is not None and old.condition is not None:
             condition = old.condition

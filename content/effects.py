@@ -78,6 +78,17 @@ def _effects_of_retention(before: CollectionSpec, design: Design) -> list[Effect
     return [Effect("", "erased", count, count, detail)] if count else []
 
 
+def effects_of_deletion(collection_id: UUID) -> list[Effect]:
+    """Return what goes with a collection: its entries, and what visitors sent."""
+    entries = Entry.objects.filter(collection_id=collection_id).count()
+    sent = Submission.objects.filter(form_id=collection_id).count()
+    told = (
+        (entries, f"{_told(entries, 'is', 'are')} erased, with all versions."),
+        (sent, f"{_number(sent, 'submission is', 'submissions are')} erased."),
+    )
+    return [Effect("", "deleted", count, count, detail) for count, detail in told if count]
+
+
 def _shorter(form_id: UUID, before: FormOptions, after: FormOptions) -> list[Effect]:
     """A shorter time holds for what was sent already as well."""
     if after.retention_days >= before.retention_days:

@@ -6,11 +6,8 @@ from typing import Final
 
 from django.utils import timezone
 
-from accounts.models.generation import ACCESS
-from content import schema
-
 TOLD: Final = "caches"  # the generation that moves while every cache hears of what changes
-CONTENT: Final = "content:"
+PURGES: Final = "purges"  # the one that moves behind each change that caches are told of, before they are
 FRESH: Final = timedelta(seconds=5)  # so long after the caches were last told answers may be kept
 AHEAD: Final = timedelta(seconds=2)  # of another host's clock
 # Counted from here in microseconds, a generation is a number of at most 15 digits until 2056: what a VCL can compare.
@@ -27,14 +24,12 @@ def may_be_kept(generations: Mapping[str, int]) -> bool:
 
 
 def as_of(generations: Mapping[str, int]) -> int:
-    """Return how new what is read after these generations is at least, as a number that only grows."""
-    newest = max((value for name, value in generations.items() if matters(name)), default=0)
-    return max(0, newest - _SINCE)
+    """Return how new what is read after these generations is at least, as a number that only grows.
 
-
-def matters(name: str) -> bool:
-    """Tell whether a generation is one of published content, or of who may read it."""
-    return name in (ACCESS, schema.GENERATION) or name.startswith(CONTENT)
+    Not by the generations of what changed: those get their values before they are committed, so who knows a newer one
+    need not know an older one yet.
+    """
+    return max(0, generations.get(PURGES, 0) - _SINCE)
 
 
 def moment(generation: int) -> datetime:

@@ -27,7 +27,7 @@ from content import documents, fields, indexing, schema, witnesses
 from content.designing import Design, NewIds, read_design
 from content.documents import VersionData
 from content.editing import save_version, write_drafts
-from content.effects import Effect, convert, effects_of
+from content.effects import Effect, convert, effects_of, effects_of_deletion
 from content.fields.base import FieldSpec
 from content.forms import keeping
 from content.forms.options import FormOptions
@@ -142,6 +142,7 @@ def change_collection(
         sorted(_differing(before, design)),
         _changed_options(before, after),
         opened=opened,
+        erased=sum(effect.lost for effect in effects if effect.change in ("erased", "shortened")),
     )
 
 
@@ -158,20 +159,14 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
         )
         shown = ", ".join(seen) or "collections that you can't see"
         raise ConflictError(f"Used by {shown}. Change those first.", code="in-use")
-    count = Entry.objects.filter(collection=row).count()
-    sent = Submission.objects.filter(form=row).count()
-    if (count or sent) and not confirm:
-        effects = [
-            Effect("", "deleted", number, number, f"{number} {what} erased.")
-            for number, what in ((count, "entries with all their versions are"), (sent, "submissions are"))
-            if number
-        ]
+    effects = effects_of_deletion(collection_id)
+    if effects and not confirm:
         raise ConfirmationRequiredError(effects=[effect.as_json() for effect in effects])
     witnesses.call(Vanishing(before, None, is_erased=True))
     indexing.drop_later(row)
     Version.objects.filter(entry__collection=row).delete()
-    Entry.objects.filter(collection=row).delete()
-    Submission.objects.filter(form=row).delete()
+    _, entries = Entry.objects.filter(collection=row).delete()
+    sent, _ = Submission.objects.filter(form=row).delete()
     Policy.objects.filter(collection_id=collection_id).delete()
     row.delete()
     record(
@@ -181,7 +176,7 @@ def delete_collection(collection_id: UUID, *, by: Principal, confirm: bool = Fal
         detail={
             "change": "deleted",
             "key": before.key,
-            "entries": count,
+            "entries": entries.get("content.Entry", 0),
             **({"submissions": sent} if sent else {}),
         },
     )
@@ -440,14 +435,17 @@ def _finish(
     options: Sequence[str] = (),
     *,
     opened: Sequence[str] = (),
+    erased: int = 0,
 ) -> CollectionSpec:
-    """Tell the log; `opened`: the fields that were personal or secret and are no longer."""
+    """Tell the log; `opened`: the fields that were personal or secret; `erased`: how much is kept no longer."""
     indexing.plan(collection_id)
     detail: dict[str, Json] = {"change": change, "fields": list(names)}
     if options:
         detail["options"] = list(options)
     if opened:
         detail["opened"] = list(opened)
+    if erased:
+        detail["erased"] = erased
     record(
         "collection.changed",
         actor=by,

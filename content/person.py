@@ -12,7 +12,7 @@ from content.fields.base import FieldSpec
 from content.forms import rights
 from content.forms.bodies import Reading, texts
 from content.forms.reading import metadata
-from content.models import Entry, Submission, Version
+from content.models import Entry, SavedView, Submission, Version, Visit
 from content.schema import CollectionSpec, Schema, current
 from content.sealed_values import ValuesLostError
 from content.sealing import with_keys
@@ -34,15 +34,15 @@ def parts(person: Person, *, by: Principal) -> list[Part]:
             searched = tuple(filter(_may_hold, spec.fields))
             reads = all(any(clause.fields.allows(field) for clause in wide) for field in searched)
             found += [
-                Part(f"entries in {spec.key}", partial(_entries, person, spec), bool(wide), told),
-                Part(f"versions in {spec.key}", partial(_versions, person, spec), bool(wide), told),
+                Part(f"{name} in {spec.key}", partial(rows, person, spec), bool(wide), told)
+                for name, rows in _OWN.items()
             ]
             if searched:
-                rows = partial(_mentions, person, spec, searched)
-                found.append(Part(f"mentions in {spec.key}", rows, bool(wide) and reads, told))
+                mentions = partial(_mentions, person, spec, searched)
+                found.append(Part(f"mentions in {spec.key}", mentions, bool(wide) and reads, told))
         elif spec.form is not None:
-            rows = partial(_submissions, person, spec, present, by)
-            found.append(Part(f"submissions of {spec.key}", rows, _opens(spec, by), told))
+            sent = partial(_submissions, person, spec, present, by)
+            found.append(Part(f"submissions of {spec.key}", sent, _opens(spec, by), told))
     return found
 
 
@@ -71,6 +71,24 @@ def _versions(person: Person, spec: CollectionSpec) -> Iterator[dict[str, Any]]:
             "created_at": moment(version.created_at),
             "message": version.message,
         }
+
+
+def _visits(person: Person, spec: CollectionSpec) -> Iterator[dict[str, Any]]:
+    for visit in in_batches(Visit.objects.filter(user__in=person.user_ids, entry__collection_id=spec.id)):
+        yield {
+            "entry": str(visit.entry_id),
+            "locale": visit.locale,
+            "seen_at": moment(visit.seen_at),
+            "typing_at": moment(visit.typing_at),
+        }
+
+
+def _views(person: Person, spec: CollectionSpec) -> Iterator[dict[str, Any]]:
+    for view in in_batches(SavedView.objects.filter(owner__in=person.user_ids, collection_id=spec.id)):
+        yield {"id": str(view.pk), "name": view.name, "created_at": moment(view.created_at)}
+
+
+_OWN: Final = {"entries": _entries, "versions": _versions, "visits": _visits, "saved views": _views}
 
 
 def _mentions(

@@ -9,12 +9,19 @@ from django.utils import timezone
 
 from accounts.access import Action, Principal
 from accounts.canonical import Json
-from accounts.errors import EntryIncompleteError, InvalidInputError, NotFoundError, Problem, StaleVersionError
+from accounts.errors import (
+    EntryIncompleteError,
+    InvalidInputError,
+    NotFoundError,
+    Problem,
+    StaleVersionError,
+    placed,
+)
 from accounts.log import record
 from accounts.models import Generation
 from content import documents, fields, witnesses
 from content.conditions import asked_for
-from content.fields.base import FieldError, moved
+from content.fields.base import FieldError
 from content.models import DraftDocument, Entry, PublishedDocument, PublishedSearch, Reference
 from content.schema import CollectionSpec
 from content.sealing import sealed_values
@@ -151,7 +158,7 @@ def missing(
                 field_type.clean(value, spec, writing.unrestricted)
             except FieldError as error:
                 found = [*found, *error.problems]
-        problems += moved(found, spec.key)
+        problems += placed(found, spec.key)
     if len(locales) < 2:
         return problems
     return [Problem(item.code, f"{item.detail} ({locale})", item.pointer) for item in problems]

@@ -4,9 +4,10 @@ Nothing is remembered that could be lost: every look compares the generations, w
 transaction, with those that a cache was told last. A change that nobody could tell of is found by the next look, and a
 cache that we know nothing of is told to forget everything.
 
-An answer that may be kept says by `Cache-As-Of` at which generation it was read, and so does a purge. A cache keeps no
-answer that is older than the last purge: not one that was on its way when the purge came, and not one that a replica
-gave that lags behind. It uses what it keeps only as long as it hears of us (deploy/varnish/quillkeep.vcl).
+A purge is numbered once its change is seen, and an answer that may be kept says by `Cache-As-Of` which purge it knew
+of. A cache keeps no answer that is older than the last purge: not one that was on its way when the purge came, and not
+one that a replica gave that lags behind. It uses what it keeps only as long as it hears of us
+(deploy/varnish/quillkeep.vcl).
 """
 
 import logging
@@ -26,12 +27,13 @@ from accounts.log import Subject, record
 from accounts.models.event import Event
 from accounts.models.generation import ACCESS, Generation
 from content import schema
-from content.kept_answers import CONTENT, TOLD, as_of, matters, moment
+from content.kept_answers import PURGES, TOLD, as_of, moment
 from content.schema import Schema
 
 logger = logging.getLogger("quillkeep.caches")
 
 EVERYTHING: Final = "*"  # no collection has this key
+CONTENT: Final = "content:"
 NOT_TOLD: Final = "cache.not-told"
 LOOK_EVERY: Final = 0.1  # seconds
 TELL_EVERY: Final = 1.0  # also when nothing changed
@@ -48,11 +50,12 @@ def tags_of(before: Mapping[str, int] | None, now: Mapping[str, int], present: S
     """
     if before is None:
         return frozenset({EVERYTHING})
-    names = {name for name in {*before, *now} if matters(name)}
-    changed = {name for name in names if before.get(name) != now.get(name)}
+    changed = {name for name in {*before, *now} if before.get(name) != now.get(name)}
     if changed & {ACCESS, schema.GENERATION}:
         return frozenset({EVERYTHING})
-    ids = {UUID(name.removeprefix(CONTENT)) for name in changed}
+    ids = {UUID(name.removeprefix(CONTENT)) for name in changed if name.startswith(CONTENT)}
+    if not ids:
+        return frozenset()
     if not ids <= present.by_id.keys():
         return frozenset({EVERYTHING})
     keys = {item.key for item in present.collections if item.id in ids or _reached(item.id, present) & ids}
@@ -93,7 +96,10 @@ class Cache:
         tags = tags_of(self.told, now, schema.current(generation=now.get(schema.GENERATION, 0)))
         if not tags and time.monotonic() - self.told_at < TELL_EVERY:
             return True
-        if not purge(self.url, tags | self._again, level=as_of(now)):
+        if tags:
+            Generation.objects.bump(PURGES)  # who reads this knows the change too
+        level = as_of(Generation.objects.current() if tags else now)
+        if not purge(self.url, tags | self._again, level=level):
             return False
         self.told, self.told_at, self._again = now, time.monotonic(), tags
         return True

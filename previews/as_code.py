@@ -50,7 +50,7 @@ class PreviewSites:
 
     def export(self) -> dict[str, Any]:
         rows = PreviewSite.objects.prefetch_related("handoff_urls")
-        return {row.name: _site(row) for row in sorted(rows, key=lambda row: row.name)}
+        return {row.name: _site(row) for row in rows}
 
     def check(self, given: Any) -> list[Problem]:
         problems = shape_problems(given, _Shape)

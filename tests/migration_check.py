@@ -57,6 +57,8 @@ def _problem(operation: Operation, made: set[str], state: ProjectState, label: s
             operation.field
         ):
             return "the release before inserts rows without it; make it null=True, or give it a db_default."
+        case migrations.AddConstraint() if operation.model_name_lower not in made:
+            return "the release before may write what it refuses."
         case migrations.AlterField():
             return _altered(
                 state.models[label, operation.model_name_lower].fields[operation.name], operation.field
@@ -70,6 +72,8 @@ def _problem(operation: Operation, made: set[str], state: ProjectState, label: s
 def _altered(old: "models.Field[Any, Any]", new: "models.Field[Any, Any]") -> str:
     if old.null and _needs_value(new):
         return "the release before still writes NULL there."
+    if new.unique and not old.unique:
+        return "the release before may write one value twice."
     before, after = old.db_type(connection), new.db_type(connection)
     is_wider = after == "text" or (old.max_length or 0) < (new.max_length or 0)
     if before != after and not (is_wider and str(before).startswith("varchar")):

@@ -21,9 +21,8 @@ from cms_project.web import APPLICATION
 from tests.database import ROOT
 
 START_SECONDS = 30.0
-PORTS = iter(
-    random.sample(range(12_000, 32_000), 20_000)
-)  # below those of clients; each worker in its own order
+# Below those of clients; each worker in its own order.
+PORTS = iter(random.sample(range(12_000, 32_000), 20_000))
 
 
 @cache

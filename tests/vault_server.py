@@ -22,6 +22,7 @@ class VaultServer:
         self.errors: Any = ["canary of what the server says"]
         self.delay = 0.0
         self.raw = b""
+        self.missing = 0  # bytes that an answer is shorter than it says
         self.redirect_to = ""
         handler = type("Handler", (_Handler,), {"server_of_secrets": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -95,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _write(self, status: int, raw: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(raw)))
+        self.send_header("Content-Length", str(len(raw) + self.server_of_secrets.missing))
         self.end_headers()
         self.wfile.write(raw)
+        self.close_connection = bool(self.server_of_secrets.missing)

@@ -31,11 +31,13 @@ def _each(event: Event, _known: Known) -> Iterable[Hit]:
 def _erased(event: Event, _known: Known) -> Iterable[Hit]:
     group, words, subject = _who(event)
     if event.type in ("entry.deleted", "submission.erased"):
-        yield Hit(group, words, subject)
-    elif event.detail.get("change") == "deleted":  # with their collection
-        lost = event.detail.get("entries", 0) + event.detail.get("submissions", 0)
-        if lost:
-            yield Hit(group, words, subject, weight=lost)
+        if event.actor_kind != "system":  # retention does what somebody has told it to
+            yield Hit(group, words, subject)
+        return
+    # With their collection, or by a retention that is shorter now.
+    lost = sum(event.detail.get(name, 0) for name in ("entries", "submissions", "erased"))
+    if lost:
+        yield Hit(group, words, subject, weight=lost)
 
 
 def _counted(event: Event, _known: Known) -> Iterable[Hit]:

@@ -152,6 +152,7 @@ class SessionView(APIView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
+        """End it, with every token of it."""
         read_query(request, ())
         principal = _signed_in(request, NOT_ITS_OWN)
         sessions.end(_own(session_id, principal), by=principal)

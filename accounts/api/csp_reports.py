@@ -12,7 +12,8 @@ from rest_framework.views import APIView
 
 from accounts import browser_reports
 from accounts.access import Needs
-from accounts.api.json_body import BodyTooLargeError, MalformedBodyError, loads
+from accounts.api import json_body
+from accounts.api.json_body import MalformedBodyError
 from accounts.authentication import ManagementAuthentication
 from accounts.limits import Policy, Throttle
 
@@ -40,12 +41,7 @@ class _Parser(BaseParser):
     ) -> Any:
         request = (parser_context or {}).get("request")
         declared = request.META.get("CONTENT_LENGTH") if request is not None else None
-        if declared and declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
-            raise BodyTooLargeError
-        body = stream.read(MAX_BODY_BYTES + 1)
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLargeError
-        value = loads(body)
+        value = json_body.loads(json_body.read(stream, MAX_BODY_BYTES, declared=declared))
         if not isinstance(value, self.shape):
             raise MalformedBodyError("not-a-report", "The body is not a report of a browser.")
         return value

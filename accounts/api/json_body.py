@@ -1,11 +1,12 @@
-"""JSON of strangers, read strictly: every limit is checked before anything is built from the bytes."""
+"""Bodies of strangers, read strictly: every limit is checked before anything is read, or built from the bytes."""
 
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Never
+from typing import IO, Any, Final, Never
 
+from django.http import HttpRequest
 from rest_framework import status
 from rest_framework.exceptions import APIException
 
@@ -35,6 +36,20 @@ class MalformedBodyError(APIException):
     def __init__(self, code: str, detail: str, path: tuple[str | int, ...] = ()) -> None:
         super().__init__(detail, code)
         self.problem = Problem.at(path, code, detail)
+
+
+def read(stream: HttpRequest | IO[bytes], limit: int, *, declared: str | None) -> bytes:
+    """Return the bytes of a body, none of one that says it is larger. Raises BodyTooLargeError, MalformedBodyError."""
+    said = declared or "0"
+    if not (said.isascii() and said.isdecimal()) or len(said) > 12 or int(said) > limit:
+        raise BodyTooLargeError
+    try:
+        body = bytes(stream.read(limit + 1))
+    except OSError as error:
+        raise MalformedBodyError("cut-off", "The body ended too early.") from error
+    if len(body) > limit:
+        raise BodyTooLargeError
+    return body
 
 
 class _Repeated(dict[str, Any]):

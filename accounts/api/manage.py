@@ -78,6 +78,7 @@ class RolesView(ManagementView):
 
     @extend_schema(request=RoleBody, responses={201: ONE})
     def post(self, request: Request) -> Response:
+        """Add a role."""
         body = read_body(RoleBody, request)
         role = granting.add_role(**body, by=principal_of(request))
         return Response(role_json(role), status=201)
@@ -95,11 +96,13 @@ class RoleView(ManagementView):
 
     @extend_schema(request=RoleChange, responses={200: ONE})
     def patch(self, request: Request, key: str) -> Response:
+        """Change what is given."""
         body = read_body(RoleChange, request)
         return Response(role_json(granting.change_role(_role(key), **body, by=principal_of(request))))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, key: str) -> Response:
+        """Remove a role with its policies. Those of every installation stay, and those that somebody has."""
         granting.remove_role(_role(key), by=principal_of(request))
         return Response(status=204)
 
@@ -138,7 +141,7 @@ class PoliciesView(ManagementView):
 
 
 class PolicyView(ManagementView):
-    """One policy. A change is checked as a whole, with what it does not mention as it was."""
+    """One policy."""
 
     needs = Needs("area", Area.POLICIES)
 
@@ -149,7 +152,7 @@ class PolicyView(ManagementView):
 
     @extend_schema(request=PolicyBody, responses={200: ONE})
     def patch(self, request: Request, policy_id: UUID) -> Response:
-        """Change one; `"dry_run": true` as for a new one."""
+        """Change what is given, checked as a whole; `"dry_run": true` as for a new one."""
         body = read_body(PolicyBody, request, partial=True)
         policy = _policy(policy_id)
         present = policy_json(policy)
@@ -168,6 +171,7 @@ class PolicyView(ManagementView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, policy_id: UUID) -> Response:
+        """Remove a policy."""
         granting.remove_policy(_policy(policy_id), by=principal_of(request))
         return Response(status=204)
 
@@ -193,6 +197,7 @@ class UsersView(ManagementView):
 
     @extend_schema(request=UserBody, responses={201: ONE})
     def post(self, request: Request) -> Response:
+        """Invite a person by mail, or add a service account, which has no address."""
         body = read_body(UserBody, request)
         by = principal_of(request)
         roles = body.get("roles", [])
@@ -214,7 +219,7 @@ class UsersView(ManagementView):
 
 
 class UserView(ManagementView):
-    """One user. Users are switched off, not deleted: what they did stays theirs."""
+    """One user; they are switched off, not deleted: what they did stays theirs."""
 
     needs = Needs("area", Area.USERS)
 
@@ -225,6 +230,7 @@ class UserView(ManagementView):
 
     @extend_schema(request=UserChange, responses={200: ONE})
     def patch(self, request: Request, user_id: UUID) -> Response:
+        """Change what is given; `roles` as a whole."""
         body = read_body(UserChange, request)
         return Response(user_json(people.change_user(_user(user_id), **body, by=principal_of(request))))
 
@@ -250,6 +256,7 @@ class ApiKeysView(ManagementView):
 
     @extend_schema(request=ApiKeyBody, responses={201: ONE})
     def post(self, request: Request) -> Response:
+        """Make a key, for an `owner` or for a new service account with a `role`. `key` is in this answer only."""
         body = read_body(ApiKeyBody, request)
         scopes = parse_scopes(body["scopes"])
         options: dict[str, Any] = {
@@ -285,6 +292,7 @@ class ApiKeyView(ManagementView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, key_id: UUID) -> Response:
+        """Revoke a key for good."""
         api_keys.revoke(_key(key_id), by=principal_of(request))
         return Response(status=204)
 

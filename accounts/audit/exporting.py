@@ -7,7 +7,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -152,9 +152,9 @@ def lines(format: str, events: Iterator[Event]) -> Iterator[tuple[Event | None, 
         for event in events:
             yield event, line_bytes(event)
         return
-    yield None, _row(COLUMNS)
+    yield None, csv_row(COLUMNS)
     for event in events:
-        yield event, _row([safe_cell(value) for value in _cells(event)])
+        yield event, csv_row(_cells(event))
 
 
 def write(
@@ -263,10 +263,10 @@ def _cells(event: Event) -> list[object]:
     ]  # fmt: skip
 
 
-def _row(cells: Any) -> bytes:
-    """Return one record (RFC 4180), every cell in quotes."""
+def csv_row(cells: Iterable[object]) -> bytes:
+    """Return one record (RFC 4180), every cell in quotes, and none that a spreadsheet would run."""
     out = io.StringIO()
-    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(map(safe_cell, cells))
     return out.getvalue().encode()
 
 

@@ -23,7 +23,7 @@ LONGEST_DATAGRAM: Final = (
     60_000  # bytes: what IPv4 carries, with room for what is around it (RFC 5426, section 3.2)
 )
 LONGEST_MESSAGE_ID: Final = 32
-_SLICE: Final = 4_096  # what a pipe that is ready takes at once
+_SLICE: Final = 4_096  # what a pipe that is ready takes at once (PIPE_BUF)
 _UNREACHABLE_SECONDS: Final = 0.2  # within which a host says that nobody listens at a port of its
 
 
@@ -80,12 +80,14 @@ def send(target: Target, messages: Sequence[Message], *, host: str, seconds: flo
 
 
 def _write(descriptor: int, messages: Sequence[Message], ends_at: float) -> None:
-    left = memoryview(b"".join(message.line + b"\n" for message in messages))
-    while left:
-        _, ready, _ = select.select([], [descriptor], [], _left(ends_at))
-        if not ready:
-            raise TimeoutError
-        left = left[os.write(descriptor, left[:_SLICE]) :]
+    """Write line by line: a slice goes into a pipe in one piece, and nobody else's line into the middle of it."""
+    for message in messages:
+        left = message.line + b"\n"
+        while left:
+            _, ready, _ = select.select([], [descriptor], [], _left(ends_at))
+            if not ready:
+                raise TimeoutError
+            left = left[os.write(descriptor, left[:_SLICE]) :]
 
 
 def _datagrams(target: Target, messages: Sequence[Message], host: str) -> None:

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from accounts import ring
+from accounts import encrypted, ring
 from accounts.access import Area, Principal
 from accounts.errors import ConflictError
+from accounts.keyring import key_ring
 from accounts.keys import kinds
 from accounts.keys.kinds import Rotated
 from accounts.keys.usage import Verdict
@@ -57,13 +58,14 @@ class RingKeys:
 
     def judge(self, name: str) -> Verdict | None:
         key = ring.known(_id(name))
-        left = {shown.id: shown for shown in ring.shown()}[key.pk]
-        if left.needs:
-            tables = ", ".join(f"{table} {number}" for table, number in sorted(left.encrypts.items()))
-            ending = "" if left.is_held else " It is not in the ring: they are lost without it."
+        left = encrypted.counts().get(key.pk, {})
+        if left:
+            tables = ", ".join(f"{table} {number}" for table, number in sorted(left.items()))
+            is_held = key_ring().holds(key.pk)
+            ending = "" if is_held else " It is not in the ring: they are lost without it."
             return Verdict(
                 is_safe=False,
-                sentence=f"Not yet: {left.needs} values are encrypted with {key.pk} ({tables}).{ending}",
+                sentence=f"Not yet: {sum(left.values())} values are encrypted with {key.pk} ({tables}).{ending}",
             )
         return Verdict(is_safe=True, sentence=f"Nothing here is encrypted with {key.pk}.")
 

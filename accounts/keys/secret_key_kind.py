@@ -66,7 +66,8 @@ class SecretKeys:
         text = secrets.token_urlsafe(64)
         told = (
             f"Nothing has changed yet. Put the present key first into {place('SECRET_KEY_FALLBACKS')}, this one into"
-            f" {place('SECRET_KEY')}, and restart every process. Nobody is signed out. When `keys list --kind"
+            f" {place('SECRET_KEY')}, and restart every process. Nobody is signed out. Where hosts restart one after"
+            " another, put this one last into SECRET_KEY_FALLBACKS before that, and restart all. When `keys list --kind"
             " secret-key` counts no session of the former one, take it out again (a session lasts 12 hours at most)."
         )
         return [Rotated(fingerprint(text), text, None, name=NAME, former=fingerprint(_keys()[0]), told=told)]

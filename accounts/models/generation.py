@@ -33,7 +33,7 @@ class GenerationManager(models.Manager["Generation"]):
 
 
 class Generation(models.Model):
-    """One counter. The names are `access`, `keys`, `key-use`, `schema` and `content:<collection id>`."""
+    """One counter: `access`, `keys`, `key-use`, `schema`, `content:<collection id>`, `previews`, `caches`, `purges`."""
 
     name = models.CharField(primary_key=True, max_length=80)
     value = models.BigIntegerField(default=0)

@@ -13,14 +13,14 @@ from accounts.as_code import (
     Change,
     Work,
     differences,
-    placed,
+    not_in_file,
     refused,
     shape_problems,
     shown,
     without_defaults,
 )
 from accounts.directory import directory
-from accounts.errors import ConflictError, InvalidInputError, Problem
+from accounts.errors import InvalidInputError, Problem, placed
 from accounts.models.role import BUILT_IN, Policy, Role
 from accounts.rights import granting
 from accounts.rights.granting import SETTINGS, SYSTEM_NAMES, PolicyTerms
@@ -54,7 +54,7 @@ class Roles:
     name = "roles"
 
     def export(self) -> dict[str, Any]:
-        return {role.key: _role(role) for role in Role.objects.order_by("key")}
+        return {role.key: _role(role) for role in Role.objects.all()}
 
     def check(self, given: Any) -> list[Problem]:
         problems = shape_problems(given, _RoleShape, named="key")
@@ -96,15 +96,10 @@ class Roles:
 
     def remove(self, given: Mapping[str, Any], work: Work) -> None:
         for role in Role.objects.exclude(key__in=[*given, *BUILT_IN]).order_by("key"):
-            with work.at(self.name):
+            with work.at(self.name), not_in_file(f"role {role.key}"):
                 policies = role.policies.count()
                 lines = (f"with {policies} policies",) if policies else ()
-                try:
-                    granting.remove_role(role, by=work.by)
-                except ConflictError as error:
-                    raise refused(
-                        error.code, f"The role {role.key} is not in the file. {error.detail}"
-                    ) from error
+                granting.remove_role(role, by=work.by)
                 work.changes.append(Change(self.name, "delete", role.key, lines))
 
 
@@ -125,7 +120,7 @@ class Policies:
 
     def export(self) -> dict[str, Any]:
         found: dict[str, list[dict[str, Any]]] = {}
-        for policy in Policy.objects.select_related("role").order_by("role__key"):
+        for policy in Policy.objects.select_related("role"):
             found.setdefault(policy.role.key, []).append(_policy(policy))
         return {key: sorted(items, key=_canonical) for key, items in found.items()}
 

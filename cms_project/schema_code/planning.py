@@ -4,16 +4,16 @@ So the plan is what would happen and no guess at it: every rule was asked, every
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 
 from accounts.access import Principal
 from accounts.as_code import Change, Secret, Section, Work
 from accounts.canonical import canonical_bytes
-from accounts.errors import ConflictError, Problem
+from accounts.errors import Problem, placed
 from accounts.models import Generation
 from accounts.models.generation import ACCESS
 from accounts.rights.as_code import Policies, Roles
@@ -27,7 +27,6 @@ from webhooks.incoming.as_code import Sources
 
 VERSION: Final = 1
 VERSION_KEY: Final = "quillkeep_schema"
-DEADLOCK: Final = "40P01"
 
 
 def sections() -> list[Section]:
@@ -95,7 +94,9 @@ def export() -> dict[str, Any]:
     """Return the whole file's document: one consistent state."""
     with transaction.atomic():
         _hold_everything()
-        return {VERSION_KEY: VERSION, **{section.name: section.export() for section in sections()}}
+        # In the order of the names, however the database would sort them.
+        parts = {section.name: dict(sorted(section.export().items())) for section in sections()}
+        return {VERSION_KEY: VERSION, **parts}
 
 
 def try_out(file: Read, *, by: Principal, match_by_key: bool = False) -> Plan:
@@ -108,11 +109,14 @@ def try_out(file: Read, *, by: Principal, match_by_key: bool = False) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms a file is applied. `expected`: the digest of the plan that was agreed to, "" for whichever."""
+    """On what terms a file is applied. `expected`: the digest of the plan that was agreed to, "" for whichever.
+
+    `hand_over` takes new secrets before anything is kept, since they are nowhere else; None: they have no place.
+    """
 
     expected: str = ""
     allows_data_loss: bool = False
-    can_show_secrets: bool = True
+    hand_over: Callable[[Sequence[Secret]], None] | None = None
 
 
 def apply(file: Read, terms: Terms, *, by: Principal, match_by_key: bool = False) -> Plan:
@@ -123,8 +127,10 @@ def apply(file: Read, terms: Terms, *, by: Principal, match_by_key: bool = False
             raise StalePlanError(plan)
         if plan.loses and not terms.allows_data_loss:
             raise DataLossError(plan)
-        if plan.secrets and not terms.can_show_secrets:
+        if plan.secrets and terms.hand_over is None:
             raise SecretsWithoutPlaceError(plan)
+        if plan.secrets and terms.hand_over is not None:
+            terms.hand_over(plan.secrets)
     return plan
 
 
@@ -134,18 +140,12 @@ def _run(file: Read, *, by: Principal, match_by_key: bool) -> Plan:
     chosen = [section for section in known if section.name in document]
     _hold_everything()
     work = Work(by, document, match_by_key)
-    try:
-        for section in chosen:
-            section.put(document[section.name], work)
-            _stop_at_faults(file, work.problems)
-        for section in reversed(chosen):
-            section.remove(document[section.name], work)
-            _stop_at_faults(file, work.problems)
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", "") != DEADLOCK:
-            raise
-        detail = "Somebody changed the same things at this moment. Nothing was done: try again."
-        raise ConflictError(detail) from error
+    for section in chosen:
+        section.put(document[section.name], work)
+        _stop_at_faults(file, work.problems)
+    for section in reversed(chosen):
+        section.remove(document[section.name], work)
+        _stop_at_faults(file, work.problems)
     return Plan(tuple(work.changes), tuple(work.secrets))
 
 
@@ -169,15 +169,11 @@ def _checked(file: Read, known: list[Section]) -> Mapping[str, Any]:
         problems.append(Problem.at((VERSION_KEY,), "unknown-version", detail))
     for section in known:
         if section.name in file.value:
-            front = f"/{section.name}"
             # A section without anything in it means that all of it goes: that is said, not left out.
             if file.value[section.name] is None:
-                problems.append(Problem("invalid-type", "Write {} for none of them.", pointer=front))
+                problems.append(Problem.at((section.name,), "invalid-type", "Write {} for none of them."))
                 continue
-            problems += [
-                Problem(item.code, item.detail, pointer=front + (item.pointer or ""))
-                for item in section.check(file.value[section.name])
-            ]
+            problems += placed(section.check(file.value[section.name]), section.name)
     _stop_at_faults(file, problems)
     return {name: value for name, value in file.value.items() if name != VERSION_KEY}
 

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from accounts.as_code import Change
+from accounts.terminal import printable
 from cms_project.schema_code.planning import Plan
 
 SIGNS: Final = {"create": "+", "change": "~", "delete": "-"}
@@ -29,9 +30,9 @@ def lines(plan: Plan) -> Iterator[str]:
         if change.section != section:
             section = change.section
             yield f"{TITLES[section]}:"
-        yield f"  {SIGNS[change.act]} {_safe(change.name)}{_weight(change)}"
+        yield f"  {SIGNS[change.act]} {printable(change.name)}{_weight(change)}"
         for line in change.lines:
-            yield f"      {_safe(line)}"
+            yield f"      {printable(line)}"
     yield summary(plan)
 
 
@@ -45,9 +46,11 @@ def tree(plan: Plan) -> Tree:
         branch = branches[change.section]
         colour = COLOURS[change.act]
         weight = f" [bold red]{escape(_weight(change).strip())}[/bold red]" if _weight(change) else ""
-        node = branch.add(f"[{colour}]{SIGNS[change.act]} {escape(_safe(change.name))}[/{colour}]{weight}")
+        node = branch.add(
+            f"[{colour}]{SIGNS[change.act]} {escape(printable(change.name))}[/{colour}]{weight}"
+        )
         for line in change.lines:
-            node.add(escape(_safe(line)))
+            node.add(escape(printable(line)))
     root.add(summary(plan))
     return root
 
@@ -70,8 +73,3 @@ def _weight(change: Change) -> str:
     if change.lost:
         return f"  (data loss: {change.lost} of {change.affected} entries)"
     return f"  ({change.affected} entries affected)" if change.affected else ""
-
-
-def _safe(text: str) -> str:
-    """Names come from the file and the database; an escape sequence could rewrite what the terminal shows."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -29,6 +29,7 @@ MAX_FAULTS: Final = 100
 MAX_DIGITS: Final = 64
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 _FRACTION: Final = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?")
+_STORABLE: Final = re.compile(r"[^\x00\ud800-\udfff]*")
 _PARSER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Place = tuple[str | int, ...]
@@ -128,6 +129,8 @@ class _Reader:
                 self._put(None, event)
             elif isinstance(event, ScalarEvent):
                 self._check(event)
+                if not _STORABLE.fullmatch(event.value):
+                    self._fault(event, "NUL and lone surrogates are not read.")
                 self._scalar(event)
             elif isinstance(event, MappingStartEvent | SequenceStartEvent):
                 self._check(event)

@@ -42,11 +42,10 @@ def personal_fields() -> Iterator[Found]:
 
 def wide_rights() -> Iterator[Found]:
     """Look for roles beside Administrator that can do almost anything."""
-    for warning in warnings.access_warnings():
-        if warning.code == "powerful-role":
-            yield Found(warning.text)
-        elif warning.code == "writes-everywhere":
-            yield Found(warning.text, Severity.NOTICE)
+    for warning in warnings.powerful_roles():
+        yield Found(warning.text)
+    for warning in warnings.wide_writes(Policy.objects.select_related("role").order_by("pk")):
+        yield Found(warning.text, Severity.NOTICE)
 
 
 CHECKS: Final = (

@@ -41,7 +41,7 @@ class Found:
     severity: Severity | None = None
 
 
-Look = Callable[[], Iterable[Found | str]]
+Look = Callable[[], Iterable[Found]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +151,11 @@ def run(checks: Iterable[Check]) -> Report:
 
 def _result(check: Check) -> Result:
     try:
-        found = [Found(item) if isinstance(item, str) else item for item in check.look()]
+        found = tuple(check.look())
     except (DatabaseFailure, RedisError, OSError) as error:
         logger.warning("The check %s could not look.", check.id, exc_info=error)
         return Result(check, fault=f"It could not be looked at ({type(error).__name__}).")
-    return Result(check, tuple(found))
+    return Result(check, found)
 
 
 def strict(severity: Severity) -> Severity:

@@ -1,5 +1,6 @@
 """Who else is told or shown something: webhook receivers, preview sites, private networks."""
 
+import ipaddress
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
@@ -15,7 +16,6 @@ from previews.models import PreviewSite
 from webhooks.models import Endpoint
 
 LATELY: Final = timedelta(days=7)
-LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
 def webhooks() -> Iterator[Found]:
@@ -25,7 +25,7 @@ def webhooks() -> Iterator[Found]:
         host = parts.hostname or ""
         if parts.scheme != "https":
             yield Found(f"{endpoint.name} is told by http://.", strict(Severity.CRITICAL))
-        if _is_address(host) and (address_problem(host) or _is_private(host)):
+        if _is_private(host):
             yield Found(f"{endpoint.name} stands on a private network.", strict(Severity.WARNING))
 
 
@@ -73,12 +73,13 @@ def _sites() -> list[PreviewSite]:
     return list(PreviewSite.objects.filter(state=PreviewSite.State.ACTIVE).order_by("name"))
 
 
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
-
-
 def _is_private(host: str) -> bool:
-    return host.startswith(("10.", "127.", "192.168.", "172.16.", "fc", "fd", "::1"))
+    """Tell whether a host is an address that is not public, also one that ops allow."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False  # a name
+    return address_problem(host, networks=()) is not None
 
 
 CHECKS: Final = (

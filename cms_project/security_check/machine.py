@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils import timezone
@@ -28,9 +29,7 @@ def debug() -> Iterator[Found]:
 
 def environment() -> Iterator[Found]:
     """Look at whether a developer's leniency serves the world."""
-    is_local = any(
-        name in settings.PUBLIC_URL for name in ("//localhost", "//127.0.0.1", "//testserver", "//[::1]")
-    )
+    is_local = urlsplit(settings.PUBLIC_URL).hostname in ("localhost", "127.0.0.1", "::1")
     if settings.ENVIRONMENT.is_development:
         yield Found(
             "QUILLKEEP_ENVIRONMENT is development: no TLS, demo passwords, loopback may be sent to.",
@@ -54,7 +53,7 @@ def secret_key() -> Iterator[Found]:
 
 
 def ring() -> Iterator[Found]:
-    """Look at how long the active key of the ring has sealed the log, and how many others are kept."""
+    """Look at how long the active key of the ring has sealed the log."""
     first = Seal.objects.filter(key_id=key_ring().active_id).order_by("position").first()
     if first is not None and first.sealed_at < timezone.now() - OLD:
         yield Found(f"The active key {key_ring().active_id} is in use since {first.sealed_at:%-d %B %Y}.")

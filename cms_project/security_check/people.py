@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from accounts.access import POWERFUL_AREAS
 from accounts.models import Authenticator, Passkey, User
@@ -45,14 +46,11 @@ def demands() -> Iterator[Found]:
 
 def number() -> Iterator[Found]:
     """Look for too many administrators, for absent ones, and for one who is alone."""
-    for warning in (*warnings.too_many_administrators(), *_absent()):
+    absent = warnings.absent_administrators(timezone.now())
+    for warning in (*warnings.too_many_administrators(), *absent):
         yield Found(warning.text)
     if administrators().filter(groups__role__key=ADMINISTRATOR).count() == 1:
         yield Found("There is one administrator: when they are away, nobody can act.", Severity.NOTICE)
-
-
-def _absent() -> list[warnings.AccessWarning]:
-    return [item for item in warnings.access_warnings() if item.code == "absent-administrator"]
 
 
 CHECKS: Final = (

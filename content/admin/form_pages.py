@@ -96,10 +96,12 @@ def export(request: HttpRequest, key: str) -> HttpResponse:
     if request.method == "POST":
         chosen, reason = request.POST.get("format", ""), request.POST.get("reason", "")
         try:
-            file = streamed(reading.export(form, format=chosen, reason=reason, by=desk.principal))
-            return cast("HttpResponse", file)  # `page` sets headers alone
+            file = reading.export(form, format=chosen, reason=reason, by=desk.principal)
         except InvalidInputError as error:
             fault = error.errors[0].detail
+        else:
+            answer = streamed(file.chunks, content_type=file.content_type, name=file.name)
+            return cast("HttpResponse", answer)  # `page` sets headers alone
     context = {
         "title": f"Export {form.name}",
         "form": form,

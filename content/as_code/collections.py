@@ -12,20 +12,20 @@ from accounts.as_code import (
     Change,
     Work,
     differences,
-    placed,
-    refused,
+    not_in_file,
     shape_problems,
     shown,
     without_defaults,
 )
 from accounts.canonical import Json
-from accounts.errors import DomainError, Problem
+from accounts.errors import Problem, placed
 from content import fields, modeling, schema
 from content.as_code.matching import COLLECTION_DEFAULTS, FIELD_DEFAULTS, Match, match_of, uuid_in
 from content.designing import FIELD_KEYS, NewIds, read_design
+from content.effects import effects_of_deletion
 from content.fields.base import FieldSpec
 from content.forms.options import FormOptions
-from content.models import Collection, Entry, Field, Rebuild
+from content.models import Collection, Field, Rebuild
 from content.schema import CollectionSpec, Schema, spec_of
 
 
@@ -46,23 +46,17 @@ class Collections:
 
     name = "collections"
 
-    def __init__(self) -> None:
-        self._to_fill: dict[str, tuple[UUID, Match]] = {}
-
     def export(self) -> dict[str, Any]:
         present = schema.read()
         rows = _own_fields()
-        return {
-            spec.key: _collection(spec, rows.get(spec.id, []), present)
-            for spec in sorted(present.collections, key=lambda spec: spec.key)
-        }
+        return {spec.key: _collection(spec, rows.get(spec.id, []), present) for spec in present.collections}
 
     def check(self, given: Any) -> list[Problem]:
         if not isinstance(given, Mapping):
             return [Problem.at((), "invalid-type", "Keys of collections, each with what it has.")]
         problems: list[Problem] = []
         plain: dict[str, Any] = {}
-        ids: dict[str, str] = {}
+        ids: set[UUID] = set()
         for key, item in given.items():
             plain[key] = item
             if not isinstance(item, Mapping):
@@ -117,6 +111,7 @@ class Collections:
     def _create(self, matches: list[Match], work: Work) -> None:
         """Make what is new, first what others name; where they name each other in a circle, empty ones before."""
         waiting = {match.key: match for match in matches}
+        to_fill: list[tuple[UUID, Match]] = []
         while waiting:
             ready = [
                 key for key, match in waiting.items() if not _named(match.item) & (waiting.keys() - {key})
@@ -130,13 +125,12 @@ class Collections:
                     else:
                         empty = NewIds(match.new_id)
                         made = modeling.create_collection({**whole, "fields": []}, by=work.by, ids=empty)
-                        self._to_fill[key] = (made.id, match)
+                        to_fill.append((made.id, match))
                     work.changes.append(Change(self.name, "create", key, _new_lines(match.item)))
-        for key, (collection_id, match) in self._to_fill.items():
-            with work.at(self.name, key):
+        for collection_id, match in to_fill:
+            with work.at(self.name, match.key):
                 ids = NewIds(None, match.new_ids)
                 modeling.change_collection(collection_id, match.raw(), by=work.by, confirm=True, ids=ids)
-        self._to_fill.clear()
 
     def _change(self, pairs: list[tuple[Match, CollectionSpec]], work: Work) -> None:
         """Change what differs. One change may need another one first, so those that are refused come again."""
@@ -204,19 +198,15 @@ class Collections:
                 ready = list(waiting)
             for key in ready:
                 spec = waiting.pop(key)
-                with work.at(self.name):
+                with work.at(self.name), not_in_file(f"collection {spec.key}"):
                     self._remove(spec, work)
 
     def _remove(self, spec: CollectionSpec, work: Work) -> None:
-        count = Entry.objects.filter(collection_id=spec.id).count()
-        try:
-            modeling.delete_collection(spec.id, by=work.by, confirm=True)
-        except DomainError as error:
-            raise refused(
-                error.code, f"The collection {spec.key} is not in the file. {error.detail}"
-            ) from error
-        lines = (f"{_counted(count)} with all versions erased",) if count else ()
-        work.changes.append(Change(self.name, "delete", spec.key, lines, count, count))
+        effects = effects_of_deletion(spec.id)
+        modeling.delete_collection(spec.id, by=work.by, confirm=True)
+        lost = sum(effect.lost for effect in effects)
+        lines = tuple(effect.detail for effect in effects)
+        work.changes.append(Change(self.name, "delete", spec.key, lines, lost, lost))
 
 
 def _own_fields(collection_id: UUID | None = None) -> dict[UUID, list[FieldSpec]]:
@@ -266,19 +256,20 @@ def _field(spec: FieldSpec, siblings: list[FieldSpec], present: Schema) -> dict[
     return without_defaults(values, FIELD_DEFAULTS)
 
 
-def _id_problems(item: Mapping[str, Any], ids: dict[str, str]) -> list[Problem]:
+def _id_problems(item: Mapping[str, Any], ids: set[UUID]) -> list[Problem]:
     given = item.get("id")
     if given is None:
         return []
-    if uuid_in(given) is None:
+    found = uuid_in(given)
+    if found is None:
         return [Problem.at(("id",), "invalid", "An id as `schema export` writes it.")]
-    if str(uuid_in(given)) in ids:
+    if found in ids:
         return [Problem.at(("id",), "not-unique", "This id stands in the file twice.")]
-    ids[str(uuid_in(given))] = ""
+    ids.add(found)
     return []
 
 
-def _field_problems(field: Any, ids: dict[str, str]) -> list[Problem]:
+def _field_problems(field: Any, ids: set[UUID]) -> list[Problem]:
     if not isinstance(field, Mapping):
         return [Problem.at((), "invalid-type", "Members with their values are expected.")]
     problems = [

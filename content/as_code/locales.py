@@ -8,11 +8,11 @@ from accounts.as_code import (
     Change,
     Work,
     differences,
-    refused,
+    not_in_file,
     shape_problems,
     without_defaults,
 )
-from accounts.errors import DomainError, Problem
+from accounts.errors import Problem
 from content.locales import change_locale, create_locale, delete_locale
 from content.models import Locale
 
@@ -32,7 +32,7 @@ class Locales:
     name = "locales"
 
     def export(self) -> dict[str, Any]:
-        return {row.code: _locale(row) for row in Locale.objects.order_by("code")}
+        return {row.code: _locale(row) for row in Locale.objects.all()}
 
     def check(self, given: Any) -> list[Problem]:
         if not isinstance(given, Mapping):
@@ -82,13 +82,8 @@ class Locales:
 
     def remove(self, given: Mapping[str, Any], work: Work) -> None:
         for code in Locale.objects.exclude(pk__in=list(given)).order_by("pk").values_list("pk", flat=True):
-            with work.at(self.name):
-                try:
-                    delete_locale(code, by=work.by)
-                except DomainError as error:
-                    raise refused(
-                        error.code, f"The locale {code} is not in the file. {error.detail}"
-                    ) from error
+            with work.at(self.name), not_in_file(f"locale {code}"):
+                delete_locale(code, by=work.by)
                 work.changes.append(Change(self.name, "delete", code))
 
 

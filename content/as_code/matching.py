@@ -11,8 +11,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from accounts.access import DataClass
-from accounts.as_code import Work, placed
-from accounts.errors import Problem
+from accounts.as_code import Work
+from accounts.errors import Problem, placed
 from content import schema
 from content.designing import NewIds
 from content.forms.options import FormOptions

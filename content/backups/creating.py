@@ -8,12 +8,13 @@ import contextlib
 import importlib.metadata
 import json
 import logging
-import os
 import secrets
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +26,13 @@ from django.conf import settings
 
 from accounts import encrypted
 from accounts.keyring import key_ring
-from content.backups import children, media, postgres, snapshot
+from content.backups import children, media, postgres, snapshot, verifying
 from content.backups.children import ChildError
 from content.backups.errors import BackupError, BusyError, RefusedError
 from content.backups.manifest import FORMAT, MOST_BYTES, Golden, Manifest, Part, Table, read
 from content.backups.progress import Progress, Silent
-from content.backups.stores import Store, names, object_key
-from content.backups.streams import PIECE, Counted, Generated, encrypt, recipients
+from content.backups.stores import Store, names, object_key, object_name
+from content.backups.streams import Counted, Generated, encrypt, recipients
 
 logger = logging.getLogger("quillkeep.backup")
 
@@ -56,18 +57,19 @@ class _Work:
     """One backup that is being made."""
 
     name: str
+    made_at: datetime
     place: Store
     prefix: str
     keys: list[Any]
     progress: Progress
-    doubts: bool = False
+    there: media.Known  # media files that lie in the store, by name and length
+    written: media.Known  # those that were not there before
+    doubts: bool
     parts: list[Part] = field(default_factory=list)
-    written: list[media.Stored] = field(default_factory=list)
 
 
-def new_name(now: datetime | None = None) -> str:
+def new_name(now: datetime) -> str:
     """Return a name that sorts by time, also within a second; it tells the environment, and nothing else."""
-    now = now or datetime.now(UTC)
     rest = f"{now.microsecond // 1000:03x}{secrets.token_hex(2)[:3]}"
     return f"{now:%Y%m%dT%H%M%SZ}-{settings.ENVIRONMENT.name}-{rest}"
 
@@ -83,23 +85,30 @@ def create(
 
     With `doubts` media files that lie in the store are read before it relies on them, and copied anew where damaged.
     """
-    began = datetime.now(UTC)
+    began = time.monotonic()
     config = postgres.owner_config()
     if not settings.BACKUPS.recipients:
         raise BackupError("BACKUP_RECIPIENTS is not set: a backup that anybody could read is not made.")
-    name = new_name(now)
-    work = _Work(
-        name, place, place.draft(name), recipients(settings.BACKUPS.recipients), progress or Silent(), doubts
-    )
-    with postgres.connect(config) as connection, only_one(connection):
+    keys = recipients(settings.BACKUPS.recipients)
+    with (
+        postgres.connect(config) as connection,
+        only_one(connection),
+        media.Known() as there,
+        media.Known() as written,
+    ):
         cleared = place.clear_drafts()
+        made_at = now or datetime.now(UTC)  # before the look at the database: what happens later is not in it
+        name = new_name(made_at)
+        work = _Work(
+            name, made_at, place, place.draft(name), keys, progress or Silent(), there, written, doubts
+        )
         try:
             made = _create(work, connection, config)
         except BaseException:
             _abandon(work)
             raise
     made.cleared = cleared
-    made.seconds = (datetime.now(UTC) - began).total_seconds()
+    made.seconds = time.monotonic() - began
     return made
 
 
@@ -119,13 +128,15 @@ def _abandon(work: _Work) -> None:
     try:
         for key in list(work.place.keys(work.prefix)):
             work.place.remove(key)
-        for item in work.written:
+        for item in work.written.all():
             work.place.remove(object_key(item.name))
     except (BackupError, OSError):
         logger.warning("What a failed backup has written could not be removed; the next one clears it.")
 
 
 def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, Any]) -> Made:
+    # Before the look: what the worker moves to the active key meanwhile stands under the former one in the backup.
+    key_ids = sorted({key_ring().active_id, *encrypted.counts()})
     with snapshot.taken(connection) as taken:
         migrations = snapshot.migrations(connection)
         position, mac = snapshot.newest_seal(connection)
@@ -141,7 +152,7 @@ def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, 
         format=FORMAT,
         name=work.name,
         environment=settings.ENVIRONMENT.name,
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        made_at=work.made_at.isoformat(timespec="seconds"),
         versions={
             "quillkeep": version(),
             "django": django.get_version(),
@@ -150,7 +161,7 @@ def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, 
         migrations=migrations,
         log_position=position,
         log_mac=mac,
-        key_ids=sorted({key_ring().active_id, *encrypted.counts()}),
+        key_ids=key_ids,
         tables=counted.tables,
         golden=golden,
         media_files=found.files,
@@ -161,8 +172,7 @@ def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, 
     raw = manifest.signed_bytes()
     _require_readable(raw)
     work.place.publish(work.name, raw)
-    sizes = [item.size for item in work.written]
-    return Made(manifest, 0.0, len(sizes), sum(sizes))
+    return Made(manifest, 0.0, found.new, found.new_bytes)
 
 
 def _require_readable(raw: bytes) -> None:
@@ -179,13 +189,8 @@ def version() -> str:
     """Return our own version, as the project's file or the installed package says."""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version("quillkeep")
-    import tomllib  # noqa: PLC0415 (only where it is not installed as a package)
-
-    return str(
-        tomllib.loads(children.MANAGE.with_name("pyproject.toml").read_text(encoding="utf-8"))["project"][
-            "version"
-        ]
-    )
+    project = tomllib.loads(children.MANAGE.with_name("pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["project"]["version"])
 
 
 class _Counting:
@@ -193,7 +198,7 @@ class _Counting:
 
     def __init__(self, snapshot_id: str, config: dict[str, Any]) -> None:
         self.tables: dict[str, Table] = {}
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._connection = postgres.connect(config)
         snapshot.join(self._connection, snapshot_id)  # before the thread: the snapshot is surely still there
         self._thread = threading.Thread(target=self._count, name="backup-counting", daemon=True)
@@ -201,7 +206,7 @@ class _Counting:
     def _count(self) -> None:
         try:
             self.tables = snapshot.tables(self._connection)
-        except psycopg.Error as error:
+        except Exception as error:  # noqa: BLE001 (raised where the thread is joined; else nothing would be counted)
             self._error = error
 
     def __enter__(self) -> None:
@@ -274,6 +279,8 @@ def _write(work: _Work, name: str, source: Any, *, ends: Any = None) -> None:
 class _Media:
     files: int = 0
     bytes: int = 0
+    new: int = 0
+    new_bytes: int = 0  # as they lie in the store
 
 
 def _media(work: _Work) -> _Media:
@@ -282,13 +289,19 @@ def _media(work: _Work) -> _Media:
     root = media.folder()
     work.progress.step("media")
     with media.Known() as before, media.Known() as now:
-        for item in _stored_before(work.place, doubts=work.doubts):
+        for key, size in work.place.sizes("objects"):
+            name = object_name(key)
+            if name is not None:
+                work.there.add(media.Stored(name, size, ""))
+        for item in _stored_before(work):
             before.add(item)
 
         def lines() -> Iterator[bytes]:
             for file in media.files(root):
-                stored = _stored(work, root, file, before, now)
+                stored, is_new = _stored(work, root, file, before, now)
                 now.add(stored)
+                found.new += is_new
+                found.new_bytes += stored.size * is_new
                 found.files += 1
                 found.bytes += file.size
                 yield file.line(stored.name)
@@ -302,8 +315,10 @@ def _media(work: _Work) -> _Media:
     return found
 
 
-def _stored(work: _Work, root: Path, file: media.File, before: media.Known, now: media.Known) -> media.Stored:
-    """Return where a file lies in the store, put there if it does not.
+def _stored(
+    work: _Work, root: Path, file: media.File, before: media.Known, now: media.Known
+) -> tuple[media.Stored, bool]:
+    """Return where a file lies in the store, and whether it was put there just now.
 
     What lies there and is not known (a backup older than the newest one names it) is left as it is: encrypted once
     more the file has other bytes, and every backup that names it would be damaged.
@@ -312,44 +327,38 @@ def _stored(work: _Work, root: Path, file: media.File, before: media.Known, now:
         name = file.object(number)
         stored = before.get(name) or now.get(name)
         if stored is not None:
-            return stored
-        if work.place.size(object_key(name)) is None:
+            return stored, False
+        if work.there.get(name) is None:
             stored = media.copy(work.place, root, file, name, work.keys)
-            work.written.append(stored)
-            return stored
+            work.written.add(stored)
+            return stored, True
     raise BackupError("The storage says of every name that something lies there: it can't be right.")
 
 
-def _stored_before(place: Store, *, doubts: bool) -> Iterator[media.Stored]:
+def _stored_before(work: _Work) -> Iterator[media.Stored]:
     """Yield what the newest backup that can be read has stored, as far as it still lies there.
 
     It must have the same length, and with `doubts` (some file was found damaged) the same bytes.
     """
-    for name in reversed(names(place)):
+    for name in reversed(names(work.place)):
         try:
-            part = read(place, name).part("objects.jsonl")
-            with place.read(f"{name}/objects.jsonl") as stream, tempfile.TemporaryFile() as aside:
-                out = Counted(aside, most=part.size)
-                while piece := stream.read(PIECE):
-                    out.write(piece)
-                if out.sha256 != part.sha256:
-                    continue
-                aside.seek(0)
-                for item in media.stored_lines(aside):
-                    if _lies_there(place, item, doubts=doubts):
-                        yield item
+            for item in verifying.stored(work.place, read(work.place, name)):
+                if _lies_there(work, item):
+                    yield item
         except RefusedError:
             logger.warning("%s can't be read, so files are copied that it may hold.", name)
             continue
         return
 
 
-def _lies_there(place: Store, item: media.Stored, *, doubts: bool) -> bool:
-    key = object_key(item.name)
-    if place.size(key) != item.size:
+def _lies_there(work: _Work, item: media.Stored) -> bool:
+    found = work.there.get(item.name)
+    if found is None or found.size != item.size:
         return False
+    if not work.doubts:
+        return True
     try:
-        return not doubts or _seen(place, key) == (item.size, item.sha256)
+        return verifying.seen(work.place, object_key(item.name)) == (item.size, item.sha256)
     except (BackupError, OSError):
         return False  # a bad disk: the file is copied anew, under another name
 
@@ -358,20 +367,13 @@ def _read_back(work: _Work) -> None:
     """Read what was written: what the storage gives back is what the manifest will be believed for."""
     for part in work.parts:
         _require_same(work, f"{work.prefix}/{part.name}", part.size, part.sha256)
-    for item in work.written:
+    for item in work.written.all():
         _require_same(work, object_key(item.name), item.size, item.sha256)
 
 
 def _require_same(work: _Work, key: str, size: int, sha256: str) -> None:
-    if _seen(work.place, key, told=work.progress.advance) != (size, sha256):
+    if verifying.seen(work.place, key, told=work.progress.advance) != (size, sha256):
         raise BackupError(f"The storage gave {key} back in another form than it was written.")
-
-
-def _seen(place: Store, key: str, *, told: Callable[[int], None] | None = None) -> tuple[int, str]:
-    with place.read(key) as stream, open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
-        seen = Counted(nowhere, told=told)
-        media.copy_plain(stream, seen)  # type: ignore[arg-type]
-    return seen.size, seen.sha256
 
 
 def _golden(snapshot_id: str, config: dict[str, Any]) -> list[Golden]:

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.access import Principal
 from accounts.log import Subject, record
 from accounts.models.event import Event
-from content.backups import creating, manifest, postgres, proving, pruning, verifying
+from content.backups import creating, manifest, media, postgres, proving, pruning, verifying
 from content.backups.creating import Made
 from content.backups.errors import BackupError, BusyError, RefusedError
 from content.backups.manifest import Manifest
@@ -37,6 +38,7 @@ PROVEN, NOT_PROVEN = "backup.proven", "backup.not-proven"
 REMOVED, OVERDUE, PROOF_OVERDUE = "backup.removed", "backup.overdue", "backup.proof-overdue"
 VERIFY_EVERY: Final = timedelta(days=1)  # one a day, the one that was looked at longest ago
 _TELL_AGAIN: Final = timedelta(days=1)
+_MOST_PROBLEM: Final = 300  # characters of what is wrong, in the log
 OWNER: Final = postgres.OWNER
 
 
@@ -46,6 +48,7 @@ OWNER: Final = postgres.OWNER
 def create(place: Store, *, by: Principal, progress: Progress | None = None) -> Made:
     """Make a backup and tell of it. Raises BackupError, which the log tells of too."""
     with _told(FAILED, "backup", by=by):
+        _require_media()
         made = creating.create(place, progress=progress, doubts=_found_damage())
     with transaction.atomic(using=OWNER):
         _note(made.manifest, seconds=round(made.seconds), new_bytes=made.new_bytes)
@@ -60,13 +63,25 @@ def create(place: Store, *, by: Principal, progress: Progress | None = None) -> 
             "log_position": made.manifest.log_position,
         }
         _record(COMPLETED, made.manifest.name, by, detail)
+    if made.cleared:
+        _tried(lambda: pruning.sweep(place))
     return made
+
+
+def _require_media() -> None:
+    """Raise BackupError where the media folder is gone: a disk that is not mounted looks like a library of nothing."""
+    newest = Backup.objects.using(OWNER).filter(removed_at__isnull=True).first()
+    if newest is not None and newest.media_files and not media.folder().is_dir():
+        raise BackupError(
+            f"DATA_DIR holds no media folder, and the newest backup has {newest.media_files:,} files of one: is its "
+            "disk mounted here? Where all of them are gone on purpose, make the folder, empty."
+        )
 
 
 def _found_damage() -> bool:
     """Tell whether a backup was found damaged since the newest one was made: they share media files."""
     kept = Backup.objects.using(OWNER).filter(removed_at__isnull=True)
-    newest = kept.order_by("-made_at").first()
+    newest = kept.first()
     return newest is not None and kept.filter(is_whole=False, verified_at__gte=newest.made_at).exists()
 
 
@@ -88,9 +103,8 @@ def verify(place: Store, name: str, *, by: Principal, progress: Progress | None 
         if found.is_whole:
             _record(VERIFIED, name, by, {"files": found.files, "bytes": found.bytes})
         else:
-            _record(
-                DAMAGED, name, by, {"findings": len(found.findings), "problem": _plain(found.findings[0])}
-            )
+            problem = found.findings[0][:_MOST_PROBLEM]
+            _record(DAMAGED, name, by, {"findings": len(found.findings), "problem": problem})
     return found
 
 
@@ -125,7 +139,7 @@ def prove(
             detail = {"seconds": proof.seconds, "rows": proof.rows, "documents": proof.golden}
             _record(PROVEN, name, by, {**detail, "media_every": proof.media_every})
         else:
-            _record(NOT_PROVEN, name, by, {"problem": _plain(proof.problem)})
+            _record(NOT_PROVEN, name, by, {"problem": proof.problem[:_MOST_PROBLEM]})
     return proof
 
 
@@ -142,29 +156,37 @@ def prune(place: Store, *, by: Principal, dry_run: bool = False) -> Pruned:
     return done
 
 
-def sync(place: Store) -> list[Manifest]:
-    """Make the table say what the store holds; return the manifests that can be read.
+def sync(place: Store, *, by: Principal) -> None:
+    """Make the table say what the store holds, and tell of manifests that can't be believed any more.
 
     Raises BackupError for a store that holds nothing of what was there: a disk that is not mounted looks just so.
     """
-    found, there = [], names(place)
+    found: list[tuple[Manifest, list[Proof]]] = []
+    there, unreadable = names(place), {}
     if not there and Backup.objects.using(OWNER).filter(removed_at__isnull=True).exists():
         raise BackupError(
             "BACKUP_TO holds none of the backups that are known: is its disk mounted? Where it is a new place, run "
             "`backup create` once."
         )
-    for name in there:
+    for name in there:  # before the transaction: a store that is slow holds no lock
         try:
-            found.append(manifest.read(place, name))
+            item = manifest.read(place, name)
         except RefusedError as error:
-            Backup.objects.using(OWNER).filter(name=name).update(is_whole=False, problem=str(error)[:2000])
+            unreadable[name] = str(error)
+        else:
+            found.append((item, proving.proofs(place, name)))
     with transaction.atomic(using=OWNER):
-        for item in found:
+        for item, proofs in found:
             _note(item)
-            _note_proof(place, item.name)
+            _note_proof(item.name, proofs)
+        for name, problem in unreadable.items():
+            row = Backup.objects.using(OWNER).filter(name=name).exclude(is_whole=False)
+            if row.update(is_whole=False, proven_at=None, problem=problem[:2000]):
+                _record(DAMAGED, name, by, {"findings": 1, "problem": problem[:_MOST_PROBLEM]})
         gone = Backup.objects.using(OWNER).filter(removed_at__isnull=True).exclude(name__in=there)
+        for name in gone.values_list("name", flat=True):
+            _record(REMOVED, name, by, {"is_gone": True})  # by somebody else, who told nobody
         gone.update(removed_at=timezone.now())
-    return found
 
 
 def _note(item: Manifest, *, seconds: int | None = None, new_bytes: int | None = None) -> None:
@@ -182,12 +204,11 @@ def _note(item: Manifest, *, seconds: int | None = None, new_bytes: int | None =
     Backup.objects.using(OWNER).update_or_create(name=item.name, defaults=values)
 
 
-def _note_proof(place: Store, name: str) -> None:
+def _note_proof(name: str, proofs: list[Proof]) -> None:
     """Keep what the last proof in the store found: a good one of before is none any more once a later one is bad."""
-    found = proving.proofs(place, name)
-    if not found:
+    if not proofs:
         return
-    last = found[-1]
+    last = proofs[-1]
     row = Backup.objects.using(OWNER).filter(name=name).exclude(is_whole=False)
     row.update(tried_at=last.made, proven_at=last.made if last.is_proven else None)
     if last.is_proven:
@@ -206,23 +227,21 @@ def _told(type_: str, name: str, *, by: Principal) -> Iterator[None]:
     except BusyError:
         raise  # somebody makes one just now, which is no reason to wake anybody
     except Exception as error:
-        problem = (
-            str(error) if isinstance(error, BackupError) else f"{type(error).__name__}: {_os_words(error)}"
-        )
         with contextlib.suppress(Exception), transaction.atomic(using=OWNER):
-            _record(type_, name, by, {"problem": _plain(problem)})
+            _record(type_, name, by, {"problem": _problem(error)})
         if isinstance(error, OSError):
             raise BackupError(f"It can't be written ({_os_words(error)}). Nothing is in the list.") from error
         raise
 
 
+def _problem(error: Exception) -> str:
+    """Return a sentence for the log: what others than we say may hold names of files, or more."""
+    words = str(error) if isinstance(error, BackupError) else f"{type(error).__name__}: {_os_words(error)}"
+    return words[:_MOST_PROBLEM]
+
+
 def _os_words(error: Exception) -> str:
     return str(error.strerror or "") if isinstance(error, OSError) else ""
-
-
-def _plain(text: str) -> str:
-    """Return a sentence for the log, which holds no file names of ours."""
-    return text[:300]
 
 
 # --- What is due ----------------------------------------------------------------------------------------------------
@@ -232,7 +251,7 @@ def _plain(text: str) -> str:
 class Plan:
     """When each act is due; a moment that is past means now. None: not here, `why_not` says why."""
 
-    create_at: datetime | None
+    create_at: datetime
     verify_at: datetime | None
     prove_at: datetime | None
     newest: datetime | None
@@ -256,7 +275,6 @@ def plan() -> Plan:
     newest = kept.order_by("-made_at").first()
     proven = kept.filter(proven_at__isnull=False).order_by("-proven_at").first()
     tried = kept.filter(tried_at__isnull=False).order_by("-tried_at").first()
-    oldest_look = kept.order_by("verified_at").first()
     last_look = kept.filter(verified_at__isnull=False).order_by("-verified_at").first()
     now = timezone.now()
     every, prove_every = settings.BACKUPS.every_hours, settings.BACKUPS.prove_every_days
@@ -269,12 +287,19 @@ def plan() -> Plan:
             prove_at = max(prove_at, tried.tried_at + timedelta(days=1))
     return Plan(
         create_at=newest.made_at + timedelta(hours=every) if newest else now,
-        verify_at=(last_look.verified_at or now) + VERIFY_EVERY if last_look and oldest_look else None,
+        verify_at=_verify_at(newest, last_look),
         prove_at=prove_at,
         newest=newest.made_at if newest else None,
         last_proven=proven.proven_at if proven else None,
         why_not=_why_no_proof(),
     )
+
+
+def _verify_at(newest: Backup | None, last_look: Backup | None) -> datetime | None:
+    """Return when one is to be verified: at once where none ever was (the store of another installation, say)."""
+    if last_look is not None and last_look.verified_at is not None:
+        return last_look.verified_at + VERIFY_EVERY
+    return newest.made_at if newest is not None else None
 
 
 def _why_no_proof() -> str:
@@ -291,24 +316,25 @@ def keep(place: Store, *, by: Principal) -> list[str]:
     """Do what is due: make, verify, prove, prune; return what was done. One that fails keeps no other waiting."""
     try:
         return _keep(place, by=by)
-    except BackupError as error:  # the store does not answer, or is another one
-        _tell_once(FAILED, {"problem": _plain(str(error))}, by)
+    except (BackupError, OSError) as error:  # the store does not answer, or is another one
+        _tell_once(FAILED, {"problem": _problem(error)}, by)
         raise
     finally:
         tell_overdue(by=by)
 
 
 def _keep(place: Store, *, by: Principal) -> list[str]:
-    sync(place)
+    sync(place, by=by)
     present, now, done = plan(), timezone.now(), []
-    if present.create_at is not None and present.create_at <= now and not _failed_lately(now):
+    if present.create_at <= now and not _failed_lately(now):
         if _tried(lambda: create(place, by=by)):
             done.append("create")
             if _tried(lambda: prune(place, by=by)):
                 done.append("prune")
     elif present.verify_at is not None and present.verify_at <= now:
-        oldest = Backup.objects.filter(removed_at__isnull=True).order_by("verified_at", "pk").first()
-        if oldest is not None and _tried(lambda: verify(place, oldest.name, by=by)):
+        longest_ago = F("verified_at").asc(nulls_first=True)
+        oldest = Backup.objects.filter(removed_at__isnull=True).order_by(longest_ago, "pk")[0]
+        if _tried(lambda: verify(place, oldest.name, by=by)):
             done.append("verify")
     present, now = plan(), timezone.now()
     if not present.why_not and present.prove_at is not None and present.prove_at <= now:

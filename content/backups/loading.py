@@ -1,7 +1,7 @@
 """Loading a backup: its database into an empty schema, its media files into an empty folder; compared as it goes.
 
-A backup is loaded once all of it was verified. What is decrypted is kept aside, in files that only we can read, until
-it is proven whole.
+A backup is loaded once all of it was verified. What is decrypted is kept aside until it is proven whole: the database
+in a file without a name, so that who kills us leaves none behind; media files in a folder that only we can read.
 """
 
 import os
@@ -21,7 +21,7 @@ from content.backups.errors import BackupError, RefusedError
 from content.backups.manifest import Manifest, Part
 from content.backups.progress import Progress
 from content.backups.stores import Store, object_key
-from content.backups.streams import decrypt
+from content.backups.streams import decrypt, require_opened
 
 MARGIN = 64 * 1024 * 1024  # bytes that are left free on the disk
 
@@ -33,6 +33,12 @@ def decrypt_part(place: Store, manifest: Manifest, name: str, target: IO[bytes],
         out = decrypt(source, target, keys, most=part.plain_size)
     if (out.size, out.sha256) != (part.plain_size, part.plain_sha256):
         raise RefusedError(f"What is inside of {name} is not what went in.")
+
+
+def require_key(place: Store, manifest: Manifest, keys: list[Any]) -> None:
+    """Raise RefusedError at once when no key opens a backup, before all of it is read."""
+    with place.read(f"{manifest.name}/database.age") as source:
+        require_opened(source, keys)
 
 
 def require_room(folder: Path, needed: int) -> None:
@@ -56,13 +62,13 @@ def database(
     """Fill the empty schema `public` of a database and compare every table. Raises BackupError, RefusedError."""
     part = manifest.part("database.age")
     require_room(Path(tempfile.gettempdir()), part.plain_size)
-    with tempfile.NamedTemporaryFile(prefix="quillkeep-restore-") as dump:
+    with tempfile.TemporaryFile() as dump:
         progress.step("decrypting", part.plain_size)
         decrypt_part(place, manifest, "database.age", dump, keys)
         dump.flush()
         progress.advance(part.plain_size)
         progress.step("loading the database")
-        _pg_restore(Path(dump.name), config)
+        _pg_restore(dump, config)
     progress.step("comparing tables", len(manifest.tables))
     with postgres.connect(config) as connection:
         after = snapshot.tables(connection, lambda _: progress.advance(1))
@@ -71,36 +77,43 @@ def database(
         raise RefusedError("What was loaded is not what was backed up: " + "; ".join(found[:5]) + ".")
 
 
-def _pg_restore(dump: Path, config: Mapping[str, Any]) -> None:
+def _pg_restore(dump: IO[bytes], config: Mapping[str, Any]) -> None:
     with postgres.connect(config) as connection:
         program = postgres.tool("pg_restore", server=postgres.server_version(connection))
-    with tempfile.NamedTemporaryFile(prefix="quillkeep-list-") as chosen:
+    with tempfile.TemporaryFile() as chosen:
         chosen.write(_all_but_the_schema(program, dump))
         chosen.flush()
-        _load(program, dump, Path(chosen.name), config)
+        _load(program, dump, chosen, config)
 
 
-def _all_but_the_schema(program: Path, dump: Path) -> bytes:
+def _named(file: IO[bytes]) -> str:
+    """Return a name for a child that is given the file, which stands at its beginning."""
+    file.seek(0)
+    return f"/dev/fd/{file.fileno()}"
+
+
+def _all_but_the_schema(program: Path, dump: IO[bytes]) -> bytes:
     """Return the list of what is in a dump, without the schema itself: it is there, empty and ours."""
     done = subprocess.run(
-        [str(program), "--list", str(dump)],
+        [str(program), "--list", _named(dump)],
         stdin=subprocess.DEVNULL,
+        pass_fds=(dump.fileno(),),
         capture_output=True,
         env={"LC_ALL": "C"},
     )
     if done.returncode:
-        raise BackupError(f"pg_restore can't read the dump: {postgres.last_words(done.stderr[-4000:])}")
+        raise RefusedError(f"pg_restore can't read the dump: {postgres.last_words(done.stderr[-4000:])}")
     lines = [
         line for line in done.stdout.splitlines() if not re.match(rb"\d+; \d+ \d+ (SCHEMA|COMMENT) - ", line)
     ]
     return b"\n".join(lines) + b"\n"
 
 
-def _load(program: Path, dump: Path, chosen: Path, config: Mapping[str, Any]) -> None:
+def _load(program: Path, dump: IO[bytes], chosen: IO[bytes], config: Mapping[str, Any]) -> None:
     command = [
         str(program),
         "--use-list",
-        str(chosen),
+        _named(chosen),
         "--dbname",
         str(config["NAME"]),
         "--no-owner",
@@ -108,13 +121,17 @@ def _load(program: Path, dump: Path, chosen: Path, config: Mapping[str, Any]) ->
         "--no-password",
         "--exit-on-error",
         "--single-transaction",
-        str(dump),
+        _named(dump),
     ]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, env=postgres.environment_of(config)
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        pass_fds=(dump.fileno(), chosen.fileno()),
+        env=postgres.environment_of(config),
     )
     if done.returncode:
-        raise BackupError(f"pg_restore failed: {postgres.last_words(done.stderr[-4000:])}")
+        raise RefusedError(f"pg_restore failed: {postgres.last_words(done.stderr[-4000:])}")
 
 
 def empty(connection: psycopg.Connection[Any]) -> bool:

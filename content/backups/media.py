@@ -18,7 +18,7 @@ from django.conf import settings
 from accounts.keyring import key_ring
 from content.backups.errors import BackupError, RefusedError
 from content.backups.stores import OBJECT, Store, object_key
-from content.backups.streams import PIECE, encrypt
+from content.backups.streams import encrypt
 
 PURPOSE: Final = "backup-objects"
 MOST_LINE: Final = 16 * 1024
@@ -110,8 +110,8 @@ class Stored:
 class Known:
     """What lies in the store already, by name: on disk, so that a large library costs no memory."""
 
-    def __init__(self, around: Path | None = None) -> None:
-        self._file = tempfile.NamedTemporaryFile(prefix="quillkeep-known-", dir=around)  # noqa: SIM115 (closed below)
+    def __init__(self) -> None:
+        self._file = tempfile.NamedTemporaryFile(prefix="quillkeep-known-")  # noqa: SIM115 (closed below)
         self._rows = sqlite3.connect(self._file.name, isolation_level=None)
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute("PRAGMA synchronous = OFF")
@@ -120,12 +120,10 @@ class Known:
         )
         self._rows.execute("BEGIN")
 
-    def add(self, item: Stored) -> bool:
-        """Remember one; return whether it is new."""
-        done = self._rows.execute(
+    def add(self, item: Stored) -> None:
+        self._rows.execute(
             "INSERT OR IGNORE INTO known VALUES (?, ?, ?)", (item.name, item.size, item.sha256)
         )
-        return done.rowcount == 1
 
     def get(self, name: str) -> Stored | None:
         row = self._rows.execute("SELECT size, sha256 FROM known WHERE name = ?", (name,)).fetchone()
@@ -195,9 +193,3 @@ def _lines(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
         if len(line) > MOST_LINE or not isinstance(raw, dict):
             raise RefusedError("A list in the backup holds a line that is not one of ours.")
         yield raw
-
-
-def copy_plain(source: IO[bytes], target: IO[bytes]) -> None:
-    """Copy a stream, a piece at a time."""
-    while piece := source.read(PIECE):
-        target.write(piece)

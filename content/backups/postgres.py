@@ -17,6 +17,12 @@ from django.conf import settings
 from content.backups.errors import BackupError
 
 OWNER: Final = "owner"
+# Option of a connection → the variable that it stands in for programs.
+_VARIABLES: Final = {
+    option.keyword.decode(): option.envvar.decode()
+    for option in psycopg.pq.Conninfo.get_defaults()
+    if option.envvar
+}
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -30,11 +36,7 @@ def owner_config() -> dict[str, Any]:
 
 def url_of(config: Mapping[str, Any]) -> str:
     """Return a database's settings as a URL, for the environment of a process of ours."""
-    options = {
-        name: value
-        for name, value in config["OPTIONS"].items()
-        if name not in ("pool", "options", "connect_timeout")
-    }
+    options = _options(config)
     host, port = str(config["HOST"] or ""), str(config["PORT"] or "")
     if host.startswith("/") or not host:
         options |= {"host": host} if host else {}
@@ -44,6 +46,15 @@ def url_of(config: Mapping[str, Any]) -> str:
     user = quote(str(config["USER"]), safe="") + ":" + quote(str(config["PASSWORD"]), safe="")
     query = f"?{urlencode(options)}" if options else ""
     return f"postgresql://{user}@{place}/{quote(str(config['NAME']), safe='')}{query}"
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what libpq is told besides (TLS above all), without what is meant for requests."""
+    return {
+        name: str(value)
+        for name, value in config["OPTIONS"].items()
+        if name not in ("pool", "options", "connect_timeout")
+    }
 
 
 def connect(config: Mapping[str, Any]) -> psycopg.Connection[Any]:
@@ -67,9 +78,7 @@ def environment_of(config: Mapping[str, Any]) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "PATH": os.environ.get("PATH", ""),
     }
-    for name in ("sslmode", "sslrootcert", "sslcert", "sslkey"):
-        if name in config["OPTIONS"]:
-            given[f"PG{name.upper()}"] = str(config["OPTIONS"][name])
+    given |= {_VARIABLES[name]: value for name, value in _options(config).items() if name in _VARIABLES}
     return {name: value for name, value in given.items() if value}
 
 

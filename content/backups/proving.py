@@ -153,6 +153,7 @@ def _require_our_tables(place: Store, name: str) -> None:
 def _prove(
     proof: Proof, place: Store, identities: list[Any], config: Mapping[str, Any], progress: Progress
 ) -> Proof:
+    loading.require_key(place, read(place, proof.name), identities)
     manifest = verifying.verify(place, proof.name, progress=progress).require_whole()
     loading.database(place, manifest, identities, config=config, progress=progress)
     with tempfile.TemporaryDirectory(prefix="quillkeep-proof-") as folder:
@@ -192,23 +193,27 @@ def examine(manifest: Manifest, config: Mapping[str, Any], *, data_dir: Path) ->
         raise RefusedError("Restored, it is not sound: " + " ".join(seen["findings"][:3]))
     if (seen["log_position"], seen["log_mac"]) != (manifest.log_position, manifest.log_mac):
         raise RefusedError("The log ends elsewhere than when the backup was made.")
-    require_golden(manifest, config)
+    other_answers = golden_differences(manifest, config)
+    if other_answers and manifest.versions["quillkeep"] != creating.version():
+        raise BackupError(f"{other_answers} Another version made the backup: make a new one, and prove that.")
+    if other_answers:
+        raise RefusedError(other_answers)
     return int(seen["log_checked"])
 
 
-def require_golden(manifest: Manifest, config: Mapping[str, Any]) -> None:
-    """Read again what was read when the backup was made. Raises RefusedError where an answer has other bytes."""
+def golden_differences(manifest: Manifest, config: Mapping[str, Any]) -> str:
+    """Read again what was read when the backup was made, and say where an answer has other bytes; "" for nowhere."""
     wanted = [asdict(item) for item in manifest.golden]
     rows = creating.run_golden(dict(config), wanted=wanted) if wanted else []
     differing = [
         item for item, row in zip(manifest.golden, rows, strict=True) if row["sha256"] != item.sha256
     ]
-    if differing:
-        first = differing[0]
-        raise RefusedError(
-            f"The API answers {len(differing)} of {len(rows)} documents otherwise than before, the first of them "
-            f"{first.entry} ({first.locale})."
-        )
+    if not differing:
+        return ""
+    return (
+        f"The API answers {len(differing)} of {len(rows)} documents otherwise than before, the first of them "
+        f"{differing[0].entry} ({differing[0].locale})."
+    )
 
 
 @contextmanager

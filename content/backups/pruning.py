@@ -10,7 +10,7 @@ from content.backups import creating, media, postgres, verifying
 from content.backups.errors import RefusedError
 from content.backups.manifest import read
 from content.backups.proving import last_proven
-from content.backups.stores import NAME, Store, names, object_key
+from content.backups.stores import Store, names, object_name
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ def kept(backups: Iterable[str], *, keep: tuple[int, int, int], proven: Collecti
 
     And always the newest one, and the newest that is proven.
     """
-    newest_first = sorted((name for name in backups if NAME.fullmatch(name)), key=made_at, reverse=True)
+    newest_first = sorted(backups, key=made_at, reverse=True)
     found = set(newest_first[:1]) | set([name for name in newest_first if name in proven][:1])
     for number, period in zip(keep, (_day, _week, _month), strict=True):
         seen: dict[object, str] = {}
@@ -81,8 +81,14 @@ def _prune(place: Store, *, dry_run: bool, damaged: Collection[str]) -> Pruned:
         return result
     for name in result.removed:
         remove(place, name)
-    result.objects = _sweep(place, result)
+    result.objects = _sweep(place, result.notes)
     return result
+
+
+def sweep(place: Store) -> int:
+    """Remove media files that no backup names, as one that was killed leaves them; return how many."""
+    with postgres.connect(postgres.owner_config()) as connection, creating.only_one(connection):
+        return _sweep(place, [])
 
 
 def _believed(place: Store, result: Pruned) -> list[str]:
@@ -106,7 +112,7 @@ def remove(place: Store, name: str) -> None:
         place.remove(key)
 
 
-def _sweep(place: Store, result: Pruned) -> int:
+def _sweep(place: Store, notes: list[str]) -> int:
     """Remove media files that no backup names. When one list can't be read, nothing is removed."""
     removed = 0
     with media.Known() as needed:
@@ -115,11 +121,11 @@ def _sweep(place: Store, result: Pruned) -> int:
                 for item in verifying.stored(place, read(place, name)):
                     needed.add(item)
             except RefusedError:
-                result.notes.append(f"The list of {name} can't be read, so no media file was removed.")
+                notes.append(f"The list of {name} can't be read, so no media file was removed.")
                 return 0
-        for key in list(place.keys("objects")):
-            name = key.rpartition("/")[2].removesuffix(".age")
-            if key == object_key(name) and needed.get(name) is None:
+        for key in place.keys("objects"):
+            object_ = object_name(key)
+            if object_ is not None and needed.get(object_) is None:
                 place.remove(key)
                 removed += 1
     return removed

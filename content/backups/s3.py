@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from typing import IO, Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +17,7 @@ from content.backups.stores import MANIFEST, NAME
 
 _PIECE: Final = 16 * 1024 * 1024  # bytes of one piece of a long file: 10,000 of them are 160 GB
 _MOST_PIECES: Final = 10_000
+_OURS: Final = re.compile(f"({NAME.pattern}|objects|proofs)/")
 _CONFIG: Final = Config(
     connect_timeout=10,
     read_timeout=60,
@@ -39,14 +41,17 @@ class S3Store:
         parts = urlsplit(to)
         options = {name: values[0] for name, values in parse_qs(parts.query).items()}
         given = settings.BACKUPS
-        client = boto3.client(
-            "s3",
-            endpoint_url=options.get("endpoint"),
-            region_name=options.get("region", "us-east-1"),
-            aws_access_key_id=given.s3_access_key_id or None,  # None: what the machine is given
-            aws_secret_access_key=given.s3_secret_access_key or None,
-            config=_CONFIG,
-        )
+        try:
+            client = boto3.client(
+                "s3",
+                endpoint_url=options.get("endpoint"),
+                region_name=options.get("region", "us-east-1"),
+                aws_access_key_id=given.s3_access_key_id or None,  # None: what the machine is given
+                aws_secret_access_key=given.s3_secret_access_key or None,
+                config=_CONFIG,
+            )
+        except (BotoCoreError, ValueError) as error:  # one half of a key; an endpoint that is none
+            raise BackupError(f"The storage can't be asked ({_why(error)}).") from error
         return cls(client, parts.netloc, parts.path)
 
     def draft(self, name: str) -> str:
@@ -69,6 +74,8 @@ class S3Store:
         try:
             body = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"]
         except (BotoCoreError, ClientError) as error:
+            if _status(error) in (0, 408, 429) or _status(error) >= 500:  # that says nothing of the backup
+                raise BackupError(f"The storage does not answer ({_why(error)}).") from error
             raise RefusedError(f"{key} is missing, or can't be read ({_why(error)}).") from error
         with contextlib.closing(body):
             yield io.BufferedReader(_Download(body, key), 256 * 1024)
@@ -77,31 +84,29 @@ class S3Store:
         try:
             return int(self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)["ContentLength"])
         except ClientError as error:
-            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            if _status(error) == 404:
                 return None
             raise BackupError(f"The storage does not answer ({_why(error)}).") from error
         except BotoCoreError as error:
             raise BackupError(f"The storage does not answer ({_why(error)}).") from error
 
     def keys(self, prefix: str) -> Iterator[str]:
+        return (key for key, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         start = self.prefix + (f"{prefix}/" if prefix else "")
-        try:
-            for page in self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=start
-            ):
-                for item in page.get("Contents", ()):
-                    yield str(item["Key"])[len(self.prefix) :]
-        except (BotoCoreError, ClientError) as error:
-            raise BackupError(f"The storage does not answer ({_why(error)}).") from error
+        for page in self._pages("list_objects_v2", start):
+            for item in page.get("Contents", ()):
+                yield str(item["Key"])[len(self.prefix) :], int(item["Size"])
 
     def tops(self) -> Iterator[str]:
+        for page in self._pages("list_objects_v2", self.prefix, Delimiter="/"):
+            for item in page.get("CommonPrefixes", ()):
+                yield str(item["Prefix"])[len(self.prefix) : -1]
+
+    def _pages(self, what: str, prefix: str, **more: str) -> Iterator[Any]:
         try:
-            pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self.prefix, Delimiter="/"
-            )
-            for page in pages:
-                for item in page.get("CommonPrefixes", ()):
-                    yield str(item["Prefix"])[len(self.prefix) : -1]
+            yield from self.client.get_paginator(what).paginate(Bucket=self.bucket, Prefix=prefix, **more)
         except (BotoCoreError, ClientError) as error:
             raise BackupError(f"The storage does not answer ({_why(error)}).") from error
 
@@ -132,23 +137,25 @@ class S3Store:
         return len(drafts) + self._abort_uploads()
 
     def _abort_uploads(self) -> int:
-        uploads = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=self.prefix).get(
-            "Uploads", ()
-        )
-        for upload in uploads:
-            self.client.abort_multipart_upload(
-                Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-            )
+        """End uploads of ours that were cut off; without a prefix others may have theirs in the same bucket."""
+        uploads = [
+            item
+            for page in self._pages("list_multipart_uploads", self.prefix)
+            for item in page.get("Uploads", ())
+            if _OURS.match(str(item["Key"])[len(self.prefix) :])
+        ]
+        for item in uploads:
+            _Upload(self, item["Key"][len(self.prefix) :], upload_id=item["UploadId"]).abort()
         return len(uploads)
 
 
 class _Upload:
     """A stream into one object: short ones in one request, long ones in pieces."""
 
-    def __init__(self, store: S3Store, key: str) -> None:
+    def __init__(self, store: S3Store, key: str, *, upload_id: str = "") -> None:
         self.client, self.bucket, self.key = store.client, store.bucket, store.prefix + key
         self.buffer = bytearray()
-        self.upload_id = ""
+        self.upload_id = upload_id
         self.pieces: list[dict[str, Any]] = []
 
     def write(self, data: bytes) -> int:
@@ -202,9 +209,15 @@ class _Download(io.RawIOBase):
         try:
             data: bytes = self.body.read(len(buffer))
         except (BotoCoreError, OSError) as error:
-            raise RefusedError(f"{self.key} can't be read to its end ({type(error).__name__}).") from error
+            raise BackupError(f"{self.key} can't be read to its end ({type(error).__name__}).") from error
         buffer[: len(data)] = data
         return len(data)
+
+
+def _status(error: Exception) -> int:
+    """Return the status of an answer, 0 where none came."""
+    found = error.response["ResponseMetadata"] if isinstance(error, ClientError) else {}
+    return int(found.get("HTTPStatusCode", 0))
 
 
 def _why(error: Exception) -> str:

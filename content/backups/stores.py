@@ -48,6 +48,10 @@ class Store(Protocol):
         """Yield the keys below `prefix/`, everything that lies there, in no order."""
         ...
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the files below `prefix/` with their lengths, without a question for each where that costs time."""
+        ...
+
     def tops(self) -> Iterator[str]:
         """Yield the first steps of all keys, each once."""
         ...
@@ -76,7 +80,7 @@ def store() -> Store:
     to = settings.BACKUPS.to
     if not to:
         raise BackupError(
-            "BACKUP_TO is not set, so there is nowhere to put backups. docs/for-ops.md says how."
+            "BACKUP_TO is not set, so there is nowhere to put backups. docs/operations/backups.md says how."
         )
     parts = urlsplit(to)
     if parts.scheme == "file":
@@ -100,6 +104,12 @@ def names(place: Store) -> list[str]:
 def object_key(name: str) -> str:
     """Return the key of a file of the media library."""
     return f"objects/{name[:2]}/{name}.age"
+
+
+def object_name(key: str) -> str | None:
+    """Return the name of the media file that lies under a key, None for what is none."""
+    name = key.rpartition("/")[2].removesuffix(".age")
+    return name if OBJECT.fullmatch(name) and key == object_key(name) else None
 
 
 class FolderStore:
@@ -167,6 +177,12 @@ class FolderStore:
             for item in (*files, *(item for item in folders if (Path(folder) / item).is_symlink())):
                 yield (Path(folder) / item).relative_to(self.folder).as_posix()
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        for key in self.keys(prefix):
+            size = self.size(key)
+            if size is not None:
+                yield key, size
+
     def tops(self) -> Iterator[str]:
         if self.folder.is_dir():
             yield from (item.name for item in self.folder.iterdir() if item.name != _ASIDE)
@@ -200,7 +216,7 @@ class FolderStore:
             found = list(aside.iterdir())
         for item in found:
             shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
-        for key in list(self.keys("objects")):
+        for key in self.keys("objects"):
             if _LEFTOVER.fullmatch(key.rpartition("/")[2]):
                 self.remove(key)
         return len(found)

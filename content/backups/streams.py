@@ -1,6 +1,7 @@
 """Streams that count and hash what passes through them, and age around them: nothing is ever held whole."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, Final
 
@@ -9,6 +10,7 @@ import pyrage
 from content.backups.errors import BackupError, RefusedError
 
 PIECE: Final = 1024 * 1024
+_MOST_HEAD: Final = 1024 * 1024  # bytes in which the head of an age file ends
 
 
 class Counted:
@@ -76,17 +78,15 @@ class Generated:
         return data
 
 
+def copy(source: IO[bytes], target: Counted) -> None:
+    """Copy a stream, a piece at a time."""
+    while piece := source.read(PIECE):
+        target.write(piece)
+
+
 def recipients(keys: Iterable[str]) -> list[Any]:
     """Return age's recipients of public keys that the environment has checked."""
-    found = []
-    for key in keys:
-        for kind in (pyrage.x25519.Recipient, pyrage.ssh.Recipient, pyrage.tagpq.Recipient):
-            try:
-                found.append(kind.from_str(key))
-            except pyrage.RecipientError:
-                continue
-            break
-    return found
+    return [pyrage.x25519.Recipient.from_str(key) for key in keys]
 
 
 def identities(keys: Iterable[str]) -> list[Any]:
@@ -112,6 +112,23 @@ def encrypt(source: Any, target: IO[bytes], keys: list[Any]) -> tuple[Counted, C
     return plain, sealed
 
 
+def require_opened(source: IO[bytes], keys: list[Any]) -> None:
+    """Raise RefusedError where the first bytes of a stream say that no key opens it: to read all of it may take hours.
+
+    What is wrong with it otherwise is for whoever reads it whole.
+    """
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
+        try:
+            pyrage.decrypt_io(Counted(source, most=_MOST_HEAD), Counted(nowhere, most=0), keys)
+        except (pyrage.DecryptError, OSError, BackupError) as error:
+            _require_right_key(error)
+
+
+def _require_right_key(error: Exception) -> None:
+    if "matching keys" in str(error):
+        raise RefusedError("The private key is not one of those that this backup is encrypted to.") from error
+
+
 def decrypt(source: IO[bytes], target: IO[bytes], keys: list[Any], *, most: int) -> Counted:
     """Decrypt a stream into another, at most so many bytes; return what came out.
 
@@ -124,9 +141,6 @@ def decrypt(source: IO[bytes], target: IO[bytes], keys: list[Any], *, most: int)
         cause = plain.error or sealed.error
         if cause is not None:
             raise cause from error
-        if "matching keys" in str(error):
-            raise RefusedError(
-                "The private key is not one of those that this backup is encrypted to."
-            ) from error
+        _require_right_key(error)
         raise RefusedError(f"It can't be decrypted: {error}.") from error
     return plain

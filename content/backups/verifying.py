@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -11,7 +11,7 @@ from content.backups.errors import RefusedError
 from content.backups.manifest import Manifest, Part, read
 from content.backups.progress import Progress, Silent
 from content.backups.stores import MANIFEST, PARTS, Store, object_key
-from content.backups.streams import PIECE, Counted
+from content.backups.streams import Counted, copy
 
 
 @dataclass(slots=True)
@@ -71,26 +71,36 @@ def copy_part(place: Store, manifest: Manifest, part: Part, target: IO[bytes]) -
     """Copy a part as it lies there. Raises RefusedError when it is not the one of the manifest."""
     with place.read(f"{manifest.name}/{part.name}") as stream:
         out = Counted(target, most=part.size)
-        while piece := stream.read(PIECE):
-            out.write(piece)
+        copy(stream, out)
     if (out.size, out.sha256) != (part.size, part.sha256):
         raise RefusedError(f"{part.name} is not the file that was written: it is damaged or another one.")
 
 
+def seen(
+    place: Store, key: str, *, most: int | None = None, told: Callable[[int], None] | None = None
+) -> tuple[int, str]:
+    """Read a file to its end, or to so many bytes; return its length and SHA-256. Raises RefusedError."""
+    with place.read(key) as stream, open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
+        out = Counted(nowhere, most=most, told=told)
+        copy(stream, out)
+    return out.size, out.sha256
+
+
 def _check(result: Verified, place: Store, key: str, size: int, sha256: str, progress: Progress) -> None:
     try:
-        found = place.size(key)
-        if found is not None and found != size:
+        length = place.size(key)
+        if length is not None and length != size:
             # Before a byte is read: somebody could have put a file without end there.
-            result.findings.append(f"{key} has {found} bytes instead of {size}.")
+            result.findings.append(f"{key} has {length} bytes instead of {size}.")
             return
-        with place.read(key) as stream, open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
-            seen = Counted(nowhere, most=size, told=progress.advance)
-            media.copy_plain(stream, seen)  # type: ignore[arg-type]
+        found = seen(place, key, most=size, told=progress.advance)
     except RefusedError as error:
         result.findings.append(str(error))
         return
+    except OSError as error:  # a bad disk: what can't be read is as good as gone
+        result.findings.append(f"{key} can't be read to its end ({error.strerror}).")
+        return
     result.files += 1
-    result.bytes += seen.size
-    if (seen.size, seen.sha256) != (size, sha256):
+    result.bytes += size
+    if found != (size, sha256):
         result.findings.append(f"{key} is not the file that was written: it is damaged or another one.")

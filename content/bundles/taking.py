@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import DataError, transaction
 
 from accounts.access import Principal
-from accounts.errors import DomainError, InvalidInputError, Problem
+from accounts.errors import DomainError, InvalidInputError, Problem, placed
 from accounts.log import Subject, record
 from content import editing, publishing, schema
 from content.bundles import contents
@@ -314,15 +314,14 @@ class _Taking:
 
     def _differing(self, group: list[Line], entry: Entry) -> dict[str, list[str]]:
         """Return the keys of the fields that are not as in the newest step of the bundle, by locale."""
-        collection = self.writings[group[0].collection]
-        here = contents.newest_of(entry, collection, self.specs[group[0].collection])
-        by_locale = {line.locale: line for line in here.values()}
+        collection = group[0].collection
+        here = contents.newest_of(entry, self.writings[collection], self.specs[collection])
         last = max(line.step for line in group)
         found: dict[str, list[str]] = {}
         for line in (line for line in group if line.step == last):
-            present = by_locale[line.locale].fields if line.locale in by_locale else {}
+            present = here[line.locale].fields if line.locale in here else {}
             keys = [key for key, value in self._values(line).items() if not _is_same(value, present.get(key))]
-            if keys or line.locale not in by_locale:
+            if keys or line.locale not in here:
                 found[line.locale] = sorted(keys)
         return found
 
@@ -381,9 +380,8 @@ def _inside(line: Line) -> Iterator[None]:
     try:
         yield
     except InvalidInputError as error:
-        front = "" if line.locale == EVERYWHERE else f"/{line.locale}"
-        listed = [Problem(item.code, item.detail, front + (item.pointer or "")) for item in error.errors]
-        raise InvalidInputError(error.detail, errors=listed, code=error.code) from error
+        place = () if line.locale == EVERYWHERE else (line.locale,)
+        raise InvalidInputError(error.detail, errors=placed(error.errors, *place), code=error.code) from error
 
 
 def _locale(line: Line) -> str | None:

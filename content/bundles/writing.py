@@ -18,7 +18,16 @@ from accounts.errors import ConflictError, InvalidInputError, NotFoundError, Pro
 from accounts.log import Subject, record, sync_folder
 from content import schema
 from content.bundles import contents, signing
-from content.bundles.form import MAX_ENTRIES, MAX_ENTRY, MAX_LINE, MAX_MANIFEST, Manifest, head
+from content.bundles.form import (
+    MAX_ENTRIES,
+    MAX_ENTRY,
+    MAX_LINE,
+    MAX_LINES,
+    MAX_MANIFEST,
+    MAX_PART,
+    Manifest,
+    head,
+)
 from content.models import Entry, Reference
 from content.schema import CollectionSpec, Schema
 from content.shaping import rfc3339
@@ -72,25 +81,19 @@ def export(path: Path, choice: Choice, *, by: Principal, progress: Progress) -> 
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError as error:
         raise ConflictError(f"{path} is there already.") from error
-    part, whole = _scratch(path), _scratch(path)
+    scratch = path
     try:
-        with part.open("w+b") as entries, whole.open("wb") as file:
+        descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)  # mode 0600
+        scratch = Path(name)
+        with os.fdopen(descriptor, "wb") as file, tempfile.TemporaryFile(dir=path.parent) as entries:
             result = _write_whole(file, entries, choice, by, progress)
-        whole.replace(path)
+        scratch.replace(path)
         sync_folder(path.parent)
     except BaseException:
-        for scratch in (whole, path):
-            scratch.unlink(missing_ok=True)
+        for made in {scratch, path}:
+            made.unlink(missing_ok=True)
         raise
-    finally:
-        part.unlink(missing_ok=True)
     return result
-
-
-def _scratch(path: Path) -> Path:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
-    os.close(descriptor)
-    return Path(name)
 
 
 @transaction.atomic(durable=True)
@@ -112,7 +115,7 @@ def _write_entries(
     present = schema.read()
     entries = _chosen(present, choice, by)
     result = Exported(key=signing.own_keys()[0], refers_out=_outside(entries))
-    digest = hashlib.sha256()
+    digest, lines = hashlib.sha256(), 0
     writings = {spec.id: Writing(present, spec, by) for spec in present.collections}
     for number, entry_id in enumerate(_in_order(entries)):
         entry = Entry.objects.get(pk=entry_id)
@@ -125,6 +128,9 @@ def _write_entries(
                 raise ConflictError(f"The entry {entry_id} is larger than a bundle takes.")
             digest.update(raw)
             part.write(raw)
+            lines += 1
+        if lines > MAX_LINES or part.tell() > MAX_PART:
+            raise ConflictError("This is more than one bundle takes: choose fewer entries at once.")
         key = writing.collection.key
         result.entries[key] = result.entries.get(key, 0) + 1
         progress(number + 1, len(entries))

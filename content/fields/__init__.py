@@ -36,7 +36,6 @@ from content.fields.base import (
     ReadContext,
     Schema,
     get,
-    moved,
     nullable,
     register,
 )
@@ -55,7 +54,6 @@ __all__ = [
     "ReadContext",
     "Schema",
     "get",
-    "moved",
     "nullable",
     "register",
 ]

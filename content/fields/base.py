@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 
 from accounts.access import SENSITIVE, DataClass
 from accounts.canonical import Json
-from accounts.errors import Problem
+from accounts.errors import Problem, placed
 from content.conditions import Condition
 
 
@@ -39,13 +39,7 @@ class FieldError(Exception):
 
     def under(self, *path: str | int) -> Self:
         """Return the same error with `path` put in front of every pointer."""
-        return type(self)(moved(self.problems, *path))
-
-
-def moved(problems: Iterable[Problem], *path: str | int) -> list[Problem]:
-    """Return the problems with `path` put in front of every pointer."""
-    front = Problem.at(path, "", "").pointer or ""
-    return [dataclasses.replace(item, pointer=front + (item.pointer or "")) for item in problems]
+        return type(self)(placed(self.problems, *path))
 
 
 FAMILIES = ("Words", "Numbers and time", "Choices", "Links", "Parts", "Other")

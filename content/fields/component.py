@@ -8,7 +8,7 @@ from uuid import UUID
 from django import forms
 
 from accounts.canonical import Json
-from accounts.errors import Problem
+from accounts.errors import Problem, placed
 from content.fields import nesting
 from content.fields.base import (
     ComponentSpec,
@@ -20,7 +20,6 @@ from content.fields.base import (
     Options,
     ReadContext,
     Schema,
-    moved,
     option,
     register,
 )
@@ -214,7 +213,7 @@ class ComponentsField(FieldType[ComponentsOptions]):
         return too_few(value, self.options(field).min) + [
             problem
             for index, item in enumerate(items)
-            for problem in moved(nesting.missing_in_part(component, item, inside), index)
+            for problem in placed(nesting.missing_in_part(component, item, inside), index)
         ]
 
     def prune(self, value: Json, field: FieldSpec, ctx: Schema) -> Json:

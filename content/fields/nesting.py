@@ -7,7 +7,7 @@ from uuid import UUID
 
 from accounts.access import DataClass
 from accounts.canonical import Json
-from accounts.errors import Problem
+from accounts.errors import Problem, placed
 from content.conditions import asked_for
 from content.fields.base import (
     Card,
@@ -16,7 +16,6 @@ from content.fields.base import (
     FieldSpec,
     Schema,
     get,
-    moved,
     nullable,
 )
 
@@ -136,7 +135,7 @@ def missing_in_part(component: ComponentSpec, value: Values, ctx: Inside) -> lis
         problem
         for spec in component.fields
         if spec.id in asked
-        for problem in moved(get(spec.type).missing(values.get(str(spec.id)), spec, ctx), spec.key)
+        for problem in placed(get(spec.type).missing(values.get(str(spec.id)), spec, ctx), spec.key)
     ]
 
 

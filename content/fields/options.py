@@ -10,9 +10,9 @@ from uuid import UUID
 from django import forms
 
 from accounts.canonical import Json
-from accounts.errors import Problem
+from accounts.errors import Problem, placed
 from content.fields import option_forms
-from content.fields.base import FieldError, OptionContext, Schema, moved
+from content.fields.base import FieldError, OptionContext, Schema
 from content.fields.numbers import decimal_in, decimal_text, integer_in
 from content.fields.strings import one_line
 
@@ -202,7 +202,7 @@ class Named(Plain):
             found = self._find(name, ctx) if isinstance(name, str) and len(name) <= 100 else None
             if found is None:
                 what = "component" if self.components else "collection"
-                problems += moved([Problem.at((), f"unknown-{what}", f"There is no such {what}.")], index)
+                problems += placed([Problem.at((), f"unknown-{what}", f"There is no such {what}.")], index)
             elif found in ids:
                 problems.append(Problem.at((index,), "duplicate", "This one is there twice."))
             else:

@@ -12,7 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import Needs, principal_of
-from accounts.api.json_body import BodyTooLargeError, MalformedBodyError, loads
+from accounts.api import json_body
+from accounts.api.json_body import MalformedBodyError
 from accounts.authentication import ManagementAuthentication
 from content.forms import quotas
 from content.forms.submitting import open_form, submit, typed
@@ -48,28 +49,14 @@ class FormView(APIView):
             raise UnsupportedMediaType(
                 request.content_type or "", detail=f"The body must be {JSON} or {HTML_FORM}, in UTF-8."
             )
-        body = _body(sent, options.max_bytes)
+        body = json_body.read(sent, options.max_bytes, declared=sent.META.get("CONTENT_LENGTH"))
         values = _of_json(body) if kind[1].lower() == JSON else typed(spec, _of_html_form(body))
         found = submit(spec.key, values, size=len(body), by=principal_of(request))
         return Response({"id": str(found)}, status=201)
 
 
-def _body(request: HttpRequest, limit: int) -> bytes:
-    """Return the raw bytes. Raises BodyTooLargeError."""
-    declared = request.META.get("CONTENT_LENGTH") or "0"
-    if not (declared.isascii() and declared.isdecimal()) or len(declared) > 12 or int(declared) > limit:
-        raise BodyTooLargeError
-    try:
-        body = request.read(limit + 1)
-    except OSError as error:
-        raise MalformedBodyError("cut-off", "The body ended too early.") from error
-    if len(body) > limit:
-        raise BodyTooLargeError
-    return body
-
-
 def _of_json(body: bytes) -> dict[str, Any]:
-    value = loads(body)
+    value = json_body.loads(body)
     if not isinstance(value, dict):
         raise MalformedBodyError("not-an-object", "The body must be a JSON object.")
     return value

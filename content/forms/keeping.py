@@ -23,7 +23,7 @@ def shorten(form_id: UUID, options: FormOptions) -> None:
 
 
 def erase_expired(*, by: Principal) -> int:
-    """Erase what is over, of every form, with one event for each that tells how many. Commits on its own."""
+    """Erase what is over, of every form, with an event for each batch that tells how many. Commits on its own."""
     forms = Collection.objects.filter(kind=Collection.Kind.FORM).order_by("pk")
     return sum(_erase_expired_of(form, by) for form in forms)
 
@@ -39,9 +39,9 @@ def _erase_expired_of(form: Collection, by: Principal) -> int:
                 .values_list("pk", flat=True)[:_BATCH]
             )
             erased, _ = Submission.objects.filter(pk__in=ids).delete()
-            total += erased
-            if len(ids) < _BATCH:
-                if total:
-                    about = Subject("collection", str(form.pk), form.pk)
-                    record(EXPIRED, actor=by, subject=about, detail={"collection": form.key, "count": total})
-                return total
+            if erased:
+                about = Subject("collection", str(form.pk), form.pk)
+                record(EXPIRED, actor=by, subject=about, detail={"collection": form.key, "count": erased})
+        total += erased
+        if len(ids) < _BATCH:
+            return total

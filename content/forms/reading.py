@@ -1,9 +1,7 @@
 """Reading, revealing, exporting and erasing submissions. Each look at values is in the log before it is answered."""
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -12,10 +10,10 @@ from django.db import transaction
 
 from accounts.access import Action, Grant, Principal
 from accounts.api.shapes import moment
-from accounts.audit.exporting import safe_cell
+from accounts.audit.exporting import csv_row
 from accounts.errors import InvalidInputError, NotFoundError, Problem
 from accounts.log import Subject, record
-from accounts.revealing import LONGEST_REASON, SHORTEST_REASON, revealed
+from accounts.revealing import read_reason, revealed
 from content.forms import rights
 from content.forms.bodies import Opened, Reading
 from content.models import Submission
@@ -26,6 +24,7 @@ READ: Final = "submission.read"
 ERASED: Final = "submission.erased"
 EXPORTED: Final = "submissions.exported"
 FORMATS: Final = ("csv", "json")
+BROKEN_OFF: Final = "The export broke off here: this file is not whole."
 _BATCH: Final = 200
 
 
@@ -113,13 +112,9 @@ def export(form: CollectionSpec, *, format: str, reason: str, by: Principal) -> 
     """
     reading, taking = rights.require(by, Action.READ, form), rights.require(by, Action.EXPORT, form)
     by.require_step_up()
-    text = " ".join(reason.split())
-    problems = []
+    said, problems = read_reason(reason)
     if format not in FORMATS:
         problems.append(Problem.at(("format",), "invalid-choice", f"One of {', '.join(FORMATS)}."))
-    if not (SHORTEST_REASON <= len(text) <= LONGEST_REASON and text.isprintable()):
-        detail = f"Say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters."
-        problems.append(Problem.at(("reason",), "invalid-reason", detail))
     if problems:
         raise InvalidInputError(errors=problems)
     reader = _reading(form, reading, taking)
@@ -135,7 +130,7 @@ def export(form: CollectionSpec, *, format: str, reason: str, by: Principal) -> 
             "format": format,
             "count": count,
             "fields": [spec.key for spec in reader.specs],
-            "reason": text,
+            "reason": said,
         },
     )
     lines = _csv if format == "csv" else _json
@@ -166,10 +161,19 @@ def _json(reader: Reading, rows: Iterator[Submission]) -> Iterator[bytes]:
 
 
 def _csv(reader: Reading, rows: Iterator[Submission]) -> Iterator[bytes]:
-    """Yield CSV (RFC 4180): a column for each field, those that were removed behind the others."""
+    """Yield CSV (RFC 4180), and when it breaks off a line that says so: the server ends the answer like a whole one."""
+    try:
+        yield from _records(reader, rows)
+    except Exception:
+        yield csv_row([BROKEN_OFF])
+        raise
+
+
+def _records(reader: Reading, rows: Iterator[Submission]) -> Iterator[bytes]:
+    """Yield the lines: a column for each field, those that were removed behind the others."""
     address = ["address"] if reader.shows_address else []
     names = [*(spec.key for spec in reader.specs), *(f"{spec.key} (removed)" for spec in reader.former)]
-    yield _row(["id", "received_at", *names, *address, "fault"])
+    yield csv_row(["id", "received_at", *names, *address, "fault"])
     for row in rows:
         opened = reader.open(row)
         former = {spec.id: value for spec, value in opened.former}
@@ -177,22 +181,11 @@ def _csv(reader: Reading, rows: Iterator[Submission]) -> Iterator[bytes]:
         cells += [_cell(opened.values.get(spec.key)) for spec in reader.specs]
         cells += [_cell(former.get(spec.id)) for spec in reader.former]
         cells += [opened.address] if address else []
-        yield _row([*cells, opened.fault])
+        yield csv_row([*cells, opened.fault])
 
 
 def _cell(value: object) -> object:
-    """Return a value as a cell: lists of texts with commas between them, anything else that has parts as JSON."""
+    """Return a value as a cell: lists of texts with commas between them, what has parts and yes and no as JSON."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    return {True: "true", False: "false"}.get(value) if isinstance(value, bool) else value
-
-
-def _row(cells: Sequence[object]) -> bytes:
-    """Return one record, every cell in quotes, and none that a spreadsheet would run."""
-    out = io.StringIO()
-    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(
-        [safe_cell(cell) for cell in cells]
-    )
-    return out.getvalue().encode()
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list | bool) else value

@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from accounts.access import Principal
 from accounts.canonical import Json
-from accounts.errors import InvalidInputError, NotFoundError, Problem, UnavailableError
+from accounts.errors import InvalidInputError, NotFoundError, Problem, UnavailableError, placed
 from accounts.log import Subject, record
 from content import fields
 from content.conditions import asked_for
-from content.fields.base import FieldError, FieldSpec, moved
+from content.fields.base import FieldError, FieldSpec
 from content.forms import bodies, quotas, trap
 from content.forms.options import FormOptions
 from content.models import Submission
@@ -53,12 +53,12 @@ def submit(key: str, sent: Mapping[str, object], *, size: int, by: Principal) ->
     (`form-full`).
     """
     form, _ = open_form(key)
-    trapped = bool(trap.name_in(form)) and sent.get(trap.name_in(form)) not in (None, "")
     submission = Submission()
     try:
         with transaction.atomic():
             form, options = _held(form)
             hidden = trap.name_in(form)
+            trapped = hidden is not None and sent.get(hidden) not in (None, "")
             values = cleaned(form, {name: item for name, item in sent.items() if name != hidden})
             quotas.count_kept(form.id, by=by)
             # Of what is taken back inside, the commit around it still writes, and takes its time.
@@ -149,7 +149,7 @@ def cleaned(form: CollectionSpec, sent: Mapping[str, object]) -> dict[str, Json]
     for spec in form.fields:
         if spec.id in asked and spec.key not in refused:
             missing = fields.get(spec.type).missing(values.get(str(spec.id)), spec, context)
-            problems += moved(missing, spec.key)
+            problems += placed(missing, spec.key)
     if problems:
         raise InvalidInputError(errors=problems[:MAX_PROBLEMS])
     return {

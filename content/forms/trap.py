@@ -17,10 +17,10 @@ TRAPPED: Final = "form.trapped"
 _COUNT: Final = "quillkeep:form-trapped:"
 
 
-def name_in(form: CollectionSpec) -> str:
-    """Return the name of the input that is a trap, "" for none: a field of the form is none."""
+def name_in(form: CollectionSpec) -> str | None:
+    """Return the name of the input that is a trap, if one: a field of the form is none."""
     name = form.form.honeypot if form.form is not None else ""
-    return "" if name in form.by_key else name
+    return name if name and name not in form.by_key else None
 
 
 def note(form: CollectionSpec, *, by: Principal) -> None:

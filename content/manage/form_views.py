@@ -1,5 +1,6 @@
 """The management API of submissions: metadata in lists, values one at a time, and all of them as an export."""
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -109,12 +110,13 @@ class ExportView(ManagementView):
         by = principal_of(request)
         spec = rights.seen_form(form, by=by)
         body = read_body(ExportBody, request)
-        return streamed(reading.export(spec, format=body["format"], reason=body["reason"], by=by))
+        file = reading.export(spec, format=body["format"], reason=body["reason"], by=by)
+        return streamed(file.chunks, content_type=file.content_type, name=file.name)
 
 
-def streamed(export: reading.Export) -> StreamingHttpResponse:
+def streamed(chunks: Iterator[bytes], *, content_type: str, name: str) -> StreamingHttpResponse:
     """Return an export as a file to keep, which no cache does."""
-    response = StreamingHttpResponse(export.chunks, content_type=export.content_type)
-    response.headers["Content-Disposition"] = f'attachment; filename="{export.name}"'
+    response = StreamingHttpResponse(chunks, content_type=content_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "private, no-store"
     return response

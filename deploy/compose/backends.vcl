@@ -1,4 +1,5 @@
-# varnish/backends.vcl for compose.yaml: the services by their names; purges come from the network inside.
+# varnish/backends.vcl for compose.yaml. Addresses and no names: one that can't be looked up keeps Varnish from starting.
+# Purges come from the network inside.
 
 probe ready {
     .request = "GET /readyz HTTP/1.1" "Host: content.example.com" "Connection: close";
@@ -10,7 +11,7 @@ probe ready {
 }
 
 backend delivery_1 {
-    .host = "delivery-1";
+    .host = "172.30.0.31";
     .port = "8000";
     .probe = ready;
     .connect_timeout = 1s;
@@ -20,7 +21,7 @@ backend delivery_1 {
 }
 
 backend delivery_2 {
-    .host = "delivery-2";
+    .host = "172.30.0.32";
     .port = "8000";
     .probe = ready;
     .connect_timeout = 1s;

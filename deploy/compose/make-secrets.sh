@@ -2,6 +2,7 @@
 # Makes every secret of compose.yaml that is not there yet, each in a file; a second run changes nothing.
 set -eu
 cd "$(dirname "$0")"
+chmod 0700 .
 umask 077
 mkdir -p secrets tls
 random() { openssl rand -hex 32; }
@@ -21,12 +22,11 @@ printf 'redis://:%s@valkey:6379/0\n' "$(cat secrets/valkey-password)" | make val
 missing=
 for name in email-url backup-recipients; do [ -s "secrets/$name" ] || missing="$missing secrets/$name"; done
 for name in certificate.pem key.pem; do [ -s "tls/$name" ] || missing="$missing tls/$name"; done
-# Compose gives a file to a container as it is: each is read there by another user. The folders stay closed.
-chmod 0644 secrets/*
-chmod 0711 secrets tls
-chmod 0700 .
 if [ -n "$missing" ]; then
     echo "Still to be written by you, below $(pwd):$missing" >&2
     echo "(email-url: smtp+tls://user:password@host:587; backup-recipients: the public key of age-keygen)" >&2
     exit 1
 fi
+# Compose gives a file to a container as it is: each is read there by another user. The folder around them stays closed.
+chmod 0711 secrets tls
+chmod 0644 secrets/* tls/*

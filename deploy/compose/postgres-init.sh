@@ -1,8 +1,9 @@
 #!/bin/bash
 # The three roles of Quillkeep, one for the replica, and the database. Run once, by the image, in an empty cluster.
 set -euo pipefail
-export OWNER="$(cat /run/secrets/owner-password)" APP="$(cat /run/secrets/app-password)"
-export DELIVERY="$(cat /run/secrets/delivery-password)" REPLICA="$(cat /run/secrets/replica-password)"
+# In the environment of this one command: the image runs this file in the shell that becomes the server.
+OWNER="$(cat /run/secrets/owner-password)" APP="$(cat /run/secrets/app-password)" \
+DELIVERY="$(cat /run/secrets/delivery-password)" REPLICA="$(cat /run/secrets/replica-password)" \
 psql --username postgres --dbname postgres --no-psqlrc --quiet --set ON_ERROR_STOP=1 <<'SQL'
 \getenv owner OWNER
 \getenv app APP

@@ -93,6 +93,8 @@ sub vcl_backend_error {
     set beresp.http.Cache-Control = "no-store";
     set beresp.http.Retry-After = "2";
     set beresp.http.X-Content-Type-Options = "nosniff";
+    set beresp.http.Content-Security-Policy = "default-src 'none'; frame-ancestors 'none'";
+    set beresp.http.Strict-Transport-Security = "max-age=63072000; includeSubDomains; preload";
     set beresp.body = {"{"type":"about:blank","title":"Service Unavailable","status":503}"};
     return (deliver);
 }

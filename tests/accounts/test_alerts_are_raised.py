@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import log, people
-from accounts.access import Action, Area, Principal
+from accounts.access import Action, Area, Principal, system
 from accounts.alerting import reading
 from accounts.alerting.acknowledging import acknowledge, reopen
 from accounts.alerting.attention import attention
@@ -413,6 +413,15 @@ def test_entries_that_are_erased_with_their_collection_count_too(rita: Person) -
     assert raised("mass-purge") == []
     happen("entry.deleted", by=rita.principal, subject=Subject("entry", "1"))
     assert [alert.count for alert in raised("mass-purge")] == [20]
+
+
+def test_what_a_retention_erases_counts_for_who_shortened_it(rita: Person) -> None:
+    for number in range(30):
+        happen("entry.deleted", by=system("retention"), subject=Subject("entry", str(number)))
+    assert raised("mass-purge") == []
+    subject = Subject("collection", str(ARTICLES))
+    happen("collection.changed", by=rita.principal, subject=subject, change="changed", erased=30)
+    assert [alert.count for alert in raised("mass-purge")] == [30]
 
 
 def test_what_is_seen_through_the_eyes_of_others_counts_as_read(ada: Person) -> None:

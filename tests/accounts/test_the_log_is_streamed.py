@@ -283,6 +283,22 @@ def test_standard_output_gets_lines_also_through_a_pipe_that_is_slow(
     assert [json.loads(line)["position"] for line in found] == list(range(1, 101))
 
 
+def test_whole_lines_go_into_a_pipe_that_others_write_to(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[bytes] = []
+
+    def write_piece(_: int, piece: bytes) -> int:
+        pieces.append(bytes(piece))
+        return len(piece)
+
+    settings.AUDIT_STREAM_TO = StreamTarget("stdout")
+    write(20, words="x" * 500)
+    monkeypatch.setattr("accounts.audit.syslog.os.write", write_piece)
+    assert streaming.stream_due() == 20
+    assert [json.loads(piece)["position"] for piece in pieces] == list(range(1, 21))
+
+
 @pytest.mark.usefixtures("_impatient")
 def test_a_pipe_that_nobody_reads_is_given_up_in_time(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,8 @@
 """A file says how a house is set up: written, compared, applied, all of it or nothing."""
 
+import errno
 import json
+import os
 import threading
 from io import StringIO
 from pathlib import Path
@@ -14,10 +16,12 @@ from accounts import people
 from accounts.models import Event, Policy, Role, User
 from cms_project import lockdown
 from cms_project.schema_code import planning, yaml_in, yaml_out
-from content.models import Collection, Entry, Field
+from content.models import Collection, Entry, Field, Submission
 from content.schema import current
+from previews.models import PreviewSite
 from tests.as_code.conftest import make_accounts
 from tests.builders import ROOT, allow, make_collection, make_entry, make_role, make_user
+from tests.content.forms.world import GOOD, make_form, send
 from tests.database import TestDatabase
 from webhooks.models import Endpoint
 
@@ -34,7 +38,7 @@ def plan_of(text: str, **options: Any) -> list[tuple[str, str, str]]:
 
 
 def apply(text: str, *, loses: bool = False, **options: Any) -> planning.Plan:
-    terms = planning.Terms(allows_data_loss=loses)
+    terms = planning.Terms(allows_data_loss=loses, hand_over=lambda _: None)
     return planning.apply(yaml_in.read(text.encode()), terms, by=ROOT, **options)
 
 
@@ -182,6 +186,18 @@ def test_deleting_a_collection_with_entries_is_a_loss_and_an_empty_one_is_not() 
     apply("quillkeep_schema: 1\ncollections: {}\n", loses=True)
     assert not Collection.objects.exists()
     assert not Entry.objects.exists()
+
+
+def test_deleting_a_form_is_a_loss_of_what_visitors_sent() -> None:
+    make_form()
+    assert send(GOOD).status_code == 201
+    text = "quillkeep_schema: 1\ncollections: {}\n"
+    plan = planning.try_out(yaml_in.read(text.encode()), by=ROOT)
+    assert (plan.changes[0].lines, plan.lost) == (("1 submission is erased.",), 1)
+    with pytest.raises(planning.DataLossError):
+        apply(text)
+    apply(text, loses=True)
+    assert not Submission.objects.exists()
 
 
 def test_collections_that_name_each_other_in_a_circle_come_and_go() -> None:
@@ -361,6 +377,27 @@ def test_new_secrets_are_written_once_into_a_file_of_their_own(tmp_path: Path, r
     file.write_text(text)
     with pytest.raises(CommandError, match="can't be made"):
         run("apply", str(file), "--allow-data-loss", "--secrets-to", str(secrets))
+    assert len(json.loads(secrets.read_text())["secrets"]) == 1
+    assert [change.name for change in planning.try_out(yaml_in.read(text.encode()), by=ROOT).changes] == [
+        "Website",
+        "Second site",
+    ]
+
+
+def test_nothing_is_made_where_its_secret_can_not_be_kept(
+    tmp_path: Path, rich_house: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, secrets = tmp_path / "schema.yaml", tmp_path / "secrets.json"
+    file.write_text(exported().replace("  Website:", "  Second site:"))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CommandError, match=r"Nothing was changed: .* No space left"):
+        run("apply", str(file), "--allow-data-loss", "--secrets-to", str(secrets))
+    assert not secrets.exists()
+    assert PreviewSite.objects.get().name == "Website"
 
 
 def test_a_source_whose_sender_makes_the_secret_is_refused_with_the_way_out() -> None:

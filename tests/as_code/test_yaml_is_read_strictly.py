@@ -74,6 +74,8 @@ def test_words_are_read_as_yaml_1_2_has_them() -> None:
         ("a: 1.5e999", "too large"),
         ("- " + "x" * (4 * 1024 * 1024), "larger than 4 MB"),
         ("a: [1, 2", "Did not find expected"),
+        ('"a\\0b": 1', "NUL"),
+        ('a: ["\\0"]', "NUL"),
     ],
 )
 def test_what_is_too_much_is_refused(text: str, said: str) -> None:

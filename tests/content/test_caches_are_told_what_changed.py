@@ -4,12 +4,14 @@ import ipaddress
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections, transaction
 from django.utils import timezone
 
 from accounts import egress
@@ -234,6 +236,22 @@ def test_what_could_not_be_told_is_told_later_and_nothing_may_be_kept_meanwhile(
     purger.note()
     assert receiver.take() == [{"notes"}, {"notes"}]
     assert Generation.objects.current()[TOLD] > before
+
+
+def test_an_answer_without_a_change_is_older_than_its_purge_also_where_a_later_change_was_committed_before_it(
+    public: None, receiver: Receiver
+) -> None:
+    author, note = make_entry("authors", name="Ada"), make_entry("notes", name="Ada")
+    tell(receiver)
+    path = f"/api/v1/content/authors/{author.pk}"
+    with ThreadPoolExecutor(1) as elsewhere, transaction.atomic():
+        publishing.unpublish(author.pk, writing=writing("authors"))
+        elsewhere.submit(publishing.unpublish, note.pk, writing=writing("notes")).result()
+        before = elsewhere.submit(anonymous().get, path).result()
+        elsewhere.submit(connections.close_all).result()
+    Cache(receiver.url).look()
+    assert before.status_code == 200
+    assert int(before.headers["Cache-As-Of"]) < int(receiver.asked[-1][2]["cache-as-of"])
 
 
 def test_one_cache_that_is_gone_keeps_answers_out_of_all(public: None, receiver: Receiver) -> None:

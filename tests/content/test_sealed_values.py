@@ -707,6 +707,9 @@ def test_a_retention_that_erases_at_once_asks_first(ada: Api) -> None:
     asked = ada.patch(COLLECTION, {"retention": {"after_days": 5, "of": "created"}})
     assert (asked.status_code, asked.json()["effects"][0]["change"]) == (409, "erased")
     assert ada.patch(COLLECTION, {"retention": {"after_days": 50, "of": "created"}}).status_code == 200
+    shorter = {"retention": {"after_days": 5, "of": "created"}, "confirm": True}
+    assert ada.patch(COLLECTION, shorter).status_code == 200
+    assert Event.objects.filter(type="collection.changed").latest("at").detail["erased"] == 1
 
 
 def test_a_key_that_is_gone_shows_nothing(person: Entry, ada: Api) -> None:

@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from cms_project.servers import Account
 from tests.certificates import Certificates
@@ -25,6 +28,9 @@ OF_DEBIAN = """
 sendfile on; tcp_nopush on; types_hash_max_size 2048; default_type application/octet-stream; keepalive_timeout 65;
 ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on; access_log off; gzip on;
 """
+DROP_SLOT = (
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
+)
 VMODS = ("libvmod_xkey.so", "libvmod_var.so")
 
 
@@ -140,57 +146,52 @@ class Nginx(NginxProcess):
 
 
 class Replica(Process):
-    """A streaming replica of the test's own PostgreSQL, made with pg_basebackup; as docs/operations/scale-out.md has it."""
+    """A streaming replica of the test's own PostgreSQL, made and started by the script of deploy/compose/."""
 
     def __init__(self) -> None:
         super().__init__()
         self.account = Account.choose()
         self.folder = Path(tempfile.mkdtemp(prefix="qk-replica-", dir="/tmp"))
-        self.account.own(self.folder)
-        self.data = self.folder / "data"
-        administrator = os.environ["QUILLKEEP_TEST_ADMINISTRATOR"]
-        with psycopg.connect(administrator, autocommit=True) as connection:
+        self.data, password, script = (self.folder / name for name in ("data", "password", "replica.sh"))
+        administrator = conninfo_to_dict(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"])
+        self.slot = f"replica_{os.getpid()}"
+        self.data.mkdir()
+        self.data.chmod(0o1777)  # as the image leaves a new volume
+        (self.data / "PG_VERSION").write_text("15\n", encoding="utf-8")  # and a copy that was cut off
+        password.write_text(str(administrator["password"]), encoding="utf-8")
+        sockets = str(administrator["host"])
+        text = (DEPLOY / "compose/replica.sh").read_text(encoding="utf-8")
+        for ours, here in (
+            ("/var/lib/postgresql/data", str(self.data)),
+            ("/run/secrets/replica-password", str(password)),
+            ("/tmp/pgpass", str(self.folder / "pgpass")),  # noqa: S108 (in a container that is the replica's alone)
+            ("postgres:5432", f"{sockets}:5432"),
+            ("--host postgres", f"--host {sockets}"),
+            ("quillkeep_replica", str(administrator["user"])),
+            ("replica_1", self.slot),
+            ("--wal-method", "--no-sync --wal-method"),
+        ):
+            assert ours in text
+            text = text.replace(ours, here)
+        options = f" -c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off\n"
+        script.write_text(text.rstrip() + options, encoding="utf-8")
+        for path in (self.folder, self.data, self.data / "PG_VERSION", password, script):
+            self.account.own(path)
+        with psycopg.connect(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"]) as connection:
             folder = str(connection.execute("SHOW data_directory").fetchone()[0])  # type: ignore[index]
         postmaster = int((Path(folder) / "postmaster.pid").read_text(encoding="ascii").split()[0])
-        self.programs = Path(f"/proc/{postmaster}/exe").resolve().parent
-        self.as_account(
-            "pg_basebackup", "-d", administrator, "-D", str(self.data), "-R", "-X", "stream", "-c", "fast"
-        )
-
-    def as_account(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's programs to its end."""
-        subprocess.run(
-            [str(self.programs / program), *arguments],
-            check=True,
-            capture_output=True,
-            cwd=self.folder,
-            timeout=120,
-            **self.account.popen_options(),
-        )
+        programs = Path(f"/proc/{postmaster}/exe").resolve().parent
+        self.environment["PATH"] = f"{programs}:{self.environment['PATH']}"
 
     def url(self, url: str) -> str:
         """Return the URL of a database of the primary as one of the replica."""
         return re.sub(r"host=[^&]+", f"host={quote(str(self.folder), safe='')}", url)
 
     def command(self) -> list[str]:
-        """Return its command line."""
-        options = {
-            "listen_addresses": "",
-            "unix_socket_directories": str(self.folder),
-            "max_connections": "200",
-            "hot_standby": "on",
-            "hot_standby_feedback": "on",
-            "max_standby_streaming_delay": "2s",
-            "fsync": "off",
-        }
-        settings = [item for name, value in options.items() for item in ("-c", f"{name}={value}")]
-        return [*self.drop(), str(self.programs / "postgres"), "-D", str(self.data), *settings]
-
-    def drop(self) -> list[str]:
-        """Return what a command begins with so that it does not run as root, which PostgreSQL refuses."""
-        if self.account.user is None:
-            return []
-        return ["setpriv", f"--reuid={self.account.user}", f"--regid={self.account.group}", "--clear-groups"]
+        """Return its command line; PostgreSQL refuses to run as root."""
+        account = self.account
+        drop = ["setpriv", f"--reuid={account.user}", f"--regid={account.group}", "--clear-groups"]
+        return [*(drop if account.user is not None else []), "sh", str(self.folder / "replica.sh")]
 
     def is_ready(self) -> bool:
         """Return whether it answers."""
@@ -206,8 +207,10 @@ class Replica(Process):
         super().__exit__(*arguments)
 
     def remove(self) -> None:
-        """Delete its files."""
+        """Delete its files, and its slot, which would keep what it misses."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        with psycopg.connect(os.environ["QUILLKEEP_TEST_ADMINISTRATOR"], autocommit=True) as connection:
+            wait_until(lambda: connection.execute(DROP_SLOT, [self.slot]).rowcount == 1, seconds=10)
 
 
 class Purging(Process):
@@ -225,6 +228,14 @@ class Purging(Process):
     def is_ready(self) -> bool:
         """Return whether it started; what it tells is for tests to wait for."""
         return True
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
+    """Wait for a condition. Raises AssertionError when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def listens(port: int) -> bool:

@@ -49,6 +49,7 @@ EXPANDING: list[list[Any]] = [
     [
         migrations.CreateModel("New", [("id", models.UUIDField(primary_key=True))]),
         migrations.AddField("New", "title", models.TextField(default="")),
+        migrations.AddConstraint("New", models.UniqueConstraint(fields=["title"], name="one_title")),
     ],
 ]
 CONTRACTING: list[list[Any]] = [
@@ -61,6 +62,8 @@ CONTRACTING: list[list[Any]] = [
     [migrations.AlterField("Page", "note", models.TextField(default=""))],
     [migrations.AlterField("Page", "title", models.IntegerField())],
     [migrations.AlterField("Page", "title", models.CharField(max_length=5))],
+    [migrations.AlterField("Page", "title", models.CharField(max_length=10, unique=True))],
+    [migrations.AddConstraint("Page", models.UniqueConstraint(fields=["title"], name="one_title"))],
     [migrations.RunSQL("alter table pages\n  drop  column title")],
     [migrations.RunSQL([("ALTER TABLE pages RENAME TO sheets", [])])],
     [migrations.SeparateDatabaseAndState([migrations.RunSQL("DROP TABLE pages")], [])],

@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
+from django.http import HttpResponse
+from django.test import RequestFactory, override_settings
 
+from accounts.models.generation import Generation
+from cms_project.headers import HeadersMiddleware
+from content.kept_answers import TOLD
 from tests import certificates
 from tests.builders import allow, make_collection, make_entry
+from tests.database import TestDatabase
 from tests.deploy.programs import Nginx, needs_nginx, run
 from tests.processes import LiveServer
 
@@ -58,17 +65,13 @@ class Front:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> certificates.Certificates:
-    return certificates.make(tmp_path_factory.mktemp("tls"), CMS, EDGE, CONTENT)
-
-
-@pytest.fixture
-def front(_django_db_helper: None, made: certificates.Certificates, tmp_path: Path) -> Iterator[Front]:
+def started(django_db_setup: TestDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """Start nginx and the web server once for all tests of this file."""
+    made = certificates.make(tmp_path_factory.mktemp("tls"), CMS, EDGE, CONTENT)
     with ExitStack() as stack:
         hosts = f"localhost,127.0.0.1,{CMS},{EDGE},{CONTENT}"
         web = stack.enter_context(LiveServer(ALLOWED_HOSTS=hosts, TRUSTED_PROXIES="127.0.0.1"))
-        folder = tmp_path / "nginx"
-        folder.mkdir()
+        folder = tmp_path_factory.mktemp("nginx")
         nginx = Nginx(folder, made, management=web.port, edge=web.port, delivery=[web.port])
         checked = run(*nginx.command(), "-t")
         assert "test is successful" in checked.stderr
@@ -76,21 +79,32 @@ def front(_django_db_helper: None, made: certificates.Certificates, tmp_path: Pa
         yield Front(stack.enter_context(nginx), made.authority, web)
 
 
+@pytest.fixture
+def front(_django_db_helper: None, django_db_setup: TestDatabase, started: Front) -> Iterator[Front]:
+    yield started
+    connections.close_all()
+    django_db_setup.wait_until_idle()
+
+
 def problem(told: Told, status: int) -> dict[str, str]:
-    """Check that nginx itself refused, in our form, and return its headers."""
+    """Check that nginx itself refused, in our form and with the headers of our own answers; return its headers."""
     found, body, headers = told
     named = dict(headers)
     assert found == status == json.loads(body)["status"]
     assert named["content-type"] == "application/problem+json"
     assert named["server"] == "nginx"  # without a version
-    for name in (
-        "strict-transport-security",
-        "x-content-type-options",
-        "content-security-policy",
-        "cache-control",
-    ):
-        assert name in named, name
+    assert named.items() >= {name.lower(): value for name, value in headers_of_ours().items()}.items()
     return named
+
+
+def headers_of_ours() -> dict[str, str]:
+    with override_settings(
+        SECURE_HSTS_SECONDS=63_072_000, SECURE_HSTS_INCLUDE_SUBDOMAINS=True, SECURE_HSTS_PRELOAD=True
+    ):
+        told = HeadersMiddleware(lambda _: HttpResponse()).process_response(
+            RequestFactory().get("/api/v1/content/articles", secure=True), HttpResponse()
+        )
+    return {name: value for name, value in told.headers.items() if name not in ("Content-Type", "Vary")}
 
 
 def test_only_tls_1_3_is_spoken_and_only_for_our_names(front: Front) -> None:
@@ -163,13 +177,16 @@ def test_delivery_serves_what_is_published_and_only_that(front: Front) -> None:
     make_collection("articles", [{"key": "title", "type": "text", "required": True}])
     allow("public", collection="articles")
     make_entry(title="PUBLISHED")
+    Generation.objects.bump(TOLD)  # so the server lets its answer be kept, though by Varnish alone
     status, body, headers = front(CONTENT, "/api/v1/content/articles", headers={"X-Forwarded-Proto": "http"})
     assert (status, b"PUBLISHED" in body) == (200, True)
     assert [value for name, value in headers if name == "cache-control"] == ["public, no-cache"]
+    assert "cache-as-of" not in dict(headers)
     for path in ("/admin/login/", "/api/v1/manage/collections", "/api/v1/previews", "/hooks/in/x", "/"):
         problem(front(CONTENT, path, address=ADMINISTRATOR), 404)
     named = problem(front(CONTENT, "/api/v1/content/articles", method="POST", body=b"{}"), 405)
     assert "retry-after" not in named
+    assert named["allow"] == "GET, HEAD, OPTIONS"
     assert front(CONTENT, "/api/v1/content/missing")[0] == 404
     assert dict(front(CONTENT, "/api/v1/content/missing")[2])["server"] != "nginx/1"
 
@@ -227,3 +244,4 @@ def test_who_guesses_passwords_waits_and_is_then_refused(front: Front) -> None:
     assert refused
     assert problem(refused[0], 429)["retry-after"] == "2"
     assert any(item[0] == 401 for item in told)
+    assert "limiting" not in (front.nginx.folder / "error.log").read_text(encoding="utf-8")  # with the query

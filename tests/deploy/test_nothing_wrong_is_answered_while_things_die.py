@@ -1,4 +1,4 @@
-"""nginx, Varnish, two delivery nodes, a streaming replica: each is killed in turn while readers ask and editors publish.
+"""nginx, Varnish, two delivery nodes, a streaming replica: each dies in turn while readers ask and editors publish.
 
 No answer is wrong: no draft, nothing older than what everybody could read some seconds before, nothing that is no
 document. An error is a 503 or a broken connection, and only while something is really gone.
@@ -13,7 +13,8 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from content import editing, publishing
 from content.models import Entry
 from tests import certificates
 from tests.builders import allow, make_collection, make_entry, writing
-from tests.deploy.programs import Nginx, Purging, Replica, Varnish, needs_nginx, needs_varnish
+from tests.deploy.programs import Nginx, Purging, Replica, Varnish, needs_nginx, needs_varnish, wait_until
 from tests.processes import LiveServer, Process
 
 pytestmark = [needs_nginx, needs_varnish, pytest.mark.django_db, pytest.mark.slow]
@@ -141,7 +142,6 @@ class Node(LiveServer):
 class House:
     """Everything that runs."""
 
-    stack: ExitStack
     replica: Replica
     nodes: list[Node]
     varnish: Varnish
@@ -161,27 +161,17 @@ class House:
             publishing.publish(entry.pk, writing=writing("articles"))
         self.readers.published[self.version] = time.monotonic()
 
-    def until(self, condition: Callable[[], bool], *, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, (
-                self.readers.counts,
-                self.readers.failed[-5:],
-                self.readers.wrong[:3],
-            )
-            time.sleep(0.05)
-
-    def go_on(self, *, hits: int = 20) -> None:
+    def go_on(self) -> None:
         """Wait until readers are answered again, from memory too."""
         before = self.readers.counts.copy()
-        self.until(lambda: self.readers.counts["hit"] >= before["hit"] + hits)
-        self.until(lambda: self.readers.counts.total() >= before.total() + 5 * READERS)
+        wait_until(lambda: self.readers.counts["hit"] >= before["hit"] + 20)
+        wait_until(lambda: self.readers.counts.total() >= before.total() + 5 * READERS)
 
     def again(self, process: Process) -> None:
-        """Start something again that was killed."""
-        process.process = None
-        self.stack.enter_context(process)
-        self.until(lambda: self.varnish.healthy() == len(self.nodes))
+        """Start something again that has ended, and let it all go on."""
+        process.__enter__()
+        wait_until(lambda: self.varnish.healthy() == len(self.nodes))
+        self.go_on()
 
 
 def kill(process: Process) -> None:
@@ -203,9 +193,10 @@ def house(_django_db_helper: None, tmp_path: Path) -> Iterator[House]:
         replica = Replica()
         stack.callback(replica.remove)
         stack.enter_context(replica)
-        nodes = [stack.enter_context(Node(replica)) for _ in range(2)]
-        varnish = stack.enter_context(Varnish(tmp_path / "varnish", *(node.port for node in nodes)))
-        stack.enter_context(Purging(varnish.purge_url))
+        nodes = [Node(replica), Node(replica)]
+        varnish = Varnish(tmp_path / "varnish", *(node.port for node in nodes))
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(stack.enter_context, [*nodes, varnish, Purging(varnish.purge_url)]))
         folder = tmp_path / "nginx"
         folder.mkdir()
         ports = [varnish.port, *(node.port for node in nodes)]
@@ -216,25 +207,34 @@ def house(_django_db_helper: None, tmp_path: Path) -> Iterator[House]:
         )
         stack.callback(readers.stop)
         readers.start()
-        found = House(stack, replica, nodes, varnish, nginx, readers, entries)
+        found = House(replica, nodes, varnish, nginx, readers, entries)
         found.go_on()
-        found.until(lambda: varnish.healthy() == len(nodes))
+        wait_until(lambda: varnish.healthy() == len(nodes))
         yield found
 
 
-def test_each_is_killed_in_turn_and_no_answer_is_wrong(house: House) -> None:
+def test_each_is_stopped_or_killed_in_turn_and_no_answer_is_wrong(house: House) -> None:
     readers = house.readers
     told: dict[str, int] = {}
+
+    stopped = house.nodes[0]
+    moment = time.monotonic()
+    assert stopped.process is not None
+    stopped.process.terminate()
+    assert stopped.process.wait(20) in (0, -signal.SIGTERM)
+    house.publish()
+    house.go_on()
+    assert readers.failures_since(moment) == [], "it finishes what it began"
+    house.again(stopped)
 
     for number, node in enumerate(house.nodes, start=1):
         moment = time.monotonic()
         kill(node)
         house.publish()
-        house.until(lambda: house.varnish.healthy() == 1)
+        wait_until(lambda: house.varnish.healthy() == 1)
         house.go_on()
         told[f"delivery {number}"] = len(readers.failures_since(moment))
         house.again(node)
-        house.go_on()
 
     moment = time.monotonic()
     os.kill(house.nginx.workers()[0], signal.SIGKILL)
@@ -246,10 +246,9 @@ def test_each_is_killed_in_turn_and_no_answer_is_wrong(house: House) -> None:
     kill(house.varnish)
     house.publish()
     before = readers.counts.total()
-    house.until(lambda: readers.counts["none"] > 0 and readers.counts.total() > before + 5 * READERS)
+    wait_until(lambda: readers.counts["none"] > 0 and readers.counts.total() > before + 5 * READERS)
     told["Varnish"] = len(readers.failures_since(moment))
     house.again(house.varnish)
-    house.go_on()
 
     # Without the replica nothing new can be read: errors, and what is kept, as long as it is known to be true.
     kill(house.replica)
@@ -257,12 +256,10 @@ def test_each_is_killed_in_turn_and_no_answer_is_wrong(house: House) -> None:
     time.sleep(3)
     (house.replica.data / "postmaster.pid").unlink(missing_ok=True)
     house.again(house.replica)
-    house.until(lambda: caught_up(house.replica))
-    house.go_on()
-
-    time.sleep(1)
+    wait_until(lambda: caught_up(house.replica))
     house.publish()
     house.go_on()
+
     assert readers.wrong == []
     # What was on its way to the one that died: at most one of each reader.
     assert max(told.values()) <= READERS, (told, readers.failed)
@@ -284,17 +281,3 @@ def caught_up(replica: Replica) -> bool:
     except psycopg.OperationalError:
         return False
     return row is not None and row[0] == 1
-
-
-def test_a_node_that_is_asked_to_stop_finishes_what_it_began(house: House) -> None:
-    for node in house.nodes:
-        moment = time.monotonic()
-        assert node.process is not None
-        node.process.terminate()
-        assert node.process.wait(20) in (0, -signal.SIGTERM)
-        house.publish()
-        house.go_on()
-        assert house.readers.failures_since(moment) == []
-        house.again(node)
-        house.go_on()
-    assert house.readers.wrong == []

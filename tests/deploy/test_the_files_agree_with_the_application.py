@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from cms_project import environment, process
-from cms_project.run import FOR_OWNERS, FOR_THE_KEEPER, KEEPER
+from cms_project.run import FOR_OWNERS, FOR_THE_KEEPER, HEADER_READ_MILLISECONDS, KEEPER, OWNERS, allowed
+from tests import throwaway
 from tests.database import ROOT
 from tests.deploy.programs import DEPLOY, run
 
@@ -19,6 +20,8 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: item for name, item in SERVICES.items() if item["image"].startswith("quillkeep")}
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+COMMON = DEPLOY / "systemd/quillkeep-.service.d/common.conf"
+RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 HARDENED = [
     "ProtectSystem=strict",
     "ProtectHome=yes",
@@ -93,7 +96,7 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
 def test_secrets_go_to_the_processes_that_need_them_alone() -> None:
     for name, service in OURS.items():
         held = names_in(service["environment"])
-        is_owner = name in (*process.OWNERS, "migrate")
+        is_owner = name in (*OWNERS, "migrate")
         assert bool(held & set(FOR_OWNERS)) == is_owner, name
         if name != KEEPER:
             assert not held & set(FOR_THE_KEEPER), name
@@ -121,21 +124,33 @@ def test_every_process_is_in_compose_and_nothing_else_is() -> None:
         assert secret in made or secret.removesuffix("-password") in made, secret
 
 
-def test_what_nginx_and_varnish_look_up_once_keeps_its_address() -> None:
-    text = "".join(
-        (DEPLOY / f"compose/{name}").read_text(encoding="utf-8")
-        for name in ("upstreams.conf", "backends.vcl")
+@pytest.mark.parametrize("name", ["nginx/upstreams.conf", "varnish/backends.vcl"])
+def test_compose_is_told_the_addresses_of_its_services_and_nothing_else_is_different(name: str) -> None:
+    def masked(file: Path) -> list[str]:
+        text = re.sub(r"^#.*\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        text = re.sub(r"acl purgers \{.*?\}", "", text, flags=re.DOTALL)
+        return re.sub(r"\b(\d+\.){3}\d+(:\d+)?\b", "ADDRESS", text).split()
+
+    other = DEPLOY / "compose" / Path(name).name
+    assert masked(DEPLOY / name) == masked(other)
+    given = {
+        service["networks"]["inside"]["ipv4_address"]: key
+        for key, service in SERVICES.items()
+        if isinstance(service["networks"], dict)
+    }
+    named = re.findall(r'(?:server |host = ")([\d.]+)', other.read_text(encoding="utf-8"))
+    nodes = ["delivery-1", "delivery-2"]
+    assert [given[address] for address in named] == (
+        ["management", "edge", "varnish", *nodes] if name.startswith("nginx") else nodes
     )
-    named = set(re.findall(r"server ([a-z][\w-]+):", text)) | set(re.findall(r'\.host = "([^"]+)"', text))
-    assert named == {"management", "edge", "delivery-1", "delivery-2", "varnish"}
-    addresses = [SERVICES[name]["networks"]["inside"]["ipv4_address"] for name in named]
-    assert len(set(addresses)) == len(named)
-    for folder in ("nginx/upstreams.conf", "varnish/backends.vcl"):  # the same but for the names
-        other = DEPLOY / "compose" / Path(folder).name
-        lines = [
-            len((file.read_text(encoding="utf-8")).split("server ")) for file in (DEPLOY / folder, other)
-        ]
-        assert lines[0] == lines[1]
+
+
+def test_nginx_closes_an_idle_connection_before_whoever_is_at_its_end() -> None:
+    text = (DEPLOY / "nginx/upstreams.conf").read_text(encoding="utf-8")
+    kept = re.findall(r"keepalive \d+;\n    keepalive_timeout (\d+)s;", text)
+    assert len(kept) == text.count("upstream ")
+    of_varnish = 5  # its timeout_idle
+    assert all(int(seconds) < min(HEADER_READ_MILLISECONDS / 1000, of_varnish) for seconds in kept)
 
 
 def test_secrets_are_made_once_and_each_is_one_that_the_environment_takes(tmp_path: Path) -> None:
@@ -145,15 +160,16 @@ def test_secrets_are_made_once_and_each_is_one_that_the_environment_takes(tmp_pa
     assert first.returncode == 1
     assert "secrets/email-url secrets/backup-recipients tls/certificate.pem tls/key.pem" in first.stderr
     (folder / "secrets/email-url").write_text("smtp+tls://user:password@mail.example.com:587\n")
-    (folder / "secrets/backup-recipients").write_text(
-        "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n"
-    )
+    (folder / "secrets/backup-recipients").write_text(f"{RECIPIENT}\n")
     for name in ("certificate.pem", "key.pem"):
+        (folder / "tls" / name).touch(mode=0o600)
         (folder / "tls" / name).write_text("x")
     before = {item.name: item.read_bytes() for item in (folder / "secrets").iterdir()}
     assert run("sh", str(folder / "make-secrets.sh")).returncode == 0
     assert before == {item.name: item.read_bytes() for item in (folder / "secrets").iterdir()}
     assert folder.stat().st_mode & 0o077 == 0
+    for item in (*(folder / "secrets").iterdir(), *(folder / "tls").iterdir()):
+        assert item.stat().st_mode & 0o004, "read by the account of its container"
     for service in OURS.values():
         values = {
             name: str(value).replace("/run/secrets", str(folder / "secrets"))
@@ -167,8 +183,9 @@ def test_secrets_are_made_once_and_each_is_one_that_the_environment_takes(tmp_pa
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_is_hardened_and_loads_its_secrets_as_credentials(unit: Path) -> None:
-    lines = unit.read_text(encoding="utf-8").splitlines()
+    lines = [line for file in (unit, COMMON) for line in file.read_text(encoding="utf-8").splitlines()]
     assert not set(HARDENED) - set(lines)
+    assert unit.name.startswith("quillkeep-"), "or systemd does not read the common file for it"
     loaded = dict(
         line.removeprefix("LoadCredential=").split(":", 1) for line in lines if line.startswith("LoadC")
     )
@@ -177,7 +194,7 @@ def test_a_unit_is_hardened_and_loads_its_secrets_as_credentials(unit: Path) -> 
     held = {item.partition("_FILE=")[0] for item in files}
     assert held <= set(environment.NAMES)
     name = started_by(unit)
-    assert bool(held & set(FOR_OWNERS)) == (name in process.OWNERS)
+    assert bool(held & set(FOR_OWNERS)) == (name in OWNERS)
     assert not held & set(FOR_THE_KEEPER)
     assert ("DATABASE_URL" in held) == ("delivery" not in unit.name)
 
@@ -201,13 +218,45 @@ def test_every_process_has_a_unit_and_a_line_in_the_procfile() -> None:
             assert command[:4] == ["python", "-m", "cms_project.process", name]
 
 
-def test_the_example_environment_of_the_units_has_known_names_and_no_secret() -> None:
+def names_of_the_example() -> set[str]:
     lines = (DEPLOY / "systemd/environment").read_text(encoding="utf-8").splitlines()
-    names = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    return {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+
+
+def test_the_example_environment_of_the_units_has_known_names_and_no_secret() -> None:
+    names = names_of_the_example()
     assert names <= set(environment.NAMES)
     assert not {
         name for name in names if re.search("SECRET|RING|DATABASE|IDENTITY|PASSWORD", name) if name != "x"
     }
+
+
+def test_a_command_gets_the_environment_and_the_secrets_of_the_units(tmp_path: Path) -> None:
+    example = (DEPLOY / "systemd/environment").read_text(encoding="utf-8")
+    example = example.replace("age1replace-this-by-your-public-key", RECIPIENT)
+    (tmp_path / "environment").write_text(example, encoding="utf-8")
+    mail = "smtp+tls://u:p@mail.example.com:587"
+    given = throwaway.values(OWNER_DATABASE_URL=throwaway.NOWHERE, EMAIL_URL=mail)
+    (tmp_path / "secrets").mkdir()
+    for name in given.keys() - names_of_the_example():
+        file = tmp_path / "secrets" / name.lower().replace("_", "-")
+        file.write_text(given[name] + "\n", encoding="utf-8")
+    text = (DEPLOY / "systemd/manage.sh").read_text(encoding="utf-8")
+    text = text.replace("/etc/quillkeep/", f"{tmp_path}/")
+    text = text.replace("setpriv --reuid=quillkeep --regid=quillkeep --init-groups", "env AS=quillkeep")
+    script = tmp_path / "opt/deploy/systemd/manage.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text(text, encoding="utf-8")
+    python = tmp_path / "opt/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nenv\necho "GIVEN=$*"\n', encoding="utf-8")
+    python.chmod(0o755)
+    (tmp_path / "quillkeep").symlink_to(script)
+    told = run("sh", str(tmp_path / "quillkeep"), "audit", "head")
+    assert (told.returncode, told.stderr) == (0, "")
+    values = dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+    assert (values["AS"], values["GIVEN"]) == ("quillkeep", f"{tmp_path}/opt/manage.py audit head")
+    environment.read({name: values[name] for name in values if name in environment.NAMES})
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
@@ -216,6 +265,7 @@ def test_systemd_reads_every_unit_and_finds_little_exposed(tmp_path: Path) -> No
         text = unit.read_text(encoding="utf-8").replace("/opt/quillkeep/.venv/bin/python", "/bin/true")
         (tmp_path / unit.name.replace("@", "@management")).write_text(text, encoding="utf-8")
     shutil.copy(DEPLOY / "systemd/quillkeep.target", tmp_path)
+    shutil.copytree(COMMON.parent, tmp_path / COMMON.parent.name)
     files = [str(file) for file in tmp_path.glob("*.service")]
     told = run("systemd-analyze", "verify", "--man=no", *files)
     assert [line for line in told.stderr.splitlines() if "quillkeep" in line] == []
@@ -236,6 +286,9 @@ def test_the_last_stages_come_from_nothing_as_nobody_and_take_in_what_the_applic
         assert "RUN" not in body
     assert "--require-hashes --only-binary :all:" in text
     assert "curl" not in text
+    made = re.findall(r"install -d -m 0700 -o 10001 -g 10001 (.+?) #", text)[0].split()
+    for service in OURS.values():  # else a new volume would be root's
+        assert {item.split(":")[1] for item in service["volumes"]} <= set(made)
     ignored = (DEPLOY / "Containerfile.dockerignore").read_text(encoding="utf-8").splitlines()
     assert "*" in ignored
     for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
@@ -253,8 +306,8 @@ def test_a_process_gets_no_secret_of_another() -> None:
     given = dict.fromkeys((*FOR_OWNERS, *FOR_THE_KEEPER, "SECRET_KEY"), "x")
     given |= {f"{name}_FILE": "x" for name in FOR_OWNERS}
     for name in process.NAMES:
-        left = {item.removesuffix("_FILE") for item in process.allowed(name, given)} - {"SECRET_KEY"}
-        owners = set(FOR_OWNERS) if name in process.OWNERS else set()
+        left = {item.removesuffix("_FILE") for item in allowed(name, given)} - {"SECRET_KEY"}
+        owners = set(FOR_OWNERS) if name in OWNERS else set()
         assert left == owners | (set(FOR_THE_KEEPER) if name == KEEPER else set())
 
 

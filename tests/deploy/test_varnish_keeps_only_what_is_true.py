@@ -1,18 +1,19 @@
 """A real Varnish with our VCL before the real web server: it answers from memory, and forgets within a second."""
 
 import http.client
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from accounts.models.generation import Generation
 from content import editing, publishing
+from content.kept_answers import as_of
+from content.purging import Purger
 from tests.builders import allow, make_collection, make_entry, make_key, make_role, writing
-from tests.deploy.programs import DEPLOY, Purging, Varnish, needs_varnish, run
+from tests.deploy.programs import DEPLOY, Varnish, needs_varnish, run
 from tests.processes import LiveServer
 
 pytestmark = [needs_varnish, pytest.mark.django_db, pytest.mark.slow]
@@ -20,10 +21,17 @@ ARTICLES = "/api/v1/content/articles"
 
 
 class Asker:
-    """Asks Varnish as nginx does."""
+    """Asks Varnish as nginx does, while it is told of changes."""
 
-    def __init__(self, varnish: Varnish, purging: Purging) -> None:
-        self.varnish, self.purging = varnish, purging
+    def __init__(self, varnish: Varnish) -> None:
+        self.varnish = varnish
+        self.purger = Purger([varnish.purge_url])
+        self.telling = threading.Thread(target=self.purger.run)
+        self.telling.start()
+
+    def stop_telling(self) -> None:
+        self.purger.stop()
+        self.telling.join()
 
     def __call__(
         self, path: str = ARTICLES, *, method: str = "GET", port: int | None = None, **headers: str
@@ -60,14 +68,19 @@ def articles() -> None:
     allow("public", collection="articles")
 
 
+@pytest.fixture(scope="module")
+def varnish(web_process: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Varnish]:
+    with Varnish(tmp_path_factory.mktemp("varnish"), web_process.port) as started:
+        yield started
+
+
 @pytest.fixture
-def ask(articles: None, web_server: LiveServer, tmp_path: Path) -> Iterator[Asker]:
-    """Varnish before the web server, told of changes by the real process."""
-    with ExitStack() as stack:
-        varnish = stack.enter_context(Varnish(tmp_path / "varnish", web_server.port))
-        asker = Asker(varnish, stack.enter_context(Purging(varnish.purge_url)))
-        asker.until(lambda answer: answer[0] == 200)
-        yield asker
+def ask(varnish: Varnish, articles: None, web_server: LiveServer) -> Iterator[Asker]:
+    """Varnish before the web server. It remembers nothing of the test before: who begins to tell it lets it forget."""
+    asker = Asker(varnish)
+    asker.until(lambda answer: answer[0] == 200)
+    yield asker
+    asker.stop_telling()
 
 
 def test_an_answer_comes_from_memory_and_without_what_was_another_readers(ask: Asker) -> None:
@@ -151,7 +164,7 @@ def test_errors_are_not_kept(ask: Asker) -> None:
 def test_nothing_is_answered_from_memory_once_nobody_tells_of_changes(ask: Asker) -> None:
     entry = make_entry(title="CANARY")
     ask.hit()
-    ask.purging.__exit__()
+    ask.stop_telling()
     publishing.unpublish(entry.pk, writing=writing("articles"))
     stopped = time.monotonic()
     ask.until(lambda answer: b"CANARY" not in answer[1])
@@ -162,10 +175,9 @@ def test_nothing_is_answered_from_memory_once_nobody_tells_of_changes(ask: Asker
 def test_an_answer_that_is_older_than_the_last_purge_is_not_taken_in(ask: Asker) -> None:
     make_entry(title="PUBLISHED")
     ask.hit()
-    ask.purging.__exit__()
+    ask.stop_telling()
     # As if a change was told of that this replica has not seen yet.
-    newest = max(Generation.objects.values_list("value", flat=True))
-    ahead = str(newest + 60_000_000 - 1_735_689_600_000_000)
+    ahead = str(as_of(Generation.objects.current()) + 1)
     assert ask.purge(xkey_purge="*", Cache_As_Of=ahead) == 204
     Generation.objects.bump("caches")
     for _ in range(3):

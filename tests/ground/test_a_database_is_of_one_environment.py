@@ -116,6 +116,16 @@ def test_a_delivery_process_asks_by_its_own_role() -> None:
     assert "this database is of production" in done.stderr
 
 
+def test_a_delivery_process_that_could_not_ask_at_start_serves_once_it_has() -> None:
+    script = (
+        "import cms_project.wsgi; from cms_project import standing;"
+        " standing._standing.is_open = True; print(standing.is_refused())"
+    )
+    given = {"QUILLKEEP_PLANE": "delivery", "DATABASE_URL": "", "OWNER_DATABASE_URL": ""}
+    done = start("-c", script, **given)
+    assert done.stdout.split() == ["False"], done.stdout + done.stderr
+
+
 def test_the_application_can_not_change_what_a_database_is_of() -> None:
     with connections["default"].cursor() as cursor, pytest.raises(Exception, match="permission denied"):
         cursor.execute("UPDATE accounts_installation SET environment = 'staging'")
@@ -124,14 +134,16 @@ def test_the_application_can_not_change_what_a_database_is_of() -> None:
 def test_a_web_process_that_could_not_ask_at_start_asks_before_the_first_request(monkeypatch) -> None:
     is_of("production")
     client = Client()
-    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
     monkeypatch.setattr(standing._standing, "is_open", True)
     monkeypatch.setattr(standing._standing, "asked_at", 0.0)
-    assert client.get("/healthz").status_code == 503
+    refused = client.get("/readyz")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    assert client.get("/healthz").status_code == 200  # it lives: to start it again would not help
     is_of("development")
-    assert client.get("/healthz").status_code == 503  # within the second
+    assert client.get("/readyz").status_code == 503  # within the second
     monkeypatch.setattr(standing._standing, "asked_at", 0.0)
-    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
     assert not standing._standing.is_open
     assert RingKey.objects.get().state == "active"
 

@@ -70,6 +70,7 @@ class Routes:
     handler404 = urls.handler404
     handler500 = urls.handler500
     urlpatterns: list[Any] = [
+        path("admin/raise/<name>", plain),
         *urls.urlpatterns,
         path("raise/api/<name>", RaisingView.as_view()),
         path("raise/plain/<name>", plain),
@@ -149,6 +150,15 @@ def test_errors_of_the_rooms_and_of_the_framework_have_their_status(
     problem_of(response, status)
     assert ("WWW-Authenticate" in response.headers) == (status == 401)
     assert ("Retry-After" in response.headers) == (status in (429, 503))
+
+
+@pytest.mark.parametrize("name", ["gone", "read-only"])
+def test_without_a_database_every_view_says_when_to_come_again(client: Client, name: str) -> None:
+    problem_of(client.get(f"/raise/plain/{name}"), 503)
+    for address in (f"/raise/plain/{name}", f"/admin/raise/{name}"):
+        answer = client.get(address)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2"), address
+        assert "canary" not in answer.content.decode()
 
 
 def test_hidden_and_missing_are_the_same_bytes_but_for_the_instance(client: Client) -> None:

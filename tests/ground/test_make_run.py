@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cms_project.environment import NAMES
+from cms_project.run import Supervisor
 from tests.database import ROOT
 from tests.ground.test_our_own_servers import is_running
 
@@ -147,7 +148,7 @@ def test_whatever_dies_nothing_stays_behind(folder: Path, runs: list[Run]) -> No
 
 
 def _one_process_dies(folder: Path, runs: list[Run]) -> None:
-    runs.append(Run(folder))
+    runs.append(Run(folder, ALLOWED_HOSTS="cms.test"))  # it asks itself by that name whether it is ready
     runs[-1].wait_until_ready()
     processes = runs[-1].descendants()
     beat = next(pid for pid, command in processes.items() if " beat " in command)
@@ -169,6 +170,14 @@ def _is_killed_itself(folder: Path, runs: list[Run], sign: str) -> None:
     while time.monotonic() < deadline and any(is_running(pid) for pid in processes):
         time.sleep(0.1)
     assert [command for pid, command in processes.items() if is_running(pid)] == []
+
+
+def test_no_public_key_is_made_up_where_a_private_one_is_given(tmp_path: Path) -> None:
+    """It would be of another pair: nobody could ever read those backups."""
+    given = {"DATA_DIR": str(tmp_path), "DATABASE_URL": "x", "VALKEY_URL": "x"}
+    assert "BACKUP_RECIPIENTS" in Supervisor(given).environment()
+    for form in ("BACKUP_IDENTITY", "BACKUP_IDENTITY_FILE"):
+        assert "BACKUP_RECIPIENTS" not in Supervisor({**given, form: "x"}).environment()
 
 
 def test_a_taken_port_and_a_faulty_environment_are_said_plainly(folder: Path, runs: list[Run]) -> None:

@@ -110,13 +110,18 @@ def test_other_methods_and_hosts_are_refused() -> None:
 
 
 def test_it_answers_inside_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = 0
+
     def gone(*_: Any, **__: Any) -> Any:
+        nonlocal tried
+        tried += 1
         raise OperationalError("gone")
 
     monkeypatch.setattr("django.db.backends.postgresql.base.DatabaseWrapper.connect", gone)
     connections.close_all()
     answer = scrape()
     assert answer.status_code == 200
+    assert tried == 1  # or a scrape would wait for a connection once for each measure
     assert 'quillkeep_measure_read{measure="quillkeep_unsealed_events"} 0.0' in answer.content.decode()
     assert_problem(scrape(REMOTE_ADDR=OUTSIDE, headers={"Authorization": "Bearer qk_x"}), 401, 503)
 

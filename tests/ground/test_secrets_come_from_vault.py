@@ -149,6 +149,11 @@ def test_an_answer_without_end_is_cut_off(server: VaultServer) -> None:
     assert "does not answer" in faults(values(server))["SECRET_KEY"]
 
 
+def test_an_answer_that_breaks_off_is_a_fault(server: VaultServer) -> None:
+    server.missing = 5
+    assert "does not answer" in faults(values(server))["SECRET_KEY"]
+
+
 def test_the_token_does_not_follow_a_redirect(server: VaultServer) -> None:
     with VaultServer(cms__keys={"secret_key": KEY, "ring": RING}) as other:
         server.redirect_to = f"{other.url}/v1/kv/data/cms/keys"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,8 @@ def test_scripts_import_each_other_by_content(tmp_path: Path) -> None:
         for imported in IMPORT.findall(script.read_text()):
             assert re.search(r"\.[0-9a-f]{12}\.js$", imported), (name, imported)
             assert (script.parent / imported).is_file(), (name, imported)
+    # The server that reads them is of another account than who collected them.
+    assert [path for path in (static, *static.rglob("*")) if not path.stat().st_mode & stat.S_IROTH] == []
+    assert [
+        path for path in static.rglob("*") if path.is_dir() and not path.stat().st_mode & stat.S_IXOTH
+    ] == []

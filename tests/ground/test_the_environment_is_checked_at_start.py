@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cms_project import environment
 from cms_project.environment import EnvironmentFaultsError
@@ -77,19 +79,32 @@ WRONG = [
     ("DATABASE_URL", "sqlite:///canary.db"),
     ("DATABASE_URL", "mysql://u:canary@host/name"),
     ("DATABASE_URL", "postgresql://host/"),
+    ("DATABASE_URL", "postgresql://u:canary@[host/name"),
+    ("DATABASE_URL", "postgresql://u:canary\u2100@host/name"),
+    ("DATABASE_URL", "postgresql://u:canary@host:canary/name"),
     ("DELIVERY_DATABASE_URL", "canary"),
     ("OWNER_DATABASE_URL", "canary"),
     ("VALKEY_URL", "http://canary"),
     ("VALKEY_URL", "unix:canary"),
+    ("VALKEY_URL", "redis://:canary@[host"),
+    ("VALKEY_URL", "redis://:canary@host:70000/0"),
     ("CELERY_BROKER_URL", "amqp://canary"),
+    ("CELERY_BROKER_URL", "redis://:canary@host:canary/0"),
     ("BACKUP_TO", "canary"),
     ("BACKUP_TO", "file://host/canary"),
     ("BACKUP_TO", "ftp://canary/x"),
     ("BACKUP_TO", "s3://canary/x?endpoint=http://plain.example.com"),
     ("BACKUP_TO", "s3://canary/x?acl=public"),
     ("BACKUP_TO", "s3://user:canary@bucket/x"),
+    ("BACKUP_TO", "s3://bucket/x?canary"),
+    ("BACKUP_TO", "s3://bucket/x?endpoint=https://[canary"),
     ("BACKUP_RECIPIENTS", "canary"),
     ("BACKUP_RECIPIENTS", ","),
+    # With their private keys neither a proof nor a restore could open a backup.
+    (
+        "BACKUP_RECIPIENTS",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMzOW2RPvWF7PelXjt4CskZIAw7TH0ygPZ1KXdtb3zv3 canary",
+    ),
     ("BACKUP_IDENTITY", "canary"),
     ("BACKUP_EVERY_HOURS", "0"),
     ("BACKUP_PROVE_EVERY_DAYS", "canary"),
@@ -114,6 +129,8 @@ WRONG = [
     ("PORT", "65536"),
     ("PORT", "80a"),
     ("EMAIL_URL", "canary://"),
+    ("EMAIL_URL", "smtp+tls://u:canary@[host"),
+    ("EMAIL_URL", "smtp+tls://u:canary@host:canary"),
     ("AUDIT_RETENTION_DAYS", "89"),
     ("AUDIT_RETENTION_DAYS", "canary"),
     ("AUDIT_RETENTION_DAYS", "-90"),
@@ -186,6 +203,22 @@ def test_a_wrong_value_is_refused_by_name_and_not_shown(name: str, value: str) -
         environment.read(throwaway.values(**{name: value}))
     assert [fault for fault, _ in caught.value.faults] == [name]
     assert "canary" not in str(caught.value)
+
+
+@given(
+    st.sampled_from(environment.NAMES),
+    st.sampled_from(
+        ["", "postgresql://", "redis://", "unix://", "s3://b/", "file:///", "https://", "smtp+tls://", "syslog+tls://"]
+    ),
+    st.text(st.characters(codec="utf-8", exclude_characters="\x00") | st.sampled_from("[]@:/?#&=%,.*0"), max_size=30),
+)  # fmt: skip
+def test_any_text_is_read_or_refused_by_name(name: str, front: str, text: str) -> None:
+    named = [name]
+    try:
+        environment.read(throwaway.values(**{name: front + text}))
+    except EnvironmentFaultsError as error:
+        named = [fault for fault, _ in error.faults]
+    assert name in named
 
 
 DEPRECATED = {"API_V1_DEPRECATED_ON": "2027-01-31"}

@@ -231,6 +231,15 @@ def test_values_from_before_anybody_kept_account_are_known(rotate) -> None:
     assert rows()["k1"]["encrypts"] == 0
 
 
+def test_a_key_that_was_not_there_when_it_was_noted_is_told_from_another_later(rotate) -> None:
+    fill()
+    RingKey.objects.using("owner").all().delete()
+    rotate("k2")
+    assert RingKey.objects.get(pk="k1").fingerprint == ""
+    rotate("k1", "k2")
+    assert RingKey.objects.get(pk="k1").fingerprint == ring.fingerprint("k1")
+
+
 def test_a_value_that_was_altered_is_counted_and_left_as_it_is(rotate) -> None:
     fill()
     broken = Receipt.objects.order_by("pk")[5]

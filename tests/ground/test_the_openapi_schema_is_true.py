@@ -34,6 +34,13 @@ def test_every_api_endpoint_is_in_it():
     assert schema["openapi"].startswith("3.1")
 
 
+def test_what_changes_something_is_described_on_its_own():
+    schema = administrator().get("/api/v1/openapi.json").json()
+    for path, operations in schema["paths"].items():
+        told = [operation.get("description") for operation in operations.values()]
+        assert len(set(told)) == len(told), path
+
+
 def test_it_shows_collections_and_fields_only_to_those_who_read_them():
     make_collection("open", [{"key": "title", "type": "text"}, {"key": "hidden", "type": "text"}])
     make_collection("closed", [{"key": "title", "type": "text"}])

@@ -62,7 +62,6 @@ MAY = {
     "cms_project/lockdown_bundle.py": "constants",
     "cms_project/servers.py": "starts PostgreSQL and Valkey of its own by argument lists",
     "cms_project/run.py": "starts our processes by argument lists",
-    "cms_project/management/commands/backup.py": "names what processes that it waits for may raise",
     "content/backups/children.py": "starts manage.py by an argument list",
     "content/backups/creating.py": "starts pg_dump by an argument list",
     "content/backups/loading.py": "starts pg_restore by argument lists",

@@ -30,8 +30,8 @@ WORDS: Final[Mapping[str, str]] = {
     "asset.created": "A file was uploaded. Nothing sends it yet.",
     "asset.deleted": "A file was removed. Nothing sends it yet.",
     "form.submitted": "A visitor sent a form.",
-    "backup.completed": "A backup was made. Nothing sends it yet.",
-    "backup.failed": "A backup could not be made. Nothing sends it yet.",
+    "backup.completed": "A backup was made.",
+    "backup.failed": "A backup could not be made, or old ones not removed.",
     "security.alert": "A rule found something to look at.",
     types.TEST: "What the button for a test sends. It comes in any case.",
 }

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from accounts import principals
 from accounts.access import Needs, Principal, principal_of
 from accounts.addresses import callers_network
-from accounts.api.json_body import BodyTooLargeError, MalformedBodyError
+from accounts.api import json_body
 from accounts.errors import TooManyRequestsError, UnavailableError
 from accounts.limits import Policy, Throttle
 from webhooks.incoming import quotas
@@ -93,17 +93,4 @@ def _body(request: HttpRequest) -> bytes:
     """Return the raw bytes. Raises BodyTooLargeError and UnsupportedMediaType, which say nothing of any source."""
     if not _JSON.fullmatch(request.META.get("CONTENT_TYPE", "")):
         raise UnsupportedMediaType(request.content_type or "")
-    declared = request.META.get("CONTENT_LENGTH") or "0"
-    if (
-        not (declared.isascii() and declared.isdecimal())
-        or len(declared) > 12
-        or int(declared) > MAX_BODY_BYTES
-    ):
-        raise BodyTooLargeError
-    try:
-        body = request.read(MAX_BODY_BYTES + 1)
-    except OSError as error:
-        raise MalformedBodyError("cut-off", "The body ended too early.") from error
-    if len(body) > MAX_BODY_BYTES:
-        raise BodyTooLargeError
-    return body
+    return json_body.read(request, MAX_BODY_BYTES, declared=request.META.get("CONTENT_LENGTH"))

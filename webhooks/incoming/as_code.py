@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rest_framework import serializers
+
 from accounts.api.bodies import JsonObjectField
 from accounts.api.strict import StrictCharField, StrictSerializer
 from accounts.as_code import Change, Secret, Work, differences, refused, shape_problems, without_defaults
@@ -29,7 +31,7 @@ class _Shape(StrictSerializer):
     schema = JsonObjectField(required=False, allow_null=True)
     action = JsonObjectField(required=False)
     account = StrictCharField(max_length=320, required=False, allow_null=True)
-    state = StrictCharField(max_length=8, required=False)
+    state = serializers.ChoiceField(Source.State.values, required=False)
 
 
 class Sources:
@@ -38,15 +40,10 @@ class Sources:
     name = "webhook_sources"
 
     def export(self) -> dict[str, Any]:
-        return {row.key: _source(row) for row in Source.objects.select_related("account").order_by("key")}
+        return {row.key: _source(row) for row in Source.objects.select_related("account")}
 
     def check(self, given: Any) -> list[Problem]:
-        problems = shape_problems(given, _Shape)
-        for key, item in given.items() if isinstance(given, Mapping) else ():
-            if isinstance(item, Mapping) and item.get("state", "active") not in Source.State.values:
-                known = ", ".join(Source.State.values)
-                problems.append(Problem.at((key, "state"), "invalid-choice", f"One of {known}."))
-        return problems
+        return shape_problems(given, _Shape)
 
     def put(self, given: Mapping[str, Any], work: Work) -> None:
         for key, item in given.items():

@@ -23,6 +23,7 @@ from accounts.audit.archiving import ArchiveBlockedError
 from accounts.audit.chain import Finding
 from accounts.audit.searching import FILTERS, Sought
 from accounts.errors import InvalidInputError
+from accounts.files import write_new
 from accounts.log import seal_pending, sync_folder
 
 BY = system("manage.py audit")
@@ -206,7 +207,7 @@ class Command(BaseCommand):
                 )
             with transaction.atomic():
                 exporting.note_export(manifest, format=kind, sought=sought, by=BY)
-            _write_private(beside, manifest.text())
+            write_new(beside, manifest.text())
             Path(part).replace(target)
             sync_folder(folder)
         finally:
@@ -281,15 +282,6 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    stream: IO[bytes]
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _moment(text: str) -> datetime:

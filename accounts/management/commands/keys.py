@@ -174,7 +174,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Retired: {keys.retired}.")
 
     def _wait(self, kind: str, name: str) -> None:
-        """Move what a key of the ring still encrypts, with a bar on a terminal and a line a second elsewhere."""
+        """Move what a key of the ring still encrypts, with a bar on a terminal."""
         if kind != RING:
             raise CommandError("--wait is for keys of the ring.")
         key_id = name.removeprefix(f"{RING}:")

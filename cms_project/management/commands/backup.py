@@ -1,7 +1,6 @@
 """`backup create|list|show|verify|prove|restore|prune|schedule`: what ops do with backups, and two verbs of our own."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -106,8 +105,6 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from error
         except (psycopg.Error, DatabaseError) as error:
             raise CommandError(f"The database failed: {_first_words(error)}") from error
-        except subprocess.TimeoutExpired as error:
-            raise CommandError("A process of ours took too long and was ended.") from error
 
     # --- Making and looking
 
@@ -270,6 +267,7 @@ class Command(BaseCommand):
             ("roles taken", report.roles_taken),
             ("endpoint paused", report.endpoints_paused),
             ("source off", report.sources_disabled),
+            ("preview site off", report.sites_disabled),
         ):
             for item in items:
                 self.stdout.write(f"  {label}: {item}")

@@ -4,6 +4,8 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +13,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
 from accounts.access import system
+from accounts.as_code import Secret
 from accounts.errors import DomainError
+from accounts.files import write_new
 from accounts.log import sync_folder
+from accounts.terminal import printable
 from cms_project import lockdown
 from cms_project.schema_code import planning, showing, yaml_in, yaml_out
 from cms_project.schema_code.planning import (
@@ -112,20 +117,14 @@ class Command(BaseCommand):
             if answer.strip() != "yes":
                 raise CommandError("Nothing was changed.")
             agreed = True
+        place = options["secrets_to"]
+        can_show = place is not None or sys.stdout.isatty()
         terms = Terms(
             expected or plan.digest,
             allows_data_loss=agreed,
-            can_show_secrets=options["secrets_to"] is not None or sys.stdout.isatty(),
+            hand_over=partial(self._hand_over, place) if can_show else None,
         )
-        place = self._open(options["secrets_to"]) if options["secrets_to"] else None
-        try:
-            done = self._do(read, terms, plan, match_by_key=match_by_key)
-        except BaseException:
-            if place is not None:
-                os.close(place)
-                options["secrets_to"].unlink(missing_ok=True)
-            raise
-        self._hand_over(done, place, options["secrets_to"])
+        done = self._do(read, terms, plan, match_by_key=match_by_key)
         if options["json"]:
             self._print({**done.as_json(), "applied": True})
         else:
@@ -161,38 +160,24 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{file} can't be read: {error.strerror}.") from error
 
-    @staticmethod
-    def _open(file: Path) -> int:
-        """Make the file for secrets before anything is done, so that they have somewhere to go."""
-        try:
-            return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise CommandError(f"Nothing was changed: {file} can't be made: {error.strerror}.") from error
-
-    def _hand_over(self, plan: Plan, place: int | None, file: Path | None) -> None:
+    def _hand_over(self, file: Path | None, secrets: Sequence[Secret]) -> None:
         """Show new secrets this once."""
+        if file is None:
+            for item in secrets:
+                title = showing.TITLES[item.section]
+                self.stdout.write(f"{title}: {printable(item.name)}: {item.kind} {item.text}")
+            self.stdout.write("These are shown this once.")
+            return
         listed = [
             {"section": item.section, "name": item.name, "kind": item.kind, "secret": item.text}
-            for item in plan.secrets
+            for item in secrets
         ]
-        if place is not None and file is not None:
-            with os.fdopen(place, "w") as opened:
-                if listed:
-                    opened.write(json.dumps({"secrets": listed}, indent=1, ensure_ascii=False) + "\n")
-                    opened.flush()
-                    os.fsync(opened.fileno())
-            if listed:
-                sync_folder(file.resolve().parent)
-                self.stdout.write(f"New secrets are in {file}. They are nowhere else.")
-            else:
-                file.unlink()
-            return
-        for item in listed:
-            self.stdout.write(
-                f"{showing.TITLES[item['section']]}: {item['name']}: {item['kind']} {item['secret']}"
-            )
-        if listed:
-            self.stdout.write("These are shown this once.")
+        try:
+            write_new(file, json.dumps({"secrets": listed}, indent=1, ensure_ascii=False).encode() + b"\n")
+            sync_folder(file.resolve().parent)
+        except OSError as error:
+            raise CommandError(f"Nothing was changed: {file} can't be made: {error.strerror}.") from error
+        self.stdout.write(f"New secrets are in {file}. They are nowhere else.")
 
     # Telling
 
@@ -211,11 +196,10 @@ class Command(BaseCommand):
     def _told(self, error: FileError, options: dict[str, Any]) -> str:
         if options.get("json"):
             self._print({"faults": [fault.as_json() for fault in error.faults]})
-        lines = [
-            f"  {options['file']}:{fault.line}: {fault.pointer or '/'}: {fault.detail}"
+        shown = "\n".join(
+            printable(f"  {options['file']}:{fault.line}: {fault.pointer or '/'}: {fault.detail}")
             for fault in error.faults
-        ]
-        shown = "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
+        )
         return f"Nothing was changed. {len(error.faults)} to put right:\n{shown}"
 
     @staticmethod

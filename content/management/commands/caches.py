@@ -39,6 +39,7 @@ class Command(BaseCommand):
             if purger.has_failed:
                 raise CommandError("It failed; the log says how. Start it again.")
             return
+        Generation.objects.bump(kept_answers.PURGES)
         level = kept_answers.as_of(Generation.objects.current())
         failed = [
             number

@@ -1,27 +1,22 @@
 """`content export|import|keys`: chosen entries go to another house, and come from one."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from accounts.access import system
 from accounts.errors import DomainError
 from accounts.models.generation import Generation
 from accounts.models.lockdown import LOCKDOWN
+from accounts.terminal import printable, progress
 from content.bundles import form, signing, taking, writing
 from content.bundles.form import BundleError
 from content.bundles.taking import Taken
 from content.bundles.writing import Choice, Exported
 
-LINE_EVERY: Final = 1000  # entries, where there is no terminal
 SHOWN: Final = 50  # conflicts and faults; --json lists all
 
 
@@ -109,8 +104,8 @@ class Command(BaseCommand):
             depth=options["with_references"],
             with_sensitive=options["with_sensitive"],
         )
-        with self._progress("Exporting") as progress:
-            result = writing.export(options["file"], choice, by=system("content export"), progress=progress)
+        with progress("Exporting", "entries", self.stdout) as told:
+            result = writing.export(options["file"], choice, by=system("content export"), progress=told)
         self._tell_export(result, options)
 
     def _tell_export(self, result: Exported, options: dict[str, Any]) -> None:
@@ -141,8 +136,8 @@ class Command(BaseCommand):
             dry_run=options["dry_run"],
         )
         file, bundle = form.open_bundle(options["file"], trusted=trusted)
-        with file, self._progress("Importing") as progress:
-            result = taking.take(bundle, terms, by=system("content import"), progress=progress)
+        with file, progress("Importing", "entries", self.stdout) as told:
+            result = taking.take(bundle, terms, by=system("content import"), progress=told)
         self._tell_import(result, terms)
         if options["json"]:
             self.stdout.write(json.dumps(result.as_json(), ensure_ascii=False))
@@ -195,24 +190,9 @@ class Command(BaseCommand):
             return
         self.stdout.write(f"{title}:")
         for line in lines[:SHOWN]:
-            # What the file says could rewrite what the terminal shows.
-            self.stdout.write("  " + "".join(sign if sign.isprintable() else "\ufffd" for sign in line))
+            self.stdout.write(f"  {printable(line)}")
         if len(lines) > SHOWN:
             self.stdout.write(f"  … and {len(lines) - SHOWN} more; --json lists them.")
-
-    @contextmanager
-    def _progress(self, title: str) -> Iterator[Callable[[int, int], None]]:
-        if not self.stdout.isatty():
-            yield self._line
-            return
-        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(file=sys.stdout), transient=True) as bar:
-            task = bar.add_task(title, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-
-    def _line(self, done: int, total: int) -> None:
-        if done % LINE_EVERY == 0:
-            self.stdout.write(f"{done} of {total} entries")
 
     @staticmethod
     def _require_no_lockdown() -> None:

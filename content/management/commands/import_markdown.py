@@ -1,23 +1,20 @@
 """`import_markdown DIR --collection KEY`: Markdown and MDX files become entries."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from accounts.access import Principal, system
 from accounts.addresses import canonical_email
 from accounts.models import User
 from accounts.principals import of_user
+from accounts.terminal import printable, progress
 from content.importing.planning import ImportRefusedError
 from content.importing.running import Options, Result, run
 from content.importing.sources import LocalePattern, PatternError
 
-LINE_EVERY = 100  # documents, where there is no terminal
 SHOWN = 50  # failures, notes and the like; --json lists all
 SOME_FAILED = 3
 
@@ -78,7 +75,8 @@ class Command(BaseCommand):
                 pattern=pattern,
                 dry_run=options["dry_run"],
             )
-            result = self._run(chosen)
+            with progress("Importing", "documents", self.stdout) as told:
+                result = run(chosen, told)
         except (PatternError, ImportRefusedError) as error:
             raise CommandError(str(error)) from error
         self._tell(result, dry_run=chosen.dry_run)
@@ -95,19 +93,6 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is no active user {email}.")
         return of_user(user)
-
-    def _run(self, options: Options) -> Result:
-        if not self.stdout.isatty():
-            return run(options, self._line)
-        columns = (TextColumn("Importing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(file=sys.stdout), transient=True) as bar:
-            task = bar.add_task("import", total=None)
-            return run(options, lambda done, total: bar.update(task, completed=done, total=total))
-
-    def _line(self, done: int, total: int) -> None:
-        if done and (done == total or done // LINE_EVERY > getattr(self, "_lines", 0)):
-            self._lines = done // LINE_EVERY
-            self.stdout.write(f"{done} of {total} documents")
 
     def _tell(self, result: Result, *, dry_run: bool) -> None:
         self._list("Created", [(item, "") for item in result.made])
@@ -130,8 +115,6 @@ class Command(BaseCommand):
             return
         self.stdout.write(f"{title}:")
         for name, text in items[:SHOWN]:
-            line = f"  {name}{': ' if text else ''}{text}"
-            # Keys come from the files; an escape sequence in one could rewrite what the terminal shows.
-            self.stdout.write("".join(char if char.isprintable() else "\ufffd" for char in line))
+            self.stdout.write(printable(f"  {name}{': ' if text else ''}{text}"))
         if len(items) > SHOWN:
             self.stdout.write(f"  … and {len(items) - SHOWN} more; --json lists all.")

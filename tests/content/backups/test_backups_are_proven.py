@@ -2,23 +2,26 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import time_machine
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from accounts.access import system
 from accounts.alerting.reading import raise_due
 from accounts.log import seal_pending
 from accounts.models import Alert, Event
-from content.backups import keeping, proving
+from content.backups import keeping, loading, proving, verifying
 from content.backups.errors import BackupError
 from content.backups.stores import FolderStore
 from content.models import Backup
@@ -72,6 +75,23 @@ def test_a_good_backup_is_proven_and_nothing_of_it_stays_in_the_scratch_database
     assert tables_in(scratch) == 0
 
 
+def test_no_file_with_a_name_ever_holds_what_was_decrypted_of_the_database(
+    made: str, place: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    load = loading._load
+    seen: list[Path] = []
+
+    def looking(*arguments: Any) -> None:
+        seen.extend((tmp_path / "tmp").iterdir())
+        load(*arguments)
+
+    monkeypatch.setattr(loading, "_load", looking)
+    assert keeping.prove(place, made, by=BY).is_proven
+    assert seen == []
+
+
 def test_one_whose_rows_are_others_does_not_pass(made: str, place: FolderStore, scratch: str) -> None:
     forge(place, made, lambda body: body["tables"]["content_entry"].update(hash="0" * 32))
     proof = keeping.prove(place, made, by=BY)
@@ -89,6 +109,16 @@ def test_one_whose_documents_read_otherwise_does_not_pass(made: str, place: Fold
     assert "1 of 3 documents otherwise" in keeping.prove(place, made, by=BY).problem
 
 
+def test_one_whose_documents_another_version_wrote_otherwise_is_not_called_broken(
+    made: str, place: FolderStore
+) -> None:
+    forge(place, made, lambda body: body["golden"][1].update(sha256="0" * 64))
+    forge(place, made, lambda body: body["versions"].update(quillkeep="0.0.1"))
+    with pytest.raises(BackupError, match="Another version made the backup"):
+        keeping.prove(place, made, by=BY)
+    assert not Event.objects.filter(type="backup.not-proven").exists()
+
+
 def test_one_whose_log_ends_elsewhere_does_not_pass(made: str, place: FolderStore) -> None:
     forge(place, made, lambda body: body.update(log_position=body["log_position"] - 1))
     assert "log ends elsewhere" in keeping.prove(place, made, by=BY).problem
@@ -100,7 +130,28 @@ def test_a_damaged_one_is_not_even_opened(made: str, place: FolderStore) -> None
     assert "bytes instead of" in keeping.prove(place, made, by=BY).problem
 
 
-def test_the_wrong_private_key_is_a_clear_sentence(made: str, place: FolderStore) -> None:
+def test_one_that_postgresql_does_not_take_back_does_not_pass(place: FolderStore, scratch: str) -> None:
+    with psycopg.connect(
+        url_with("OWNER_DATABASE_URL", connection.settings_dict["NAME"]), autocommit=True
+    ) as owner:
+        owner.execute(
+            "CREATE TABLE later (id int); CREATE FUNCTION has_later(int) RETURNS bool LANGUAGE sql"
+            " AS 'SELECT NOT EXISTS (SELECT FROM later WHERE id = $1)';"
+            " CREATE TABLE earlier (id int CHECK (has_later(id))); INSERT INTO earlier VALUES (1)"
+        )
+        try:
+            name = keeping.create(place, by=BY).manifest.name
+        finally:
+            owner.execute("DROP TABLE earlier; DROP FUNCTION has_later; DROP TABLE later")
+    proof = keeping.prove(place, name, by=BY)
+    assert "pg_restore failed" in proof.problem  # pg_dump writes no path to search, so `later` is not found
+    assert Event.objects.get(type="backup.not-proven").subject_id == name
+
+
+def test_the_wrong_private_key_is_a_clear_sentence_before_all_of_it_is_read(
+    made: str, place: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "_check", lambda *_: pytest.fail("it was read"))
     proof = keeping.prove(place, made, by=BY, keys=[Keys().identity])
     assert "private key is not one of those" in proof.problem
 
@@ -190,12 +241,13 @@ def test_what_is_overdue_raises_an_alert_once_a_day(place: FolderStore, settings
 
 def test_the_table_follows_what_the_store_holds(made: str, place: FolderStore) -> None:
     Backup.objects.using("owner").all().delete()
-    keeping.sync(place)
+    keeping.sync(place, by=BY)
     assert Backup.objects.get().name == made
     other = keeping.create(place, by=BY).manifest.name
     (place.folder / made / "manifest.json").unlink()
-    keeping.sync(place)
+    keeping.sync(place, by=BY)
     assert Backup.objects.get(name=made).removed_at is not None
+    assert Event.objects.get(type="backup.removed").subject_id == made
     assert Backup.objects.get(name=other).removed_at is None
 
 

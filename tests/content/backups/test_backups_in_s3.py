@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from django.conf import LazySettings
 from moto.server import ThreadedMotoServer
 
@@ -15,6 +17,7 @@ from content.backups import keeping, s3, verifying
 from content.backups.errors import BackupError, RefusedError
 from content.backups.s3 import S3Store
 from content.backups.stores import FolderStore, names, store
+from content.models import Backup
 
 pytestmark = pytest.mark.usefixtures("no_golden")
 BY = system("a test")
@@ -46,6 +49,26 @@ def test_a_backup_goes_there_and_is_whole(content: None, bucket: S3Store, settin
     assert names(bucket) == [made.manifest.name]
     assert verifying.verify(bucket, made.manifest.name).is_whole
     assert keeping.create(bucket, by=BY).new_objects == 0
+
+
+def test_a_second_backup_asks_for_no_media_file_by_itself(
+    bucket: S3Store, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At ten milliseconds each a million files would be hours, every day."""
+    for number in range(5):
+        (Path(settings.MEDIA_ROOT) / f"file-{number}").write_bytes(os.urandom(100))
+    keeping.create(bucket, by=BY)
+    asked = []
+    head = bucket.client.head_object
+
+    def asking(**of: str) -> Any:
+        asked.append(of["Key"])
+        return head(**of)
+
+    monkeypatch.setattr(bucket.client, "head_object", asking)
+    assert keeping.create(bucket, by=BY).new_objects == 0
+    assert asked
+    assert [key for key in asked if "/objects/" in key] == []
 
 
 def test_long_files_go_in_pieces(bucket: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,3 +127,53 @@ def test_a_storage_that_is_away_is_one_sentence(bucket: S3Store, settings: LazyS
         keeping.create(bucket, by=BY)
     with pytest.raises((RefusedError, BackupError)), bucket.read("x"):
         pass
+
+
+def answering(status: int) -> Any:
+    """Return what stands for `get_object` of a storage that answers so; 0 for one that does not answer."""
+
+    def get_object(**_: str) -> None:
+        if not status:
+            raise EndpointConnectionError(endpoint_url="https://s3.example.com")
+        raise ClientError(
+            {"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject"
+        )
+
+    return get_object
+
+
+@pytest.mark.parametrize("status", [0, 429, 503])
+def test_a_storage_that_is_away_for_a_moment_damages_nothing(
+    status: int, bucket: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = keeping.create(bucket, by=BY).manifest.name
+    monkeypatch.setattr(bucket.client, "get_object", answering(status))
+    for act in (lambda: keeping.verify(bucket, name, by=BY), lambda: keeping.sync(bucket, by=BY)):
+        with pytest.raises(BackupError, match="does not answer"):
+            act()
+    assert Backup.objects.get(name=name).is_whole
+    monkeypatch.setattr(
+        bucket.client, "get_object", answering(403)
+    )  # of this one it says that nobody gets it
+    assert not keeping.verify(bucket, name, by=BY).is_whole
+
+
+def test_only_our_own_uploads_that_were_cut_off_are_ended(bucket: S3Store) -> None:
+    whole = S3Store(bucket.client, bucket.bucket, "")
+    for key in ("somebody/else", f"objects/aa/{'a' * 64}.age"):
+        whole.client.create_multipart_upload(Bucket=whole.bucket, Key=key)
+    assert whole.clear_drafts() == 1
+    left = whole.client.list_multipart_uploads(Bucket=whole.bucket)["Uploads"]
+    assert [item["Key"] for item in left] == ["somebody/else"]
+
+
+def test_a_storage_that_lists_no_uploads_and_half_a_key_are_one_sentence_each(
+    bucket: S3Store, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = ClientError({"Error": {"Code": "AccessDenied"}}, "ListMultipartUploads")
+    monkeypatch.setattr(bucket.client, "list_multipart_uploads", lambda **_: (_ for _ in ()).throw(refused))
+    with pytest.raises(BackupError, match="AccessDenied"):
+        keeping.create(bucket, by=BY)
+    settings.BACKUPS = replace(settings.BACKUPS, s3_secret_access_key="")
+    with pytest.raises(BackupError, match="PartialCredentialsError"):
+        store()

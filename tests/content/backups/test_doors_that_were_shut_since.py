@@ -19,6 +19,7 @@ from tests.previews.world import make_site
 
 pytestmark = pytest.mark.usefixtures("no_golden")
 BY = system("a test")
+SITES = ("Left", "Off", "Same", "Secret")
 KEYS = ("same", "narrowed", "nearer")
 PEOPLE = ("same", "password", "address", "phone", "recovery", "role")
 
@@ -34,7 +35,8 @@ def restored(place: FolderStore, house: House, settings: LazySettings) -> str:
         make_key(role="administrator")
         ApiKey.objects.filter(pk=ApiKey.objects.order_by("created_at")[number].pk).update(name=name)
     make_collection("articles")
-    make_site()
+    for name in SITES:
+        make_site(name)
     editor, _ = Role.objects.get_or_create(key="editor", defaults={"name": "Editor"})
     Policy.objects.create(role=editor, every_collection=True, actions=["read"], every_field=True)
     seal_pending()
@@ -67,7 +69,12 @@ def test_what_people_gave_up_lets_nobody_in_and_what_was_narrowed_stays_so(
     run(f"DELETE FROM accounts_user_groups WHERE user_id = {of('role')}")
     run("UPDATE accounts_apikey SET scopes = '{\"areas\": [], \"actions\": []}' WHERE name = 'narrowed'")
     run("UPDATE accounts_apikey SET allowed_networks = '[\"192.0.2.0/24\"]' WHERE name = 'nearer'")
-    run("UPDATE previews_previewsite SET secret_hash = repeat('a', 64)")
+    run("UPDATE previews_previewsite SET secret_hash = repeat('a', 64) WHERE name = 'Secret'")
+    run("UPDATE previews_previewsite SET state = 'disabled' WHERE name = 'Off'")
+    run(
+        "UPDATE previews_handoffurl SET url = replace(url, 'www', 'new')"
+        " WHERE site_id = (SELECT id FROM previews_previewsite WHERE name = 'Left')"
+    )
     run(
         "DELETE FROM accounts_policy WHERE role_id = (SELECT group_ptr_id FROM accounts_role WHERE key = 'editor')"
     )
@@ -83,10 +90,13 @@ def test_what_people_gave_up_lets_nobody_in_and_what_was_narrowed_stays_so(
     assert report["keys_kept"] == 1
     assert report["roles_that_differ"] == ["editor"]
     assert any("editor" in step for step in report["next_steps"])
-    site = PreviewSite.objects.get()
-    assert report["sites_to_give_client_secrets"] == [site.name]
-    hashes = house.rows("SELECT secret_hash, previous_secret_hash FROM previews_previewsite")
-    assert site.secret_hash not in hashes[0]
+    assert report["sites_disabled"] == ["Left", "Off", "Secret"]
+    now = house.rows(
+        "SELECT name, state, secret_hash || previous_secret_hash FROM previews_previewsite ORDER BY name"
+    )
+    assert [state for _, state, _ in now] == ["disabled", "disabled", "active", "disabled"]
+    hashes = dict(PreviewSite.objects.values_list("name", "secret_hash"))
+    assert [name for name, _, both in now if hashes[name] in both] == ["Same"]
     assert ApiKey.objects.count() == 3
     assert house.must("audit", "verify")["intact"] is True
 

@@ -65,7 +65,7 @@ def test_a_disk_that_is_not_mounted_is_told_and_not_taken_for_one_without_backup
     assert "backup.failed" in types()
     # Where it is meant, one by hand begins anew.
     new = keeping.create(place, by=BY).manifest.name
-    keeping.sync(place)
+    keeping.sync(place, by=BY)
     assert Backup.objects.get(name=name).removed_at is not None
     assert Backup.objects.get(name=new).removed_at is None
 
@@ -83,6 +83,53 @@ def test_a_disk_that_can_not_be_read_keeps_nobody_from_telling(
         Backup.objects.using("owner").update(verified_at=timezone.now() - timedelta(days=2))
         assert keeping.keep(place, by=BY) == []
     assert "backup.proof-overdue" in types()
+
+
+def test_a_folder_that_we_may_not_enter_is_told(place: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_place: FolderStore) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/backups")
+
+    monkeypatch.setattr(keeping, "names", closed)
+    with pytest.raises(PermissionError):
+        keeping.keep(place, by=BY)
+    assert Event.objects.get(type="backup.failed").detail["problem"] == "PermissionError: Permission denied"
+
+
+def test_a_file_that_the_disk_does_not_give_back_is_damage(
+    place: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = keeping.create(place, by=BY).manifest.name
+
+    def bad(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(verifying, "copy", bad)
+    found = keeping.verify(place, name, by=BY)
+    assert f"{name}/database.age can't be read to its end (Input/output error)." in found.findings
+    assert "backup.damaged" in types()
+
+
+def test_a_manifest_that_went_bad_is_told_at_once_and_once(place: FolderStore) -> None:
+    name = keeping.create(place, by=BY).manifest.name
+    now = timezone.now()
+    keep_proof(place, proof_of(name, now), now)
+    (place.folder / name / "manifest.json").write_text("{}")
+    for _ in range(2):
+        keeping.sync(place, by=BY)
+    assert Event.objects.get(type="backup.damaged").subject_id == name
+    row = Backup.objects.get(name=name)
+    assert (row.is_whole, row.proven_at) == (False, None)
+
+
+def test_what_nobody_has_ever_looked_at_is_verified_first(place: FolderStore) -> None:
+    known, found = (keeping.create(place, by=BY).manifest.name for _ in range(2))
+    rows = Backup.objects.using("owner")
+    rows.update(verified_at=None)  # as in a new installation that finds a store
+    assert keeping.keep(place, by=BY) == ["verify"]
+    rows.filter(name=known).update(verified_at=timezone.now() - timedelta(days=2))
+    rows.filter(name=found).update(verified_at=None)
+    assert keeping.keep(place, by=BY) == ["verify"]
+    assert Backup.objects.get(name=found).verified_at is not None
 
 
 def test_two_keepers_at_once_are_no_failure(place: FolderStore) -> None:
@@ -159,10 +206,10 @@ def test_a_proof_that_went_bad_elsewhere_is_known_here(place: FolderStore) -> No
     name = keeping.create(place, by=BY).manifest.name
     now = timezone.now()
     keep_proof(place, proof_of(name, now - timedelta(days=1)), now - timedelta(days=1))
-    keeping.sync(place)
+    keeping.sync(place, by=BY)
     assert Backup.objects.get(name=name).proven_at is not None
     keep_proof(place, proof_of(name, now, "It does not restore."), now)
-    keeping.sync(place)
+    keeping.sync(place, by=BY)
     row = Backup.objects.get(name=name)
     assert row.proven_at is None
     assert row.tried_at is not None
@@ -177,10 +224,10 @@ def test_what_restored_once_and_is_damaged_now_is_proven_no_more(
     old, middle, new = names_
     for name in (old, middle):
         keep_proof(place, proof_of(name, now), now)
-    keeping.sync(place)
+    keeping.sync(place, by=BY)
     (place.folder / middle / "database.age").write_bytes(b"x")
     keeping.verify(place, middle, by=BY)
-    keeping.sync(place)
+    keeping.sync(place, by=BY)
     assert Backup.objects.get(name=middle).proven_at is None
     assert Backup.objects.get(name=old).proven_at is not None
     done = keeping.prune(place, by=BY)

@@ -84,7 +84,11 @@ def test_after_damage_was_found_the_next_backup_does_not_rely_on_what_is_damaged
 def test_a_storage_that_says_that_everything_is_there_is_no_endless_search(
     file: Path, place: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, "size", lambda _key: 5)
+    monkeypatch.setattr(creating, "_MOST_NAMES", 2)
+    for number in range(2):
+        path = place.folder / object_key(next(media.files(file.parent)).object(number))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"what nobody knows")
     with pytest.raises(BackupError, match="can't be right"):
         creating.create(place)
 

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -188,6 +189,30 @@ def test_media_files_that_are_a_mount_of_their_own_are_found_before_anything_is_
         restoring._require_target(owner, replaces=True)
 
 
+def test_what_cannot_be_cleared_away_is_told_before_anything_is_done(
+    place: FolderStore, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for what is replaced now, it would be put in the place of the media files when a restore fails."""
+    old = Path(settings.MEDIA_ROOT).with_name("media.replaced")
+    old.mkdir()
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    with pytest.raises(BackupError, match=r"media\.replaced is left"):
+        restoring._clear_leftovers()
+
+
+def test_answers_that_another_version_gives_are_told_and_those_of_this_one_refused(
+    installation: None, house: House, place: FolderStore
+) -> None:
+    made = keeping.create(place, by=BY).manifest.name
+    forge(place, made, lambda body: body["golden"][0].update(sha256="0" * 64))
+    refused = house.manage("backup", "restore", made)
+    assert "1 of 3 documents otherwise" in refused.stderr
+    assert is_untouched(house)
+    forge(place, made, lambda body: body["versions"].update(quillkeep="0.0.1"))
+    report = house.must("backup", "restore", made)
+    assert "Another version made the backup" in report["next_steps"][0]
+
+
 def test_a_damaged_one_is_refused(made: str, house: House, place: FolderStore) -> None:
     path = place.folder / made / "database.age"
     raw = bytearray(path.read_bytes())
@@ -250,6 +275,61 @@ def test_one_that_is_killed_is_undone_by_one_command(made: str, house: House) ->
     house.must("backup", "restore", "--undo")
     assert house.rows("SELECT count(*), max(position) FROM accounts_seal") == before
     assert "nothing to undo" in house.manage("backup", "restore", "--undo").stderr
+
+
+def restore_with(house: House, name: str, patch: str) -> "subprocess.CompletedProcess[str]":
+    """Restore into a house in a process in which something goes otherwise."""
+    script = f"""
+import os
+import django
+django.setup()
+import psycopg
+from django.core.management import call_command
+from cms_project import restoring
+from content.backups import loading
+restoring.WATCHED = restoring.WATCHED / 20
+{patch}
+call_command("backup", "restore", "{name}", replace=True, confirm="{name}")
+"""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **house.values, "DJANGO_SETTINGS_MODULE": "cms_project.settings"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+STARTS_A_WORKER_MEANWHILE = """
+copy = loading.media_files
+
+def slowly(*arguments, **words):
+    found = copy(*arguments, **words)
+    restoring.somebody = psycopg.connect(os.environ["DATABASE_URL"])
+    return found
+
+loading.media_files = slowly
+"""
+CAN_NOT_SEAL = """
+def fail():
+    raise OSError("No space left on device")
+
+restoring.seal_pending = fail
+"""
+
+
+def test_who_comes_while_media_files_are_brought_is_in_the_way_too(made: str, house: House) -> None:
+    house.must("backup", "restore", made)
+    before = house.rows("SELECT count(*), max(position) FROM accounts_seal")
+    assert "Stop all of them first" in restore_with(house, made, STARTS_A_WORKER_MEANWHILE).stderr
+    assert house.rows("SELECT count(*), max(position) FROM accounts_seal") == before
+    assert not (house.data / "media.restoring").exists()
+
+
+def test_what_to_do_next_is_told_also_when_the_log_can_not_be_sealed(made: str, house: House) -> None:
+    done = restore_with(house, made, CAN_NOT_SEAL)
+    assert done.returncode == 0, done.stderr
+    assert f"API key off: {ApiKey.objects.get().public_id}" in done.stdout
 
 
 def test_it_waits_for_nobody_who_uses_the_database(made: str, house: House) -> None:

@@ -1,5 +1,6 @@
 """Retention keeps grandfathers, fathers and sons, and never lets go of the newest backup that is proven."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -71,9 +72,7 @@ def test_what_is_let_go_takes_its_media_files_along_unless_others_need_them(
     (root / "old").unlink()
     new = creating.create(place, now=now).manifest.name
     monkeypatch.setattr(pruning, "last_proven", lambda place, name: name == new or None)
-    settings.BACKUPS = type(settings.BACKUPS)(
-        **{item: getattr(settings.BACKUPS, item) for item in settings.BACKUPS.__slots__} | {"keep": (1, 0, 0)}
-    )
+    settings.BACKUPS = replace(settings.BACKUPS, keep=(1, 0, 0))
     assert keeping.prune(place, by=BY, dry_run=True).removed == [old]
     assert names(place) == [old, new]
     done = keeping.prune(place, by=BY)

@@ -286,6 +286,10 @@ def test_a_file_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     _, said = failed("export", tmp_path / "b", "--collection", "articles")
     assert "is there already" in said
     assert (tmp_path / "b").read_text() == "mine"
+    (tmp_path / "b").unlink()
+    name = "b" * 250
+    run("export", tmp_path / name, "--collection", "articles")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_an_entry_in_the_trash_here_is_a_conflict_and_is_not_dug_out(

@@ -205,7 +205,14 @@ def test_an_entry_of_endless_lines_is_refused_before_they_are_held(
     monkeypatch.setattr(form, "MAX_ENTRY", len(line) * 20)
     endless = with_lines(file, file.with_name("endless"), [line] * 21, count=1)
     assert "larger than a bundle takes" in refused(endless)
-    monkeypatch.setattr(writing, "MAX_ENTRY", 10)
     run("import", file)
-    _, said = failed("export", file.with_name("large"), "--collection", "articles")
-    assert "larger than a bundle takes" in said
+    for limit, why in (
+        ("MAX_ENTRY", "larger than a bundle takes"),
+        ("MAX_LINES", "choose fewer"),
+        ("MAX_PART", "choose fewer"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(writing, limit, 1)
+            _, said = failed("export", file.with_name("large"), "--collection", "articles")
+        assert why in said
+        assert not file.with_name("large").exists()

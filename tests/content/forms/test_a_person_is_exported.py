@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.access import Area
 from accounts.log import seal_pending
@@ -18,6 +19,7 @@ from accounts.models import Event, Role
 from accounts.models.event import Seal
 from accounts.rights import granting
 from content import editing
+from content.models import SavedView, Visit
 from tests.accounts.cast import make_person
 from tests.builders import (
     ROOT,
@@ -32,6 +34,8 @@ from tests.builders import (
 from tests.content.admin.conftest import sign_in
 from tests.content.forms.world import GOOD, make_form, send
 from tests.security.world import Unchanged
+from tests.webhooks.incoming.world import make_source
+from webhooks.models import Source
 
 pytestmark = pytest.mark.django_db
 WHO = "ann@example.org"
@@ -47,7 +51,9 @@ def make_world() -> None:
     ]
     make_collection("people", fields)
     make_entry("people", title="Ann", phone="CANARY-PHONE", mail="Ann@example.org")
-    other = make_entry("people", title="Jo", phone="of joann@example.org", mail="ann@example.org.uk")
+    other = make_entry(
+        "people", title="Jo", phone="of joann@example.org, o'ann@example.org", mail="ann@example.org.uk"
+    )
     editing.save(other.pk, {"phone": f"ask {WHO}."}, writing=writing("people"), base=1)
     editing.save(other.pk, {"phone": "nobody"}, writing=writing("people"), base=2)
     make_form()
@@ -58,6 +64,10 @@ def make_world() -> None:
     make_key(owner=author.user)
     entry = make_entry("people", title="By Ann", published=False, by=author.principal)
     editing.save(entry.pk, {"title": "Again"}, writing=writing("people", author.principal), base=1)
+    Visit.objects.create(user=author.user, entry=entry, locale="en", seen_number=2, seen_at=timezone.now())
+    SavedView.objects.create(owner=author.user, collection_id=entry.collection_id, name="Mine")
+    make_source()
+    Source.objects.update(created_by=author.user)
     seal_pending()
 
 
@@ -77,6 +87,9 @@ def test_all_that_is_held_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureF
     assert len(found["api_keys"]) == 1
     assert {event["type"] for event in found["events"]} >= {"user.created", "entry.created", "entry.updated"}
     assert (len(found["entries in people"]), len(found["versions in people"])) == (1, 2)
+    assert [visit["entry"] for visit in found["visits in people"]] == [found["entries in people"][0]["id"]]
+    assert [view["name"] for view in found["saved views in people"]] == ["Mine"]
+    assert len(found["webhook_sources"]) == 1
     mentions = found["mentions in people"]
     assert [(item["number"], item["fields"]["*"].get("phone")) for item in mentions] == [
         (1, "CANARY-PHONE"),

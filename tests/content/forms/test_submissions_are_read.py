@@ -5,11 +5,13 @@ import io
 import json
 import logging
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.apps import apps
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import OperationalError
 
 from accounts.access import Action, Scopes
 from accounts.alerting.reading import raise_due
@@ -17,7 +19,8 @@ from accounts.audit.exporting import lines, sealed
 from accounts.audit.searching import Sought
 from accounts.log import seal_pending
 from accounts.models import Alert, Event
-from content.forms import quotas
+from content.forms import quotas, reading
+from content.forms.bodies import Reading
 from content.models import Submission
 from tests.builders import administrator, anonymous, make_collection, make_key, make_role, make_user
 from tests.content.forms.world import FIELDS, GOOD, MANAGE, PATH, make_form, send
@@ -186,6 +189,19 @@ def test_an_export_is_streamed_with_a_reason_and_told() -> None:
         assert_problem(administrator().post(f"{MANAGE}/export", bad), 400)
     Submission.objects.all().delete()
     assert json.loads(administrator().post(f"{MANAGE}/export", EXPORT | {"format": "json"}).getvalue()) == []
+
+
+def test_a_table_that_breaks_off_says_so_in_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Granian ends an answer whose chunks raise like any other; JSON without its end is seen to be none."""
+    make_form()
+    for number in range(3):
+        send(GOOD, address=f"192.0.2.{number}")
+    answer = administrator().post(f"{MANAGE}/export", EXPORT)
+    monkeypatch.setattr(Reading, "open", Mock(side_effect=OperationalError("gone")))
+    lines: list[bytes] = []
+    with pytest.raises(OperationalError):
+        lines.extend(answer.streaming_content)
+    assert lines[-1].decode() == f'"{reading.BROKEN_OFF}"\r\n'
 
 
 def test_no_cell_of_an_export_is_a_formula() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Event
 from cms_project import lockdown
-from content.forms import quotas
+from content.forms import keeping, quotas
 from content.models import Submission
 from content.tasks import erase_submissions
 from tests.builders import ROOT, administrator, anonymous, make_collection, make_key, make_role
@@ -170,6 +170,12 @@ def test_a_robot_in_the_honeypot_is_told_that_all_is_well() -> None:
     assert places(send({"homepage": "x"}, address="192.0.2.9")) == places(send({}, address="192.0.2.9"))
 
 
+def test_a_form_without_a_honeypot_takes_no_more_for_that() -> None:
+    make_form(honeypot="")
+    assert places(send(GOOD | {"": "x"})) == [("/", "unknown-key")]
+    assert places(send(GOOD | {"homepage": "x"})) == [("/homepage", "unknown-key")]
+
+
 def test_a_robot_makes_as_much_work_as_a_person() -> None:
     """No test is timed; what takes time is what the database is asked to do, and that it commits."""
     make_form()
@@ -245,19 +251,22 @@ def test_a_bad_credential_is_refused_and_a_good_one_may_send() -> None:
     assert event.actor_kind == "service"
 
 
-def test_what_is_over_is_gone_and_then_erased() -> None:
+def test_what_is_over_is_gone_and_then_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "_BATCH", 2)
     make_form(retention_days=1)
-    ids = [send(GOOD).json()["id"] for _ in range(3)]
-    Submission.objects.filter(pk__in=ids[:2]).update(
+    ids = [send(GOOD).json()["id"] for _ in range(4)]
+    Submission.objects.filter(pk__in=ids[:3]).update(
         received_at=timezone.now() - timedelta(days=2), expires_at=timezone.now() - timedelta(days=1)
     )
     root = administrator()
-    assert [row["id"] for row in root.get(f"{MANAGE}/submissions").json()["data"]] == ids[2:]
+    assert [row["id"] for row in root.get(f"{MANAGE}/submissions").json()["data"]] == ids[3:]
     assert_problem(root.get(f"{MANAGE}/submissions/{ids[0]}"), 404)
     erase_submissions()
     erase_submissions()
-    assert [str(row.pk) for row in Submission.objects.all()] == ids[2:]
-    assert [event.detail["count"] for event in Event.objects.filter(type="submissions.expired")] == [2]
+    assert [str(row.pk) for row in Submission.objects.all()] == ids[3:]
+    # What was erased is told of in the same transaction, or a worker that dies would have erased it untold.
+    told = Event.objects.filter(type="submissions.expired").order_by("at")
+    assert [event.detail["count"] for event in told] == [2, 1]
 
 
 def test_a_shorter_time_holds_for_what_is_there_and_a_longer_one_does_not() -> None:

@@ -1,0 +1,1 @@
+"""Django's backend of PostgreSQL, for processes whose threads share connections."""
