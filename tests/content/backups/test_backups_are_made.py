@@ -93,6 +93,7 @@ def test_what_was_made_is_told_to_the_log_and_to_pages(content: None, place: Fol
     assert (row.name, row.is_whole, row.removed_at) == (name, True, None)
 
 
+@pytest.mark.usefixtures("quick_children")
 def test_nothing_of_the_content_lies_in_the_store(
     content: None, place: FolderStore, settings: LazySettings
 ) -> None:
