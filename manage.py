@@ -26,14 +26,21 @@ def main() -> None:
         standing = import_module("cms_project.standing")
         if sys.argv[1] not in standing.ANYWHERE:
             standing.require_or_exit(notes=False)
+        elif sys.argv[1] == "migrate":  # a restore that is on its way migrates as well, from inside
+            standing.require_whole_or_exit()
     try:
         execute_from_command_line(sys.argv)
     except EOFError:
         sys.exit("Nobody answered: nothing was done.")
     except DatabaseError as error:
-        # It needs Django, which is set up by now.
+        # What it takes to tell needs Django, which is set up by now.
         if import_module("cms_project.lockdown").is_refusal(error):
             sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
+        if import_module("cms_project.standing").is_no_table(error):
+            sys.exit(
+                "The database holds no tables of this version: `manage.py migrate` makes them, `manage.py backup "
+                "restore` brings back those of a backup."
+            )
         if not isinstance(error, OperationalError):
             raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)

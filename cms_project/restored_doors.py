@@ -265,8 +265,8 @@ def _next_steps(report: Report, before: Doors, *, is_locked: bool) -> list[str]:
     steps = []
     if report.keys_disabled:
         steps.append(
-            "API keys are switched off that may have been revoked since. Look at each (admin, API keys), and enable "
-            "those that are good; revoke the others."
+            "API keys are switched off that may have been revoked since. Look at each (admin, API keys): switch on "
+            "those that are good, revoke the others."
         )
     if not before.is_known:
         steps.append(
@@ -290,8 +290,8 @@ def _next_steps(report: Report, before: Doors, *, is_locked: bool) -> list[str]:
         )
     if report.endpoints_paused:
         steps.append(
-            "Webhook endpoints are paused. Tell their receivers, then resume them (admin, Webhooks), or let them "
-            "recover what happened since the backup."
+            "Webhook endpoints are paused. Tell their receivers, switch each on (admin, Endpoints), then let it "
+            "recover what it missed since the backup."
         )
     if report.sources_disabled:
         steps.append("Incoming sources are switched off. Compare their secrets, then switch them on.")

@@ -28,16 +28,16 @@ from accounts.keyring import key_ring
 from accounts.log import seal_pending
 from cms_project import replaced, restored_doors
 from cms_project.restored_doors import Report
+from cms_project.standing import REPLACED
 from content.backups import creating, loading, media, postgres, proving, snapshot, verifying
 from content.backups.errors import BackupError, RefusedError
 from content.backups.manifest import Manifest, read
 from content.backups.progress import Progress, Silent
 from content.backups.stores import Store
-from content.backups.streams import identities
+from content.backups.streams import identities, require_key
 
 logger = logging.getLogger("quillkeep.backup")
 
-REPLACED: Final = "quillkeep_replaced"
 SHUT: Final = "quillkeep: restored, every door shut at "  # then the time: a comment on the restored schema
 WATCHED: Final = timedelta(
     seconds=4
@@ -64,7 +64,9 @@ def restore(place: Store, wish: Wish, *, by: Principal, progress: Progress | Non
     if not 0 <= wish.known_position < HIGHEST:
         raise BackupError(f"A position of the log is a number from 0 to {HIGHEST - 1:,}.")
     opened = identities(wish.keys or settings.BACKUPS.identities)
-    loading.require_key(place, read(place, wish.name), opened)
+    found = read(place, wish.name)
+    require_key(opened, found.recipients)
+    loading.require_key(place, found, opened)
     manifest = verifying.verify(place, wish.name, progress=progress).require_whole()
     _require_fit(manifest, wish)
     config = postgres.owner_config()

@@ -42,6 +42,13 @@ FOR_THE_KEEPER: Final = (
     "BACKUP_S3_SECRET_ACCESS_KEY",
     "SCRATCH_DATABASE_URL",
 )
+# Of var/env: written anew by each start. Whatever else somebody wrote into that file is theirs, and stays.
+ANEW: Final = frozenset(
+    {
+        "QUILLKEEP_ENVIRONMENT", "PORT", "DATA_DIR", "OWNER_DATABASE_URL", "DATABASE_URL", "DELIVERY_DATABASE_URL",
+        "SCRATCH_DATABASE_URL", "VALKEY_URL", "CELERY_BROKER_URL",
+    }
+)  # fmt: skip
 # Name, queues, processes.
 WORKERS: Final = (
     ("worker", "default,index,receipts", 2),
@@ -159,15 +166,28 @@ class Supervisor:
         if self.servers.with_valkey:
             values["VALKEY_URL"] = self.servers.valkey_url(0)
             values["CELERY_BROKER_URL"] = self.servers.broker_url(1)
-        if not _has(self.given, "BACKUP_TO"):
+        former_place = f"file://{kept.get('DATA_DIR')}/backups"  # ours, before the folder was moved or copied
+        if kept.get("BACKUP_TO") in (None, former_place):
             values["BACKUP_TO"] = f"file://{self.data_dir / 'backups'}"
         # A private key that is given has public ones that only who gave it knows: then a fault names them.
-        if not _has(self.given, "BACKUP_RECIPIENTS") and not _has(self.given, "BACKUP_IDENTITY"):
+        names = ("BACKUP_RECIPIENTS", "BACKUP_IDENTITY")
+        if not kept.get("BACKUP_RECIPIENTS") and not any(_has(self.given, name) for name in names):
             identity = kept.get("BACKUP_IDENTITY") or str(x25519.Identity.generate())
             values["BACKUP_IDENTITY"] = identity
             values["BACKUP_RECIPIENTS"] = str(x25519.Identity.from_str(identity).to_public())
-        made = {name: value for name, value in values.items() if not _has(self.given, name)}
-        write_private(file, "".join(f"{name}={value}\n" for name, value in made.items()))
+        theirs = {name: value for name, value in kept.items() if name not in ANEW}
+        if _has(self.given, "BACKUP_IDENTITY") and "BACKUP_IDENTITY" in kept:
+            theirs.pop("BACKUP_RECIPIENTS", None)  # ours, of the key that we had made
+        made = {name: text for name, text in {**theirs, **values}.items() if not _has(self.given, name)}
+        told = {"DATA_DIR": str(self.data_dir)}
+        if self.given.get("PORT", "").isdecimal():
+            told["PORT"] = self.given["PORT"]  # for addresses that commands print
+        # A private key stays in the file even where it is not used: without it older backups are lost.
+        unused = {name: text for name, text in theirs.items() if name == "BACKUP_IDENTITY"}
+        lines = {**unused, **made, **told}
+        write_private(file, "".join(f"{name}={value}\n" for name, value in lines.items()))
+        if _has(self.given, "BACKUP_RECIPIENTS"):
+            made.pop("BACKUP_IDENTITY", None)  # it reads other backups than those that are made now
         return {**self.given, **made}
 
     def manage(self, *arguments: str) -> None:

@@ -217,6 +217,9 @@ class Servers:
         self.state = State.load(path)
         if self.state.outside is None:
             self.state.outside = not self.account.reaches(self.folder / "data")
+        if self.state.outside and SUPERUSER not in self.state.passwords and self.home.exists():
+            # Somebody removed the folder that knew its passwords, to begin anew.
+            self.home.rename(self.home.with_name(f"{self.home.name}-{time.time_ns()}"))
         for role in (SUPERUSER, *ROLES, "valkey"):
             self.state.passwords.setdefault(role, secrets.token_urlsafe(32))
         # Not under `folder`: a checkout may be deep, and the path of a socket must be short.

@@ -6,7 +6,7 @@ Asked once at start. Where the database does not answer then, web processes ask 
 import logging
 import sys
 import time
-from typing import Final
+from typing import Final, NoReturn
 
 from django.conf import settings
 from django.db import DatabaseError, ProgrammingError, connections
@@ -21,6 +21,8 @@ from cms_project.environment import STATUS_OF_FAULTS, EnvironmentFaultsError
 
 logger = logging.getLogger("quillkeep.start")
 
+REPLACED: Final = "quillkeep_replaced"  # the schema that a restore puts aside until what it brings is whole
+
 ASK_AGAIN_SECONDS: Final = 1.0
 # Commands that have to work where the rest must not: they make the tables, mend what is wrong, or ask no database.
 ANYWHERE: Final = frozenset(
@@ -29,6 +31,11 @@ ANYWHERE: Final = frozenset(
         "makemigrations", "migrate", "runserver", "showmigrations", "sqlmigrate", "version",
     }
 )  # fmt: skip
+
+_CUT_OFF: Final = (
+    "leads to a database in which a restore was cut off, or is going on. `manage.py backup restore --undo` puts back"
+    " what it was to replace; `--finish` keeps what was restored, where it was whole"
+)
 
 
 class _Standing:
@@ -48,17 +55,19 @@ def stamp(*, using: str) -> None:
             pk=ONLY, defaults={"environment": environments.name()}
         )
     except ProgrammingError as error:
-        if not _is_no_table(error):  # migrated back to before there was one
+        if not is_no_table(error):  # migrated back to before there was one
             raise
 
 
 def faults() -> list[tuple[str, str]]:
     """Return what is wrong, by the variable that it is wrong with. Raises DatabaseError while nobody answers."""
     alias = "delivery" if settings.ENVIRONMENT.plane == "delivery" else "default"
+    if alias == "default" and is_cut_off(alias):
+        return [("DATABASE_URL", _CUT_OFF)]  # half of a restore, or with doors that are still open
     try:
         found = Installation.objects.using(alias).filter(pk=ONLY).first()
     except ProgrammingError as error:
-        if _is_no_table(error):
+        if is_no_table(error):
             return []  # not migrated yet
         raise
     wrong = []
@@ -73,13 +82,32 @@ def faults() -> list[tuple[str, str]]:
     return wrong
 
 
+def is_cut_off(alias: str) -> bool:
+    """Tell whether a restore was cut off in this database, or is on its way."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %s)", [REPLACED])
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def require_whole_or_exit() -> None:
+    """End the process with status 2 where a restore was cut off: migrating would begin a new house beside it."""
+    alias = "owner" if "owner" in settings.DATABASES else "default"
+    try:
+        if is_cut_off(alias):
+            _exit([("OWNER_DATABASE_URL", _CUT_OFF)])
+    except DatabaseError:
+        pass  # whoever migrates is told by that
+    finally:
+        connections.close_all()
+
+
 def require_or_exit(*, notes: bool = True) -> None:
     """End the process with status 2 where it may not work here. `notes`: remember the active key of the ring."""
     try:
         found = faults()
         if found:
-            print(EnvironmentFaultsError(found), file=sys.stderr)  # noqa: T201 (for whoever starts it)
-            sys.exit(STATUS_OF_FAULTS)
+            _exit(found)
         if notes:
             _note()
     except DatabaseError as error:
@@ -87,6 +115,11 @@ def require_or_exit(*, notes: bool = True) -> None:
         _standing.is_open = True
     finally:
         connections.close_all()
+
+
+def _exit(found: list[tuple[str, str]]) -> NoReturn:
+    print(EnvironmentFaultsError(found), file=sys.stderr)  # noqa: T201 (for whoever starts it)
+    sys.exit(STATUS_OF_FAULTS)
 
 
 def is_refused() -> bool:
@@ -115,9 +148,10 @@ def _note() -> None:
     try:
         ring.note_active(by=system("start"))
     except DatabaseError as error:
-        if not (_is_no_table(error) or lockdown.is_refusal(error)):
+        if not (is_no_table(error) or lockdown.is_refusal(error)):
             raise
 
 
-def _is_no_table(error: DatabaseError) -> bool:
+def is_no_table(error: DatabaseError) -> bool:
+    """Tell whether an error says that a table is not there: nobody migrated yet."""
     return isinstance(error.__cause__, UndefinedTable)

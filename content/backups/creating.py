@@ -146,7 +146,8 @@ def _create(work: _Work, connection: psycopg.Connection[Any], config: dict[str, 
             work.progress.step("counting tables")
         golden = _golden(taken.id, config)
     found = _media(work)
-    work.progress.step("reading back", sum(part.size for part in work.parts))
+    size = sum(part.size for part in work.parts) + found.new_bytes
+    work.progress.step("reading back", size)
     _read_back(work)
     manifest = Manifest(
         format=FORMAT,
@@ -331,6 +332,7 @@ def _stored(
         if work.there.get(name) is None:
             stored = media.copy(work.place, root, file, name, work.keys)
             work.written.add(stored)
+            work.progress.advance(stored.size)
             return stored, True
     raise BackupError("The storage says of every name that something lies there: it can't be right.")
 

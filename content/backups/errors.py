@@ -9,5 +9,9 @@ class RefusedError(BackupError):
     """A backup is not one of ours, not whole, or not for this place: nothing of it is used."""
 
 
+class WrongKeyError(BackupError):
+    """The private key opens another backup: that says nothing about this one."""
+
+
 class BusyError(BackupError):
     """Another process is at it just now: nothing has failed, and there is nothing to mend."""

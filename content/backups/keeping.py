@@ -20,13 +20,13 @@ from accounts.log import Subject, record
 from accounts.models.event import Event
 from content.backups import creating, manifest, media, postgres, proving, pruning, verifying
 from content.backups.creating import Made
-from content.backups.errors import BackupError, BusyError, RefusedError
+from content.backups.errors import BackupError, BusyError, RefusedError, WrongKeyError
 from content.backups.manifest import Manifest
 from content.backups.progress import Progress
 from content.backups.proving import Proof
 from content.backups.pruning import Pruned
 from content.backups.stores import Store, names
-from content.backups.streams import identities
+from content.backups.streams import identities, require_key
 from content.backups.verifying import Verified
 from content.models.backup import Backup
 
@@ -119,12 +119,11 @@ def prove(
 ) -> Proof:
     """Prove a backup and tell of it; `keys` are private keys of age, those of the environment unless given.
 
-    Raises BackupError when it could not be tried.
+    Raises BackupError when it could not be tried: a name that there is not, or a private key of another backup, is an
+    error of who typed it. Neither proves anything, and neither takes away what was proven.
     """
     opened = identities(settings.BACKUPS.identities if keys is None else keys)
-    manifest.read(
-        place, name
-    )  # a name that there is not is an error of who typed it, and no proof of anything
+    require_key(opened, manifest.read(place, name).recipients)
     proof = proving.prove(place, name, identities=opened, every=every, progress=progress)
     with transaction.atomic(using=OWNER):
         with contextlib.suppress(RefusedError):
@@ -339,8 +338,12 @@ def _keep(place: Store, *, by: Principal) -> list[str]:
     present, now = plan(), timezone.now()
     if not present.why_not and present.prove_at is not None and present.prove_at <= now:
         newest = Backup.objects.filter(removed_at__isnull=True).order_by("-made_at")[0]
-        if _tried(lambda: prove(place, newest.name, by=by, every=proving.SAMPLE)):
-            done.append("prove")
+        try:
+            if _tried(lambda: prove(place, newest.name, by=by, every=proving.SAMPLE)):
+                done.append("prove")
+        except WrongKeyError as error:
+            logger.error("%s", error)
+            _tell_once(NOT_PROVEN, {"problem": str(error)[:_MOST_PROBLEM]}, by)
     return done
 
 
@@ -375,6 +378,8 @@ def _failed_lately(now: datetime) -> bool:
 def _tried(act: Any) -> bool:
     try:
         act()
+    except WrongKeyError:
+        raise  # nobody types it here: it stays so until somebody is told
     except BackupError as error:
         logger.error("%s", error)
         return False

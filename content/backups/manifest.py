@@ -108,7 +108,8 @@ class Manifest:
             )
         if not key_ring().has_signed(canonical_bytes(body), signature, purpose=PURPOSE, key_id=key_id):
             raise RefusedError(
-                "The signature of the manifest is wrong: it was altered, or is not one of ours."
+                "The signature of the manifest is wrong: it was altered, or is not one of ours, or QUILLKEEP_KEY_RING"
+                f" holds another key of the name {key_id!r} than the one of then."
             )
         return cls._of(body)
 

@@ -36,10 +36,11 @@ class File:
     def object(self, number: int = 0) -> str:
         """The name in the store: keyed, so that nobody can look there for a file that they know.
 
-        A file has many names, by number: what lies under one is named by older backups, and never written over.
+        It tells by whom it can be read as well: a backup must not rely on files that only former recipients open. A
+        file has many names, by number: what lies under one is named by older backups, and never written over.
         """
         key = key_ring().derive(PURPOSE)
-        words = f"{self.sha256} {number}" if number else self.sha256
+        words = " ".join([self.sha256, str(number), *sorted(set(settings.BACKUPS.recipients))])
         return hmac.new(key, words.encode(), hashlib.sha256).hexdigest()
 
     def line(self, object_name: str) -> bytes:

@@ -7,10 +7,11 @@ from typing import IO, Any, Final
 
 import pyrage
 
-from content.backups.errors import BackupError, RefusedError
+from content.backups.errors import BackupError, RefusedError, WrongKeyError
 
 PIECE: Final = 1024 * 1024
 _MOST_HEAD: Final = 1024 * 1024  # bytes in which the head of an age file ends
+_WRONG: Final = "The private key is not one of those that this backup is encrypted to"
 
 
 class Counted:
@@ -102,6 +103,16 @@ def identities(keys: Iterable[str]) -> list[Any]:
     return found
 
 
+def require_key(keys: list[Any], readers: Iterable[str]) -> None:
+    """Raise WrongKeyError where none of these private keys belongs to a public one that a backup is encrypted to.
+
+    Asked before anything is read: verifying takes as long as the backup is large.
+    """
+    ours, theirs = [str(key.to_public()) for key in keys], list(readers)
+    if not set(ours) & {reader.lower() for reader in theirs}:
+        raise WrongKeyError(f"{_WRONG} ({', '.join(theirs)}): it is that of {', '.join(ours)}.")
+
+
 def encrypt(source: Any, target: IO[bytes], keys: list[Any]) -> tuple[Counted, Counted]:
     """Encrypt a stream into another; return both sides with their sizes and hashes. Raises what the streams raised."""
     plain, sealed = Counted(source), Counted(target)
@@ -126,7 +137,7 @@ def require_opened(source: IO[bytes], keys: list[Any]) -> None:
 
 def _require_right_key(error: Exception) -> None:
     if "matching keys" in str(error):
-        raise RefusedError("The private key is not one of those that this backup is encrypted to.") from error
+        raise RefusedError(f"{_WRONG}.") from error
 
 
 def decrypt(source: IO[bytes], target: IO[bytes], keys: list[Any], *, most: int) -> Counted:

@@ -174,6 +174,12 @@ def test_as_root_the_servers_are_somebody_else_even_below_a_closed_folder(
             assert Path(f"/proc/{process.pid}").stat().st_uid != 0
         servers.connect("quillkeep_app", DATABASE).close()
         assert not servers.home.is_relative_to(closed)
+        # Whoever removes the folder begins anew, without the data outside that nobody has a password for.
+        servers.stop()
+        shutil.rmtree(closed / "servers")
+        servers = Servers(closed / "servers", durable=False)
+        servers.start()
+        servers.connect("quillkeep_app", DATABASE).close()
     finally:
         servers.stop()
         for made in servers.home.parent.glob(f"{servers.home.name}*"):

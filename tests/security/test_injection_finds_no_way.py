@@ -48,6 +48,7 @@ BY_HAND = {
     "content/backups/proving.py": "constants; the mark of the scratch database",
     "content/backups/snapshot.py": "sums over tables whose names the catalog gives, as identifiers",
     "cms_project/restoring.py": "schemas of our own names; constants, a time is a parameter",
+    "cms_project/standing.py": "whether a schema of our own name is there; it is a parameter",
     "cms_project/replaced.py": "what is replaced is read by constants",
     "webhooks/health.py": "how endpoints are doing, by two constant statements with parameters",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
@@ -29,6 +30,7 @@ from content.backups import golden, keeping, manifest, postgres, proving
 from content.backups.errors import BackupError
 from content.backups.manifest import Golden, Manifest
 from content.backups.stores import names, store
+from content.models import Backup
 
 _MOST_INPUT: Final = 1024 * 1024
 _LONGEST_FILE: Final = 64 * 1024
@@ -118,11 +120,15 @@ class Command(BaseCommand):
         }
         if made.cleared:
             self.stderr.write(f"Removed what {made.cleared} backups that were cut off had left.")
-        self._say(options, told, f"{made.manifest.name}: {_size(made.manifest.size)}, every byte read back.")
+        new = f" and {_size(made.new_bytes)} of new media files" if made.new_objects else ""
+        self._say(
+            options, told, f"{made.manifest.name}: {_size(made.manifest.size)}{new}, every byte read back."
+        )
 
     def _list(self, options: dict[str, Any]) -> None:
         place = store()
         rows: list[dict[str, Any]] = []
+        damaged = _damaged()
         for name in names(place):
             try:
                 found = manifest.read(place, name)
@@ -135,6 +141,7 @@ class Command(BaseCommand):
                 | {
                     "proven_at": proof.at if proof else None,
                     "proof_seconds": proof.seconds if proof else None,
+                    "damage": damaged.get(name),
                 }
             )
         if options["json"]:
@@ -148,11 +155,13 @@ class Command(BaseCommand):
             proven = (
                 f"{_ago(row['proven_at'])}, took {row['proof_seconds']} s" if row["proven_at"] else "never"
             )
+            if row["damage"] is not None:
+                proven = f"DAMAGED: {row['damage']}"
             media = f"{row['media_files']:,} files, {_size(row['media_bytes'])}"
             table.add_row(row["name"], _ago(row["made_at"]), _size(row["size"]), media, proven)
         _print(table, self.stdout)
         if not rows:
-            self.stderr.write("There is no backup. `backup create` makes one.")
+            self.stderr.write(_none_there())
 
     def _show(self, options: dict[str, Any]) -> None:
         place = store()
@@ -245,8 +254,11 @@ class Command(BaseCommand):
             known_position=options["known_position"],
             keys=tuple(_identity(options["identity"]) or ()),
         )
-        with Shown() as progress:
-            report = restoring.restore(place, wish, by=system("backup restore"), progress=progress)
+        try:
+            with Shown() as progress:
+                report = restoring.restore(place, wish, by=system("backup restore"), progress=progress)
+        except BackupError as error:
+            raise CommandError(f"{error} Nothing was changed.") from error
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json()))
             return
@@ -297,7 +309,7 @@ class Command(BaseCommand):
         verb = "would be removed" if options["dry_run"] else "removed"
         lines = [f"{name} {verb}" for name in done.removed] or ["Nothing is to be removed."]
         told = asdict(done) | {"dry_run": options["dry_run"]}
-        self._say(options, told, "\n".join([*lines, f"{len(done.kept)} backups stay."]))
+        self._say(options, told, "\n".join([*lines, _stay(len(done.kept))]))
 
     def _schedule(self, options: dict[str, Any]) -> None:
         plan = keeping.plan()
@@ -369,8 +381,28 @@ def _name(options: dict[str, Any], place: Any) -> str:
         return str(options["name"])
     found = names(place)
     if not found:
-        raise CommandError("There is no backup. `backup create` makes one.")
+        raise CommandError(_none_there())
     return found[-1]
+
+
+def _damaged() -> dict[str, str]:
+    """Return what verifying found last, by the names of backups that are not whole."""
+    try:
+        found = Backup.objects.filter(is_whole=False, removed_at__isnull=True)
+        return dict(found.values_list("name", "problem"))
+    except DatabaseError:
+        return {}  # before a restore there is nothing to ask
+
+
+def _stay(number: int) -> str:
+    return "1 backup stays." if number == 1 else f"{number:,} backups stay."
+
+
+def _none_there() -> str:
+    return (
+        f"There is no backup in {settings.BACKUPS.to} (BACKUP_TO). `backup create` makes one; where there should be "
+        "some, is the disk mounted?"
+    )
 
 
 def _identity(path: str | None) -> list[str] | None:
@@ -381,10 +413,11 @@ def _identity(path: str | None) -> list[str] | None:
         with Path(path).open(encoding="ascii") as file:
             keys = identity_lines(file.read(_LONGEST_FILE))
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"The identity can't be read ({type(error).__name__}).") from error
+        why = getattr(error, "strerror", None) or "not a text in ASCII"
+        raise CommandError(f"The private key can't be read from {path}: {why}.") from error
     if not keys or not all(is_identity(key) for key in keys):
         raise CommandError(
-            "The file holds no private key of age (AGE-SECRET-KEY-…, as `age-keygen` writes it)."
+            f"{path} holds no private key of age (AGE-SECRET-KEY-…, as `age-keygen` writes it)."
         )
     return keys
 

@@ -140,6 +140,23 @@ def test_undoing_brings_back_rows_and_files_as_they_were(where: Where, made: str
     assert lived_in.must("audit", "verify")["intact"] is True
 
 
+@pytest.mark.parametrize("where", [BEFORE_THE_DOORS, BEFORE_THE_END])
+def test_nothing_starts_on_it_until_somebody_decided(where: Where, made: str, lived_in: House) -> None:
+    """Migrating would make a new house beside the one that is kept, and a web process would open its doors."""
+    tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    cut_off(lived_in, made, where)
+    before = lived_in.rows(tables)
+    for command in (("migrate",), ("audit", "verify"), ("security", "check")):
+        refused = lived_in.manage(*command)
+        assert refused.returncode == 2, refused.stderr
+        assert "`manage.py backup restore --undo`" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert lived_in.rows(tables) == before
+    lived_in.must("backup", "restore", "--undo")
+    assert lived_in.manage("migrate").returncode == 0
+    assert name_in(lived_in) == "the house"
+
+
 def test_what_was_whole_can_be_kept_and_is_never_undone_once_it_is_used(made: str, lived_in: House) -> None:
     cut_off(lived_in, made, HALF_WAY_THROUGH_THE_FILES)
     with psycopg.connect(url_with("OWNER_DATABASE_URL", lived_in.name), autocommit=True) as connection:

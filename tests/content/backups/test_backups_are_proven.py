@@ -22,7 +22,7 @@ from accounts.alerting.reading import raise_due
 from accounts.log import seal_pending
 from accounts.models import Alert, Event
 from content.backups import keeping, loading, proving, verifying
-from content.backups.errors import BackupError
+from content.backups.errors import BackupError, WrongKeyError
 from content.backups.stores import FolderStore
 from content.models import Backup
 from tests.builders import make_entry
@@ -148,12 +148,30 @@ def test_one_that_postgresql_does_not_take_back_does_not_pass(place: FolderStore
     assert Event.objects.get(type="backup.not-proven").subject_id == name
 
 
-def test_the_wrong_private_key_is_a_clear_sentence_before_all_of_it_is_read(
-    made: str, place: FolderStore, monkeypatch: pytest.MonkeyPatch
+def test_the_wrong_private_key_is_said_before_all_of_it_is_read_and_takes_no_proof_away(
+    made: str, place: FolderStore, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert keeping.prove(place, made, by=BY).is_proven
     monkeypatch.setattr(verifying, "_check", lambda *_: pytest.fail("it was read"))
-    proof = keeping.prove(place, made, by=BY, keys=[Keys().identity])
-    assert "private key is not one of those" in proof.problem
+    other = Keys()
+    with pytest.raises(WrongKeyError, match="private key is not one of those") as raised:
+        keeping.prove(place, made, by=BY, keys=[other.identity])
+    assert keys.recipient in str(raised.value)  # the one to look for
+    assert other.recipient in str(raised.value)
+    assert other.identity not in str(raised.value)
+    assert proving.last_proven(place, made) is not None
+    assert Backup.objects.get(name=made).proven_at is not None
+    assert not Event.objects.filter(type="backup.not-proven").exists()
+
+
+def test_a_keeper_with_the_wrong_private_key_is_told_of_once_a_day(
+    made: str, place: FolderStore, settings: LazySettings
+) -> None:
+    settings.BACKUPS = replace(settings.BACKUPS, identities=(Keys().identity,))
+    for _ in range(2):
+        assert "prove" not in keeping.keep(place, by=BY)
+    told = Event.objects.get(type="backup.not-proven")
+    assert "private key is not one of those" in told.detail["problem"]
 
 
 def test_a_later_failure_takes_the_proof_away(made: str, place: FolderStore) -> None:

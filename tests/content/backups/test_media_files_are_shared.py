@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,6 +66,22 @@ def test_a_backup_that_fails_takes_no_file_of_an_older_one_along(
     with pytest.raises(BackupError, match="the disk is full"):
         creating.create(place, now=DAY + timedelta(days=2))
     assert verifying.verify(place, old).findings == []
+
+
+def test_after_the_recipients_changed_the_next_backup_opens_with_the_new_key_alone(
+    file: Path, place: FolderStore, settings: LazySettings, keys: Keys, tmp_path: Path
+) -> None:
+    new_keys = Keys()
+    backups = []
+    for number, each in enumerate((keys, new_keys)):
+        settings.BACKUPS = replace(settings.BACKUPS, recipients=(each.recipient,))
+        backups.append(creating.create(place, now=DAY + timedelta(days=number)).manifest)
+    for each, made in zip((keys, new_keys), backups, strict=True):
+        into = tmp_path / made.name
+        loading.media_files(place, made, each.opened, into=into, progress=Silent())
+        assert (into / "one").read_bytes() == b"1" * 3000
+    again = creating.create(place, now=DAY + timedelta(days=2))
+    assert again.new_objects == 0  # once is enough
 
 
 def test_after_damage_was_found_the_next_backup_does_not_rely_on_what_is_damaged(

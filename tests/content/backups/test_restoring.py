@@ -337,3 +337,15 @@ def test_it_waits_for_nobody_who_uses_the_database(made: str, house: House) -> N
     with psycopg.connect(url_with("DATABASE_URL", house.name), autocommit=True):
         refused = house.manage("backup", "restore", made, "--replace", "--confirm", made)
     assert "Stop all of them first" in refused.stderr
+
+
+def test_before_a_restore_a_command_says_in_a_sentence_what_is_missing(house: House, tmp_path: Path) -> None:
+    empty = house.manage("audit", "verify")
+    assert empty.returncode == 1
+    assert "`manage.py backup restore`" in empty.stderr
+    away = house.manage("audit", "verify", DATABASE_URL=f"postgresql://a:secret@/b?host={tmp_path}")
+    assert away.returncode == 1
+    assert "The database is away or busy" in away.stderr
+    for done in (empty, away):
+        assert "Traceback" not in done.stderr
+        assert "secret" not in done.stderr

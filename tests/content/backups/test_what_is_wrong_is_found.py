@@ -6,11 +6,13 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.core.management import call_command
 
 from accounts.access import system
 from accounts.canonical import canonical_bytes
@@ -312,7 +314,9 @@ def test_a_list_of_objects_that_is_not_ours_is_refused(lines: list[Any]) -> None
 def test_a_media_file_that_is_damaged_in_the_store_is_copied_anew(
     made: str, place: FolderStore, settings: LazySettings
 ) -> None:
-    stored = next(iter(verifying.stored(place, manifest.read(place, made))))
+    kept = manifest.read(place, made)
+    settings.BACKUPS = replace(settings.BACKUPS, recipients=tuple(kept.recipients))  # as it was made
+    stored = next(iter(verifying.stored(place, kept)))
     (place.folder / object_key(stored.name)).write_bytes(b"short")
     assert keeping.create(place, by=BY).new_objects == 1
 
@@ -323,3 +327,16 @@ def test_damage_is_told_to_the_log(made: str, place: FolderStore) -> None:
     keeping.verify(place, made, by=BY)
     assert Event.objects.get(type="backup.damaged").subject_id == made
     assert Backup.objects.get(name=made).is_whole is False
+
+
+def test_what_is_damaged_is_not_listed_as_proven(
+    made: str, place: FolderStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeping.sync(place, by=BY)
+    keeping.verify(place, made, by=BY)
+    call_command("backup", "list")
+    assert "DAMAGED" not in capsys.readouterr().out
+    (place.folder / made / "media.age").write_bytes(b"x")
+    keeping.verify(place, made, by=BY)
+    call_command("backup", "list")
+    assert "DAMAGED" in capsys.readouterr().out
