@@ -178,7 +178,7 @@ class Command(BaseCommand):
             ("keys", f"needs {', '.join(found.key_ids)} of the key ring"),
             ("readable by", ", ".join(found.recipients)),
             ("media", f"{found.media_files:,} files, {_size(found.media_bytes)}"),
-            ("documents", f"{len(found.golden)} read as the API gives them"),
+            ("documents", _documents(found)),
             *((part.name, f"{_size(part.size)}  sha256 {part.sha256}") for part in found.parts),
             *(("proof", _proof_line(proof)) for proof in proofs[-3:]),
         ):
@@ -433,6 +433,12 @@ def _told(found: Manifest) -> dict[str, Any]:
         "log_position": found.log_position,
         "versions": dict(found.versions),
     }
+
+
+def _documents(found: Manifest) -> str:
+    failed = sum(item.sha256 == golden.UNREADABLE for item in found.golden)
+    ending = f"; the API fails at {failed}" if failed else ""
+    return f"{len(found.golden) - failed} read as the API gives them{ending}"
 
 
 def _proof_line(proof: dict[str, Any]) -> str:

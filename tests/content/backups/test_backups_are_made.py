@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +29,7 @@ from accounts.access import system
 from accounts.keyring import key_ring
 from accounts.log import seal_pending
 from accounts.models import Event, Seal
-from content.backups import creating, keeping, manifest, postgres, snapshot, verifying
+from content.backups import creating, golden, keeping, manifest, postgres, snapshot, verifying
 from content.backups.errors import BackupError
 from content.backups.stores import FolderStore, names
 from content.models import Backup
@@ -64,6 +65,25 @@ def test_a_backup_says_what_it_holds(content: None, place: FolderStore, settings
     assert verifying.verify(place, found.name).is_whole
 
 
+def test_a_document_that_the_api_fails_at_stops_no_backup(
+    content: None, place: FolderStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+
+    def fails(*_: object) -> None:
+        raise ValueError("canary")
+
+    monkeypatch.setattr(golden, "read_document", fails)
+    read = golden.read()
+    assert [item.sha256 for item in read] == [golden.UNREADABLE] * 3
+    assert all(item.entry in caplog.text for item in read)
+    assert "canary" not in caplog.text
+    monkeypatch.setattr(creating, "run_golden", lambda *_, **__: [asdict(item) for item in read])
+    made = keeping.create(place, by=BY).manifest.name
+    out = StringIO()
+    call_command("backup", "show", made, stdout=out)
+    assert "0 read as the API gives them; the API fails at 3" in out.getvalue()
+
+
 @pytest.mark.usefixtures("no_golden")
 def test_what_was_made_is_told_to_the_log_and_to_pages(content: None, place: FolderStore) -> None:
     name = keeping.create(place, by=BY).manifest.name
@@ -73,6 +93,7 @@ def test_what_was_made_is_told_to_the_log_and_to_pages(content: None, place: Fol
     assert (row.name, row.is_whole, row.removed_at) == (name, True, None)
 
 
+@pytest.mark.usefixtures("quick_children")
 def test_nothing_of_the_content_lies_in_the_store(
     content: None, place: FolderStore, settings: LazySettings
 ) -> None:
