@@ -62,8 +62,9 @@ def stamp(*, using: str) -> None:
 def faults() -> list[tuple[str, str]]:
     """Return what is wrong, by the variable that it is wrong with. Raises DatabaseError while nobody answers."""
     alias = "delivery" if settings.ENVIRONMENT.plane == "delivery" else "default"
-    if alias == "default" and is_cut_off(alias):
-        return [("DATABASE_URL", _CUT_OFF)]  # half of a restore, or with doors that are still open
+    if is_cut_off(alias):
+        name = "DATABASE_URL" if alias == "default" else "DELIVERY_DATABASE_URL"
+        return [(name, _CUT_OFF)]  # half of a restore, or with doors that are still open
     try:
         found = Installation.objects.using(alias).filter(pk=ONLY).first()
     except ProgrammingError as error:

@@ -13,5 +13,9 @@ class WrongKeyError(BackupError):
     """The private key opens another backup: that says nothing about this one."""
 
 
+class OtherVersionError(BackupError):
+    """The API answers otherwise than the version that made the backup: another try finds the same."""
+
+
 class BusyError(BackupError):
     """Another process is at it just now: nothing has failed, and there is nothing to mend."""

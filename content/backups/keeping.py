@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from accounts.access import Principal
@@ -20,12 +21,12 @@ from accounts.log import Subject, record
 from accounts.models.event import Event
 from content.backups import creating, manifest, media, postgres, proving, pruning, verifying
 from content.backups.creating import Made
-from content.backups.errors import BackupError, BusyError, RefusedError, WrongKeyError
+from content.backups.errors import BackupError, BusyError, OtherVersionError, RefusedError, WrongKeyError
 from content.backups.manifest import Manifest
 from content.backups.progress import Progress
 from content.backups.proving import Proof
 from content.backups.pruning import Pruned
-from content.backups.stores import Store, names
+from content.backups.stores import MANIFEST, Store, names
 from content.backups.streams import identities, require_key
 from content.backups.verifying import Verified
 from content.models.backup import Backup
@@ -124,7 +125,11 @@ def prove(
     """
     opened = identities(settings.BACKUPS.identities if keys is None else keys)
     require_key(opened, manifest.read(place, name).recipients)
-    proof = proving.prove(place, name, identities=opened, every=every, progress=progress)
+    try:
+        proof = proving.prove(place, name, identities=opened, every=every, progress=progress)
+    except OtherVersionError:  # found at the end of it, which may take hours: not again in five minutes
+        Backup.objects.using(OWNER).filter(name=name).update(tried_at=timezone.now())
+        raise
     with transaction.atomic(using=OWNER):
         with contextlib.suppress(RefusedError):
             _note(manifest.read(place, name))
@@ -171,7 +176,10 @@ def sync(place: Store, *, by: Principal) -> None:
         try:
             item = manifest.read(place, name)
         except RefusedError as error:
-            unreadable[name] = str(error)
+            if (
+                place.size(f"{name}/{MANIFEST}") is not None
+            ):  # else it was pruned meanwhile, which is no damage
+                unreadable[name] = str(error)
         else:
             found.append((item, proving.proofs(place, name)))
     with transaction.atomic(using=OWNER):
@@ -209,7 +217,9 @@ def _note_proof(name: str, proofs: list[Proof]) -> None:
         return
     last = proofs[-1]
     row = Backup.objects.using(OWNER).filter(name=name).exclude(is_whole=False)
-    row.update(tried_at=last.made, proven_at=last.made if last.is_proven else None)
+    row.update(
+        tried_at=Greatest("tried_at", Value(last.made)), proven_at=last.made if last.is_proven else None
+    )
     if last.is_proven:
         row.update(proof_seconds=last.seconds)
 

@@ -23,7 +23,7 @@ from accounts.canonical import canonical_bytes
 from accounts.keyring import key_ring
 from content.backups import children, creating, loading, postgres, snapshot, verifying
 from content.backups.children import ChildError
-from content.backups.errors import BackupError, RefusedError
+from content.backups.errors import BackupError, OtherVersionError, RefusedError
 from content.backups.manifest import Manifest, read
 from content.backups.progress import Progress, Silent
 from content.backups.stores import NOTE, Store
@@ -195,7 +195,9 @@ def examine(manifest: Manifest, config: Mapping[str, Any], *, data_dir: Path) ->
         raise RefusedError("The log ends elsewhere than when the backup was made.")
     other_answers = golden_differences(manifest, config)
     if other_answers and manifest.versions["quillkeep"] != creating.version():
-        raise BackupError(f"{other_answers} Another version made the backup: make a new one, and prove that.")
+        raise OtherVersionError(
+            f"{other_answers} Another version made the backup: make a new one, and prove that."
+        )
     if other_answers:
         raise RefusedError(other_answers)
     return int(seen["log_checked"])

@@ -13,11 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from django.http.request import split_domain_port, validate_host
 
-from cms_project.environment import NAMES
-from cms_project.run import Supervisor
+from cms_project.environment import NAMES, Environment
+from cms_project.run import Supervisor, own_host
 from tests.database import ROOT
 from tests.ground.test_our_own_servers import is_running
 
@@ -178,6 +181,14 @@ def test_no_public_key_is_made_up_where_a_private_one_is_given(tmp_path: Path) -
     assert "BACKUP_RECIPIENTS" in Supervisor(given).environment()
     for form in ("BACKUP_IDENTITY", "BACKUP_IDENTITY_FILE"):
         assert "BACKUP_RECIPIENTS" not in Supervisor({**given, form: "x"}).environment()
+
+
+@pytest.mark.parametrize(
+    "hosts", [("*",), ("*", "cms.test"), (".cms.test",), ("cms.test", "localhost"), ("[::1]",)]
+)
+def test_it_asks_itself_by_a_name_that_it_takes(hosts: tuple[str, ...]) -> None:
+    name, _ = split_domain_port(own_host(cast("Environment", SimpleNamespace(allowed_hosts=hosts))))
+    assert validate_host(name, hosts)
 
 
 def test_a_taken_port_and_a_faulty_environment_are_said_plainly(folder: Path, runs: list[Run]) -> None:

@@ -151,6 +151,11 @@ def test_nothing_starts_on_it_until_somebody_decided(where: Where, made: str, li
         assert refused.returncode == 2, refused.stderr
         assert "`manage.py backup restore --undo`" in refused.stderr
         assert "Traceback" not in refused.stderr
+    refused = lived_in.manage(  # keys that were revoked since would open something there too
+        "audit", "verify", QUILLKEEP_PLANE="delivery", DATABASE_URL="", OWNER_DATABASE_URL=""
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert "DELIVERY_DATABASE_URL: leads to a database in which a restore was cut off" in refused.stderr
     assert lived_in.rows(tables) == before
     lived_in.must("backup", "restore", "--undo")
     assert lived_in.manage("migrate").returncode == 0

@@ -117,6 +117,10 @@ def test_one_whose_documents_another_version_wrote_otherwise_is_not_called_broke
     with pytest.raises(BackupError, match="Another version made the backup"):
         keeping.prove(place, made, by=BY)
     assert not Event.objects.filter(type="backup.not-proven").exists()
+    keeping.sync(place, by=BY)
+    due = keeping.plan().prove_at
+    assert due is not None  # and not again in five minutes, for hours
+    assert due > timezone.now() + timedelta(hours=23)
 
 
 def test_one_whose_log_ends_elsewhere_does_not_pass(made: str, place: FolderStore) -> None:

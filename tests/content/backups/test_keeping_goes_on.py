@@ -121,6 +121,30 @@ def test_a_manifest_that_went_bad_is_told_at_once_and_once(place: FolderStore) -
     assert (row.is_whole, row.proven_at) == (False, None)
 
 
+def test_one_that_is_pruned_while_manifests_are_read_is_no_damage(
+    place: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = keeping.create(place, by=BY).manifest.name
+
+    def pruned(place_: FolderStore, name_: str) -> None:
+        pruning.remove(place_, name_)
+        raise RefusedError(f"{name_}/manifest.json is missing.")
+
+    monkeypatch.setattr(manifest, "read", pruned)
+    keeping.sync(place, by=BY)
+    assert "backup.damaged" not in types()
+    assert Backup.objects.get(name=name).is_whole is True
+
+
+def test_a_try_is_not_forgotten_for_a_proof_from_before_it(place: FolderStore) -> None:
+    name = keeping.create(place, by=BY).manifest.name
+    now = timezone.now()
+    keep_proof(place, proof_of(name, now - timedelta(days=8)), now - timedelta(days=8))
+    Backup.objects.using("owner").update(tried_at=now)
+    keeping.sync(place, by=BY)
+    assert Backup.objects.get(name=name).tried_at == now
+
+
 def test_what_nobody_has_ever_looked_at_is_verified_first(place: FolderStore) -> None:
     known, found = (keeping.create(place, by=BY).manifest.name for _ in range(2))
     rows = Backup.objects.using("owner")
