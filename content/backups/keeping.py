@@ -166,8 +166,10 @@ def sync(place: Store, *, by: Principal) -> None:
     Raises BackupError for a store that holds nothing of what was there: a disk that is not mounted looks just so.
     """
     found: list[tuple[Manifest, list[Proof]]] = []
+    # Asked before: what somebody else makes meanwhile is not gone.
+    known = list(Backup.objects.using(OWNER).filter(removed_at__isnull=True).values_list("name", flat=True))
     there, unreadable = names(place), {}
-    if not there and Backup.objects.using(OWNER).filter(removed_at__isnull=True).exists():
+    if not there and known:
         raise BackupError(
             "BACKUP_TO holds none of the backups that are known: is its disk mounted? Where it is a new place, run "
             "`backup create` once."
@@ -190,7 +192,7 @@ def sync(place: Store, *, by: Principal) -> None:
             row = Backup.objects.using(OWNER).filter(name=name).exclude(is_whole=False)
             if row.update(is_whole=False, proven_at=None, problem=problem[:2000]):
                 _record(DAMAGED, name, by, {"findings": 1, "problem": problem[:_MOST_PROBLEM]})
-        gone = Backup.objects.using(OWNER).filter(removed_at__isnull=True).exclude(name__in=there)
+        gone = Backup.objects.using(OWNER).filter(removed_at__isnull=True, name__in=set(known) - set(there))
         for name in gone.values_list("name", flat=True):
             _record(REMOVED, name, by, {"is_gone": True})  # by somebody else, who told nobody
         gone.update(removed_at=timezone.now())

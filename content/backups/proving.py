@@ -21,10 +21,10 @@ from psycopg import sql
 
 from accounts.canonical import canonical_bytes
 from accounts.keyring import key_ring
-from content.backups import children, creating, loading, postgres, snapshot, verifying
+from content.backups import children, creating, golden, loading, postgres, snapshot, verifying
 from content.backups.children import ChildError
 from content.backups.errors import BackupError, OtherVersionError, RefusedError
-from content.backups.manifest import Manifest, read
+from content.backups.manifest import Golden, Manifest, read
 from content.backups.progress import Progress, Silent
 from content.backups.stores import NOTE, Store
 
@@ -173,7 +173,7 @@ def _prove(
         tables=len(manifest.tables),
         rows=sum(table.rows for table in manifest.tables.values()),
         media_files=number,
-        golden=len(manifest.golden),
+        golden=len(_readable(manifest)),
         log_checked=seen,
     )
 
@@ -205,17 +205,21 @@ def examine(manifest: Manifest, config: Mapping[str, Any], *, data_dir: Path) ->
 
 def golden_differences(manifest: Manifest, config: Mapping[str, Any]) -> str:
     """Read again what was read when the backup was made, and say where an answer has other bytes; "" for nowhere."""
-    wanted = [asdict(item) for item in manifest.golden]
+    before = _readable(manifest)
+    wanted = [asdict(item) for item in before]
     rows = creating.run_golden(dict(config), wanted=wanted) if wanted else []
-    differing = [
-        item for item, row in zip(manifest.golden, rows, strict=True) if row["sha256"] != item.sha256
-    ]
+    differing = [item for item, row in zip(before, rows, strict=True) if row["sha256"] != item.sha256]
     if not differing:
         return ""
     return (
         f"The API answers {len(differing)} of {len(rows)} documents otherwise than before, the first of them "
         f"{differing[0].entry} ({differing[0].locale})."
     )
+
+
+def _readable(manifest: Manifest) -> list[Golden]:
+    """Return what the API answered then; of what it failed at nothing is known, and mending it makes no backup bad."""
+    return [item for item in manifest.golden if item.sha256 != golden.UNREADABLE]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from accounts.access import system
 from accounts.alerting.reading import raise_due
 from accounts.log import seal_pending
 from accounts.models import Alert, Event
-from content.backups import keeping, loading, proving, verifying
+from content.backups import golden, keeping, loading, proving, verifying
 from content.backups.errors import BackupError, WrongKeyError
 from content.backups.stores import FolderStore
 from content.models import Backup
@@ -107,6 +107,14 @@ def test_one_whose_rows_are_others_does_not_pass(made: str, place: FolderStore, 
 def test_one_whose_documents_read_otherwise_does_not_pass(made: str, place: FolderStore) -> None:
     forge(place, made, lambda body: body["golden"][1].update(sha256="0" * 64))
     assert "1 of 3 documents otherwise" in keeping.prove(place, made, by=BY).problem
+
+
+def test_what_the_api_failed_at_then_and_answers_now_makes_no_backup_bad(
+    made: str, place: FolderStore
+) -> None:
+    forge(place, made, lambda body: body["golden"][1].update(sha256=golden.UNREADABLE))
+    proof = keeping.prove(place, made, by=BY)
+    assert (proof.problem, proof.golden) == ("", 2)
 
 
 def test_one_whose_documents_another_version_wrote_otherwise_is_not_called_broken(

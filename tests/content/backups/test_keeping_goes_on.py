@@ -136,6 +136,22 @@ def test_one_that_is_pruned_while_manifests_are_read_is_no_damage(
     assert Backup.objects.get(name=name).is_whole is True
 
 
+def test_one_that_is_made_while_names_are_read_is_not_gone(
+    place: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping.create(place, by=BY)
+
+    def meanwhile(place_: FolderStore) -> list[str]:
+        found = names(place_)
+        keeping.create(place_, by=BY)
+        return found
+
+    monkeypatch.setattr(keeping, "names", meanwhile)
+    keeping.sync(place, by=BY)
+    assert Backup.objects.filter(removed_at__isnull=True).count() == 2
+    assert "backup.removed" not in types()
+
+
 def test_a_try_is_not_forgotten_for_a_proof_from_before_it(place: FolderStore) -> None:
     name = keeping.create(place, by=BY).manifest.name
     now = timezone.now()
