@@ -20,6 +20,7 @@ from cms_project.run import (
     answers,
     beat_command,
     caches_command,
+    name_of,
     web_command,
     worker_command,
 )
@@ -43,7 +44,7 @@ def main(arguments: list[str], given: Mapping[str, str]) -> int:
         sys.stderr.write(f"{error}\n")
         return environment.STATUS_OF_FAULTS
     if asked.check and asked.name == "web":
-        return 0 if answers(settings.port, host=settings.allowed_hosts[0].lstrip(".")) else 1
+        return 0 if answers(settings.port, host=name_of(settings)) else 1
     return become(command_of(asked.name, settings, asked), values)
 
 

@@ -244,7 +244,7 @@ class Supervisor:
         """Say when it is ready to use."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self.ended():
-            if answers(settings.port, host=settings.allowed_hosts[0].lstrip(".")):
+            if answers(settings.port, host=name_of(settings)):
                 say(f"Ready: http://localhost:{settings.port}  (Ctrl-C stops everything)")
                 return
             time.sleep(0.1)
@@ -368,6 +368,11 @@ def _pump(name: str, stream: IO[bytes] | None) -> None:
     for line in stream or ():
         sys.stdout.write(f"{name:<7}| {line.decode('utf-8', errors='replace').rstrip()}\n")
         sys.stdout.flush()
+
+
+def name_of(settings: environment.Environment) -> str:
+    """Return a host name that the web server takes; with `*` it takes each, though not that one."""
+    return next((host.lstrip(".") for host in settings.allowed_hosts if "*" not in host), "localhost")
 
 
 def answers(port: int, *, host: str = "localhost") -> bool:

@@ -6,7 +6,7 @@ import pytest
 from pyrage import x25519
 
 from cms_project import environment
-from cms_project.run import Supervisor
+from cms_project.run import Supervisor, name_of
 
 GIVEN = {"DATABASE_URL": "postgresql://a@b/c", "VALKEY_URL": "redis://b/0"}  # so that no servers are started
 
@@ -78,3 +78,13 @@ def test_a_command_beside_it_knows_its_port(folder: Path) -> None:
     assert written(folder)["PORT"] == "8077"
     assert started(folder)["PORT"] == "8000"  # for that start alone
     assert written(folder)["PORT"] == "8000"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "name"), [("*", "localhost"), ("*,cms.test", "cms.test"), (".cms.test,localhost", "cms.test")]
+)
+def test_it_asks_itself_by_a_name_that_it_takes_whether_it_is_ready(
+    folder: Path, hosts: str, name: str
+) -> None:
+    values = started(folder, DELIVERY_DATABASE_URL="postgresql://a@b/c", ALLOWED_HOSTS=hosts)
+    assert name_of(environment.read(values)) == name
