@@ -36,6 +36,8 @@ def main() -> None:
         # What it takes to tell needs Django, which is set up by now.
         if import_module("cms_project.lockdown").is_refusal(error):
             sys.exit("Locked down: nothing was done. `manage.py lockdown status` says since when, and why.")
+        if "--traceback" in sys.argv:
+            raise
         if import_module("cms_project.standing").is_no_table(error):
             sys.exit(
                 "The database holds no tables of this version: `manage.py migrate` makes them, `manage.py backup "

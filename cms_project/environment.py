@@ -305,7 +305,7 @@ class _Reader:
         except Fault as fault:
             self.faults.append((name, str(fault)))
             return None
-        except ValueError:  # of `urlsplit` and the like, whose words hold the value
+        except (ValueError, TypeError):  # of `urlsplit` and the like, whose words hold the value
             self.faults.append((name, "is not valid"))
             return None
         return cast("T | None", default)

@@ -20,6 +20,7 @@ from pyrage import x25519
 
 from cms_project import environment
 from cms_project.environment import Environment, EnvironmentFaultsError
+from cms_project.environment_backups import is_identity
 from cms_project.servers import OWNER, SCRATCH, ServerError, Servers, die_with_parent, end, write_private
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -176,8 +177,11 @@ class Supervisor:
             values["BACKUP_IDENTITY"] = identity
             values["BACKUP_RECIPIENTS"] = str(x25519.Identity.from_str(identity).to_public())
         theirs = {name: value for name, value in kept.items() if name not in ANEW}
-        if _has(self.given, "BACKUP_IDENTITY") and "BACKUP_IDENTITY" in kept:
-            theirs.pop("BACKUP_RECIPIENTS", None)  # ours, of the key that we had made
+        ours = kept.get("BACKUP_IDENTITY", "")  # the key that we had made, if that is one
+        if _has(self.given, "BACKUP_IDENTITY") and is_identity(ours):
+            public = str(x25519.Identity.from_str(ours).to_public())
+            if kept.get("BACKUP_RECIPIENTS") == public:
+                del theirs["BACKUP_RECIPIENTS"]
         made = {name: text for name, text in {**theirs, **values}.items() if not _has(self.given, name)}
         told = {"DATA_DIR": str(self.data_dir)}
         if self.given.get("PORT", "").isdecimal():

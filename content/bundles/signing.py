@@ -5,7 +5,7 @@ import binascii
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from accounts.keyring import key_ring
 
@@ -20,13 +20,13 @@ class KeyTextError(ValueError):
 
 def own_keys() -> list[str]:
     """Return the public keys of this house, the one that signs first."""
-    return [_public_text(key_id) for key_id in key_ring().ids]
+    return [_public_text(_private(key_id)) for key_id in key_ring().ids]
 
 
 def sign(message: bytes) -> tuple[str, str]:
     """Return (public key, signature) of a message, as texts."""
-    key_id, signature = key_ring().sign(message, purpose=PURPOSE)
-    return _public_text(key_id), _encoded(bytes.fromhex(signature))
+    private = _private(key_ring().active_id)
+    return _public_text(private), _encoded(private.sign(message))
 
 
 def canonical_key(text: str) -> str:
@@ -50,8 +50,13 @@ def is_signed_by(key: str, signature: str, message: bytes) -> bool:
     return True
 
 
-def _public_text(key_id: str) -> str:
-    return PREFIX + _encoded(bytes.fromhex(key_ring().public_half(PURPOSE, key_id)))
+def _private(key_id: str) -> Ed25519PrivateKey:
+    # Not the pair of `KeyRing.sign`, which is derived in another way: other houses know the public half of this one.
+    return Ed25519PrivateKey.from_private_bytes(key_ring().derive(PURPOSE, key_id))
+
+
+def _public_text(private: Ed25519PrivateKey) -> str:
+    return PREFIX + _encoded(private.public_key().public_bytes_raw())
 
 
 def _encoded(raw: bytes) -> str:

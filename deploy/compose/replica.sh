@@ -5,6 +5,8 @@ umask 077
 data=/var/lib/postgresql/data
 printf 'postgres:5432:*:quillkeep_replica:%s\n' "$(cat /run/secrets/replica-password)" >/tmp/pgpass
 export PGPASSFILE=/tmp/pgpass
+# A copy of the release before has no such mark: its script ended with these two.
+if [ -s "$data/replica.pgpass" ] && [ -e "$data/standby.signal" ]; then touch "$data/copied-whole"; fi
 if [ ! -e "$data/copied-whole" ]; then
     find "$data" -mindepth 1 -delete # what a copy that was cut off left
     chmod 0700 "$data" # the folder of a new volume is open, and PostgreSQL refuses to start on one

@@ -181,6 +181,42 @@ def test_secrets_are_made_once_and_each_is_one_that_the_environment_takes(tmp_pa
 # --- systemd -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("there", "stays"),
+    [
+        (("PG_VERSION", "copied-whole"), True),
+        (("PG_VERSION", "replica.pgpass", "standby.signal"), True),  # by the release before
+        (("PG_VERSION", "replica.pgpass"), False),
+        (("PG_VERSION",), False),
+    ],
+)
+def test_a_replica_that_is_whole_is_not_copied_again(
+    tmp_path: Path, there: tuple[str, ...], *, stays: bool
+) -> None:
+    data, secret, programs = (tmp_path / name for name in ("data", "secret", "programs"))
+    data.mkdir()
+    for name in there:
+        (data / name).write_text("x")
+    secret.write_text("x")
+    programs.mkdir()
+    for name in ("psql", "pg_basebackup", "postgres"):
+        (programs / name).write_text(f"#!/bin/sh\necho {name} >>{tmp_path}/called\n")
+        (programs / name).chmod(0o755)
+    text = (DEPLOY / "compose/replica.sh").read_text(encoding="utf-8")
+    for ours, here in (
+        ("/var/lib/postgresql/data", data),
+        ("/run/secrets/replica-password", secret),
+        ("/tmp/pgpass", tmp_path / "pgpass"),  # noqa: S108 (in a container that is the replica's alone)
+    ):
+        text = text.replace(ours, str(here))
+    script = tmp_path / "replica.sh"
+    script.write_text(f"PATH={programs}:$PATH\n{text}", encoding="utf-8")
+    assert run("sh", str(script)).returncode == 0
+    called = (tmp_path / "called").read_text().split()
+    assert called == (["postgres"] if stays else ["psql", "pg_basebackup", "postgres"])
+    assert (data / "PG_VERSION").exists() == stays
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_is_hardened_and_loads_its_secrets_as_credentials(unit: Path) -> None:
     lines = [line for file in (unit, COMMON) for line in file.read_text(encoding="utf-8").splitlines()]

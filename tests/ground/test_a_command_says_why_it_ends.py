@@ -31,3 +31,13 @@ def test_what_ends_a_command_is_told_without_a_traceback(
         manage.main()
     assert str(ended.value.code).endswith(said)
     assert "canary" not in str(ended.value.code)
+
+
+def test_a_traceback_is_there_for_who_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(manage, "execute_from_command_line", fail)
+    monkeypatch.setattr(sys, "argv", ["manage.py", "--version", "--traceback"])
+    with pytest.raises(OperationalError):
+        manage.main()

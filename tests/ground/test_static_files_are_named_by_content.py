@@ -35,6 +35,7 @@ def test_scripts_import_each_other_by_content(tmp_path: Path) -> None:
         cwd=ROOT,
         check=True,
         timeout=120,
+        umask=0o077,  # root's may be so
     )
     static = tmp_path / "static"
     names = json.loads((static / "staticfiles.json").read_text())["paths"]

@@ -111,6 +111,7 @@ WRONG = [
     ("BACKUP_PROVE_EVERY_DAYS", "canary"),
     ("BACKUP_KEEP", "canary"),
     ("BACKUP_KEEP", "0d 4w 12m"),
+    ("DATABASE_URL", "postgresql://u:p@host/name?CONN_MAX_AGE={[]:'canary'}"),
     ("SCRATCH_DATABASE_URL", "mysql://u:canary@host/name"),
     ("POSTGRESQL_BIN", "canary/bin"),
     ("ALLOWED_HOSTS", "*"),

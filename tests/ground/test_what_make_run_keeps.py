@@ -63,6 +63,14 @@ def test_other_recipients_for_once_lose_no_private_key(folder: Path) -> None:
     assert started(folder)["BACKUP_IDENTITY"] == identity
 
 
+def test_the_public_key_that_somebody_wrote_stays_where_its_private_key_is_given(folder: Path) -> None:
+    started(folder)
+    theirs = x25519.Identity.generate()
+    write(folder, BACKUP_RECIPIENTS=str(theirs.to_public()))
+    assert started(folder, BACKUP_IDENTITY=str(theirs))["BACKUP_RECIPIENTS"] == str(theirs.to_public())
+    assert written(folder)["BACKUP_RECIPIENTS"] == str(theirs.to_public())
+
+
 def test_a_folder_that_was_copied_elsewhere_keeps_its_backups_there(folder: Path, tmp_path: Path) -> None:
     keys = started(folder)
     other = tmp_path / "other"

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.keyring import key_ring
+from accounts.keyring import KeyRing, key_ring
 from accounts.models import Event
 from accounts.principals import of_user
 from cms_project import lockdown
@@ -329,6 +329,15 @@ def test_the_keys_are_shown_and_follow_the_ring(bundle: tuple[Path, Entry, Entry
     assert keys == signing.own_keys()
     assert len(keys) == len(key_ring().ids)
     assert all(key.startswith("ed25519:") for key in keys)
+
+
+def test_the_key_of_a_ring_is_the_one_that_other_houses_were_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = KeyRing({"k1": bytes(range(32))})
+    monkeypatch.setattr(signing, "key_ring", lambda: ring)
+    known = "ed25519:2QdL5OwUA1CKTyfrIvSY4fjfNVMZO5feDmKGQENYfe0"
+    key, signature = signing.sign(b"message")
+    assert [key] == signing.own_keys() == [known]
+    assert signing.is_signed_by(known, signature, b"message")
 
 
 def test_a_published_entry_stays_public_as_it_is_while_an_import_brings_a_draft(
