@@ -1,5 +1,6 @@
 """PostgreSQL dies, or can only be read (rows DB)."""
 
+import itertools
 import random
 import threading
 import time
@@ -52,12 +53,12 @@ def database_restarted(scene: Scene, size: Size) -> Counts:
     are_over = threading.Event()
 
     def publish(client: Client, name: int) -> None:
-        number = 0
-        while len(client.published) < each or not are_over.is_set():
-            client.publish_one(f"Entry {name} {number}")
-            number += 1
-            if number > each * 20:
+        for number in itertools.count():
+            if are_over.is_set() and (len(client.published) >= each or number > each * 20):
                 return
+            client.publish_one(f"Entry {name} {number}")
+            if client.statuses[-1] >= 500:
+                time.sleep(0.1)  # it is refused at once, and asked to come again
 
     threads = [
         threading.Thread(target=publish, args=(client, number)) for number, client in enumerate(clients)
