@@ -7,7 +7,8 @@ from uuid import UUID
 from accounts.canonical import Json
 from content import fields
 from content.documents import in_locale
-from content.fields.base import ComponentSpec, FieldSpec
+from content.fields.base import FieldSpec
+from content.schema import AsksSchema, Schema
 from content.writing import Writing
 
 
@@ -16,26 +17,18 @@ def shape_values(
 ) -> dict[str, Json]:
     """Return a version's values in one locale as the management API shows them, by key, for these fields."""
     values = in_locale(data, locale)
-    context = _Stubs(writing)
+    context = _Stubs(writing.schema, writing)
     return {
         spec.key: fields.get(spec.type).shape_draft(values.get(str(spec.id)), spec, context) for spec in specs
     }
 
 
 @dataclass(slots=True)
-class _Stubs:
+class _Stubs(AsksSchema):
     """References of an old version: only as far as the writer may refer to the entry today."""
 
+    schema: Schema
     writing: Writing
-
-    def component(self, key_or_id: str) -> ComponentSpec | None:
-        return self.writing.component(key_or_id)
-
-    def collection_id(self, key: str) -> UUID | None:
-        return self.writing.collection_id(key)
-
-    def collection_key(self, collection_id: UUID) -> str | None:
-        return self.writing.collection_key(collection_id)
 
     def reference(self, entry_id: UUID) -> Json:
         key = self.writing.visible_collection_of(entry_id)
