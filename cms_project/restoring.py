@@ -64,9 +64,7 @@ def restore(place: Store, wish: Wish, *, by: Principal, progress: Progress | Non
     if not 0 <= wish.known_position < HIGHEST:
         raise BackupError(f"A position of the log is a number from 0 to {HIGHEST - 1:,}.")
     opened = identities(wish.keys or settings.BACKUPS.identities)
-    found = read(place, wish.name)
-    require_key(opened, found.recipients)
-    loading.require_key(place, found, opened)
+    require_key(opened, read(place, wish.name).recipients)
     manifest = verifying.verify(place, wish.name, progress=progress).require_whole()
     _require_fit(manifest, wish)
     config = postgres.owner_config()

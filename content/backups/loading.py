@@ -21,7 +21,7 @@ from content.backups.errors import BackupError, RefusedError
 from content.backups.manifest import Manifest, Part
 from content.backups.progress import Progress
 from content.backups.stores import Store, object_key
-from content.backups.streams import decrypt, require_opened
+from content.backups.streams import decrypt
 
 MARGIN = 64 * 1024 * 1024  # bytes that are left free on the disk
 
@@ -33,12 +33,6 @@ def decrypt_part(place: Store, manifest: Manifest, name: str, target: IO[bytes],
         out = decrypt(source, target, keys, most=part.plain_size)
     if (out.size, out.sha256) != (part.plain_size, part.plain_sha256):
         raise RefusedError(f"What is inside of {name} is not what went in.")
-
-
-def require_key(place: Store, manifest: Manifest, keys: list[Any]) -> None:
-    """Raise RefusedError at once when no key opens a backup, before all of it is read."""
-    with place.read(f"{manifest.name}/database.age") as source:
-        require_opened(source, keys)
 
 
 def require_room(folder: Path, needed: int) -> None:

@@ -153,7 +153,6 @@ def _require_our_tables(place: Store, name: str) -> None:
 def _prove(
     proof: Proof, place: Store, identities: list[Any], config: Mapping[str, Any], progress: Progress
 ) -> Proof:
-    loading.require_key(place, read(place, proof.name), identities)
     manifest = verifying.verify(place, proof.name, progress=progress).require_whole()
     loading.database(place, manifest, identities, config=config, progress=progress)
     with tempfile.TemporaryDirectory(prefix="quillkeep-proof-") as folder:

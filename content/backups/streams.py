@@ -1,7 +1,6 @@
 """Streams that count and hash what passes through them, and age around them: nothing is ever held whole."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, Final
 
@@ -10,7 +9,6 @@ import pyrage
 from content.backups.errors import BackupError, RefusedError, WrongKeyError
 
 PIECE: Final = 1024 * 1024
-_MOST_HEAD: Final = 1024 * 1024  # bytes in which the head of an age file ends
 _WRONG: Final = "The private key is not one of those that this backup is encrypted to"
 
 
@@ -123,23 +121,6 @@ def encrypt(source: Any, target: IO[bytes], keys: list[Any]) -> tuple[Counted, C
     return plain, sealed
 
 
-def require_opened(source: IO[bytes], keys: list[Any]) -> None:
-    """Raise RefusedError where the first bytes of a stream say that no key opens it: to read all of it may take hours.
-
-    What is wrong with it otherwise is for whoever reads it whole.
-    """
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
-        try:
-            pyrage.decrypt_io(Counted(source, most=_MOST_HEAD), Counted(nowhere, most=0), keys)
-        except (pyrage.DecryptError, OSError, BackupError) as error:
-            _require_right_key(error)
-
-
-def _require_right_key(error: Exception) -> None:
-    if "matching keys" in str(error):
-        raise RefusedError(f"{_WRONG}.") from error
-
-
 def decrypt(source: IO[bytes], target: IO[bytes], keys: list[Any], *, most: int) -> Counted:
     """Decrypt a stream into another, at most so many bytes; return what came out.
 
@@ -152,6 +133,7 @@ def decrypt(source: IO[bytes], target: IO[bytes], keys: list[Any], *, most: int)
         cause = plain.error or sealed.error
         if cause is not None:
             raise cause from error
-        _require_right_key(error)
+        if "matching keys" in str(error):
+            raise RefusedError(f"{_WRONG}.") from error
         raise RefusedError(f"It can't be decrypted: {error}.") from error
     return plain
